@@ -1,0 +1,80 @@
+/*
+ * What a server engine of any protocol and the CA say to each other, around two looks at the
+ * outside world: bytes -> claim (who says he is what) -> credential (key, secret to check it
+ * with) -> question (verified, decrypted) -> decision -> bytes.
+ */
+#ifndef MU_ENROLL_SERVER_H
+#define MU_ENROLL_SERVER_H
+
+#include "base/env.h"
+#include "base/secret.h"
+#include "http/http_msg.h"
+#include "pki/pki_cert.h"
+#include "pki/pki_csr.h"
+
+enum mu_op {
+    MU_OP_CAPS,     /* SCEP GetCACaps */
+    MU_OP_CA_CERTS, /* SCEP GetCACert, EST cacerts, CMP caCerts */
+    MU_OP_NEXT_CA,  /* SCEP GetNextCACert */
+    MU_OP_ENROLL,   /* a request for a certificate, first or renewal: the signer decides, not the type */
+    MU_OP_POLL,
+    MU_OP_GET_CERT,
+    MU_OP_GET_CRL,
+};
+
+/* What a message says of itself, before any private key was used. Views into the engine. */
+struct mu_claim {
+    enum mu_proto proto;
+    enum mu_op op;
+    const char *path;               /* raw path, to choose CA and profile by */
+    const char *ca_identifier;      /* message= of GetCACert and the like; NULL: none */
+    const char *transaction_id;     /* NULL where there is none */
+    const char *message_type;       /* the wire's word for logs: "PKCSReq", "RenewalReq" */
+    struct mu_pki_cert *signer;     /* certificate that signed the message; NULL: none. Its signature over the message is already verified */
+    bool signer_is_self_signed;     /* says nothing about trust */
+    /* SCEP: for whom the envelope is; p NULL if absent */
+    struct mu_bytes recipient_issuer, recipient_serial, recipient_skid;
+    bool needs_password;            /* enveloped to a password (PWRI) */
+};
+
+/* What the CA gives the engine to check and answer with. Owned by the CA, valid until the answer
+ * is written. */
+struct mu_credential {
+    struct mu_pki_key *key;         /* RA key (the CA's own if there is no RA): decrypts, signs */
+    struct mu_pki_cert *cert;       /* its certificate */
+    const struct mu_pki_certs *ca_chain;  /* issuing CA first, up to the root */
+    const struct mu_pki_certs *ra;        /* RA certificates to hand out; n 0: none */
+    const struct mu_pki_certs *next_ca;   /* successor certificates; NULL or n 0: none */
+    struct mu_pki_key *ca_key;      /* for GetNextCACert, signed by the current CA key */
+    const struct mu_secret *password; /* needs_password: the entry's secret, NULL: unknown */
+    bool allow_legacy;
+    /* compatibility switches of the CA or profile */
+    bool sign_alg_rsa_encryption;   /* plain rsaEncryption in our SignerInfo (strongSwan 5.9.8) */
+    bool ca_in_reply;               /* CA certificate beside the issued one */
+    bool single_ca_cert;            /* GetCACert: only the issuing CA (IOP-08) */
+    bool caps_sha384;               /* list SHA-384: harmless, and strongSwan 5.9.8 needs it */
+};
+
+/* A request that checked out as a message. Views into the engine. */
+struct mu_question {
+    enum mu_op op;
+    struct mu_claim claim;
+    const struct mu_pki_csr *csr;   /* ENROLL: proof of possession verified */
+    struct mu_bytes request_digest; /* ENROLL: SHA-256 of the CertificationRequestInfo, 32 octets */
+    struct mu_bytes subject;        /* POLL: as the message names it; matching is by transaction id */
+    struct mu_bytes issuer, serial; /* GET_CERT, GET_CRL */
+    const struct mu_http_peer *peer;
+};
+
+enum mu_verdict { MU_VERDICT_ISSUED, MU_VERDICT_PENDING, MU_VERDICT_REFUSED, MU_VERDICT_DATA };
+
+struct mu_decision {
+    enum mu_verdict verdict;
+    struct mu_pki_cert *cert;             /* ISSUED, and DATA for GET_CERT */
+    const struct mu_pki_certs *chain;     /* issuer first */
+    struct mu_bytes crl;                  /* DATA for GET_CRL: DER */
+    struct mu_err refusal;                /* REFUSED: reason and sentence, which go to the client */
+    int64_t retry_after_s;                /* PENDING, or REFUSED with a time; 0: none */
+};
+
+#endif

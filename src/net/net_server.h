@@ -1,0 +1,59 @@
+/*
+ * HTTP and HTTPS server: listeners, worker threads with an event loop each, requests as data. It
+ * knows no protocol of ours. The only file that knows evhttp is net_server.c.
+ */
+#ifndef MU_NET_SERVER_H
+#define MU_NET_SERVER_H
+
+#include "base/env.h"
+#include "http/http_msg.h"
+#include "pki/pki_cert.h"
+
+struct mu_net_server;
+struct mu_net_reply; /* one answer that is owed */
+
+/* Called on a worker thread. The request is valid until the reply is sent. The handler (or
+ * whoever it hands reply to, on any thread) calls mu_net_reply_send exactly once. */
+typedef void mu_net_handler(void *cookie, const struct mu_http_request *request,
+    struct mu_net_reply *reply);
+
+/* Takes over the response's content and sends it from the worker's loop. Works after the client
+ * has gone. */
+void mu_net_reply_send(struct mu_net_reply *reply, struct mu_http_response *response);
+/* Index of the worker that owns the reply, 0..workers-1. */
+unsigned mu_net_reply_worker(const struct mu_net_reply *reply);
+
+struct mu_net_tls {
+    struct mu_pki_key *key;
+    struct mu_pki_certs chain;         /* leaf first */
+    bool ask_client_cert;              /* optional; judged per request by the handler */
+};
+
+struct mu_net_listener {
+    const char *address;   /* "127.0.0.1", "::", or "unix:/path" */
+    uint16_t port;         /* 0: any free one */
+    const struct mu_net_tls *tls; /* NULL: plain */
+    mu_net_handler *handler;
+    void *cookie;
+    size_t max_body;       /* 0: MU_LIMIT_MESSAGE */
+    int unix_mode;         /* of a Unix socket, e.g. 0660 */
+};
+
+struct mu_net_server_config {
+    unsigned workers;           /* 0: one per core */
+    unsigned max_connections;   /* per worker, 0: 1000 */
+    int deadline_s;             /* for handshake, header and body together; 0: 10 */
+    const struct mu_env *env;
+};
+
+enum mu_code mu_net_server_new(const struct mu_net_server_config *config, struct mu_net_server **out,
+    struct mu_err *err) MU_CHECK;
+/* Before start. *port (may be NULL) gets the port in use. */
+enum mu_code mu_net_server_listen(struct mu_net_server *server, const struct mu_net_listener *listener,
+    uint16_t *port, struct mu_err *err) MU_CHECK;
+enum mu_code mu_net_server_start(struct mu_net_server *server, struct mu_err *err) MU_CHECK;
+/* Stops accepting, waits for owed answers up to grace_s, joins the workers. */
+void mu_net_server_stop(struct mu_net_server *server, int grace_s);
+void mu_net_server_free(struct mu_net_server *server);
+
+#endif

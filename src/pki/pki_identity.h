@@ -1,0 +1,19 @@
+/* What a TLS connection is made with. http knows it only by pointer. */
+#ifndef MU_PKI_IDENTITY_H
+#define MU_PKI_IDENTITY_H
+
+#include "base/env.h"
+#include "pki/pki_cert.h"
+
+struct mu_tls_identity {
+    struct mu_pki_key *key;            /* client authentication; NULL: none */
+    struct mu_pki_certs chain;         /* leaf first */
+    struct mu_pki_certs anchors;       /* verify the server */
+    bool use_system_anchors;
+    bool insecure_bootstrap;           /* finish TLS unverified (EST 4.1.1, probe); caller checks */
+    const char *server_name;           /* instead of the URL's host; NULL */
+    bool tls10_allowed;                /* tls-min lowered with allow-legacy */
+    const struct mu_env *env;          /* its clock judges validity */
+};
+
+#endif
