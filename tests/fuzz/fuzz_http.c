@@ -1,0 +1,88 @@
+/* Any text to the HTTP data functions: URLs, queries, media types, percent-encoding. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/http_msg.h"
+#include "http/http_url.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void inside(struct mu_bytes v, const char *text)
+{
+    const char *p = (const char *)v.p;
+
+    assert(p >= text && p + v.n <= text + strlen(text));
+}
+
+static void check_url(const char *text)
+{
+    struct mu_http_url url;
+    struct mu_err err = {0};
+
+    if (mu_http_url_parse(text, "http", &url, &err) == MU_OK) {
+        assert(url.port != 0);
+        assert(url.path >= text && url.path <= text + strlen(text));
+        assert(memchr(url.host, 0, sizeof(url.host)) != NULL);
+        assert(memchr(url.scheme, 0, sizeof(url.scheme)) != NULL);
+    } else {
+        assert(err.what[0] != '\0');
+    }
+}
+
+static void check_target(const char *text)
+{
+    static const char *const keys[] = {"operation", "message", ""};
+    struct mu_bytes v, path = mu_http_target_path(text);
+
+    if (!(path.n == 1 && path.p[0] == '/'))
+        inside(path, text);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (mu_http_query_get(text, keys[i], &v)) {
+            inside(v, text);
+            assert(v.n == 0 || memchr(v.p, '&', v.n) == NULL);
+        }
+}
+
+static void check_percent(struct mu_bytes v)
+{
+    struct mu_buf encoded, decoded;
+
+    mu_buf_init(&encoded, v.n * 3 + 1);
+    mu_buf_init(&decoded, v.n + 1);
+    assert(mu_http_percent_decode(&decoded, v) && decoded.n <= v.n);
+    mu_buf_reset(&decoded);
+    assert(mu_http_percent_encode(&encoded, v));
+    assert(mu_http_percent_decode(&decoded, mu_buf_bytes(&encoded)));
+    assert(mu_bytes_equal(mu_buf_bytes(&decoded), v));
+    mu_buf_clear(&encoded);
+    mu_buf_clear(&decoded);
+}
+
+static void check_header(const char *text)
+{
+    struct mu_http_response r = {0};
+    bool plain = mu_http_media_is(text, "application/x-pki-message");
+
+    if (mu_http_response_add(&r, "Content-Type", text, NULL) == MU_OK)
+        assert(strpbrk(text, "\r\n") == NULL);
+    (void)!mu_http_response_add(&r, text, "x", NULL);
+    assert(!plain || strlen(text) >= strlen("application/x-pki-message"));
+    mu_http_response_clear(&r);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size + 1);
+
+    if (text == NULL)
+        return 0;
+    memcpy(text, data, size);
+    text[size] = '\0';
+    check_percent(mu_bytes(data, size));
+    check_url(text);
+    check_target(text);
+    check_header(text);
+    free(text);
+    return 0;
+}
