@@ -37,6 +37,12 @@ struct mu_http_request {
     bool same_connection;   /* client: only on the connection of the last exchange */
 };
 
+/* A request that owns what it points at, all but peer (NULL in the copy). Free wipes it: headers
+ * and bodies carry passwords. */
+enum mu_code mu_http_request_copy(const struct mu_http_request *request,
+    struct mu_http_request **out, struct mu_err *err) MU_CHECK;
+void mu_http_request_free(struct mu_http_request *copy);
+
 /* Owns everything in it. {0} is valid. */
 struct mu_http_response {
     int status;
