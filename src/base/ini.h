@@ -1,0 +1,39 @@
+/*
+ * The configuration format: sections, 'key = value', '#' comments, a value goes on in lines that
+ * begin with a blank. Line-exact errors, and a write-back that keeps every other byte.
+ * Sections are "[agent]" or '[ca "NAME"]'. A file of options without sections (sscep's) is read
+ * with MU_INI_BARE: 'key value', quotes allowed, case kept.
+ */
+#ifndef MU_BASE_INI_H
+#define MU_BASE_INI_H
+
+#include "base/buf.h"
+
+struct mu_ini;
+
+struct mu_ini_item {
+    const char *section; /* "agent", "ca", "" before the first */
+    const char *name;    /* NAME of [ca "NAME"], or "" */
+    const char *key;
+    const char *value;   /* continuation lines joined by '\n', outer blanks gone */
+    unsigned line;       /* 1-based, of the key */
+};
+
+enum mu_ini_style { MU_INI_SECTIONS, MU_INI_BARE };
+
+/* file is the name used in errors (M706: <file>:<line>: <what>). */
+enum mu_code mu_ini_parse(struct mu_bytes text, const char *file, enum mu_ini_style style,
+    struct mu_ini **out, struct mu_err *err) MU_CHECK;
+void mu_ini_free(struct mu_ini *ini);
+size_t mu_ini_count(const struct mu_ini *ini);
+const struct mu_ini_item *mu_ini_at(const struct mu_ini *ini, size_t i);
+/* The last one that fits; NULL if none. name may be NULL for "". */
+const struct mu_ini_item *mu_ini_get(const struct mu_ini *ini, const char *section,
+    const char *name, const char *key);
+const char *mu_ini_file(const struct mu_ini *ini);
+/* Changes or adds one value (NULL removes it); the rest stays byte for byte. */
+enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *name,
+    const char *key, const char *value, struct mu_err *err) MU_CHECK;
+bool mu_ini_format(const struct mu_ini *ini, struct mu_buf *out);
+
+#endif
