@@ -1,0 +1,59 @@
+/*
+ * What an entry was enrolled with, under the words of muster.conf, so that a renewal needs no
+ * options. Kept as state/<name>.conf. No secret is in it.
+ */
+#ifndef MU_AGENT_SETTINGS_H
+#define MU_AGENT_SETTINGS_H
+
+#include "base/env.h"
+#include "base/ini.h"
+#include "keystore/keystore.h"
+
+/* Texts are owned, NULL: not set. Numbers 0: not set (the default). {0} is valid. */
+struct mu_agent_settings {
+    char *protocol;         /* "scep" */
+    char *url;
+    char *trust;            /* names in the CA store or files; NULL: all of the CA store */
+    char *pin_sha256;       /* hex */
+    char *ca_identifier;
+    char *subject;          /* as typed */
+    char *san;
+    char *key;              /* "rsa:2048" */
+    char *key_file;         /* an existing key or pkcs11: URI, instead of a new one */
+    char *key_usage, *eku, *template_name;
+    char *digest, *cipher, *method; /* "sha256", "aes128", "auto|get|post" */
+    char *ra_cert;          /* file */
+    char *nonce_check;      /* "strict" or "warn" */
+    char *proxy, *no_proxy, *source_ip;
+    char *renew_days;       /* "auto", "0", "30" */
+    char *comments;
+    int64_t timeout_s, await_s, max_await_s;
+    int reuse_key, challenge_once, allow_legacy; /* 0: not set, 1: yes, -1: no */
+};
+
+void mu_agent_settings_clear(struct mu_agent_settings *settings);
+enum mu_code mu_agent_settings_copy(const struct mu_agent_settings *from,
+    struct mu_agent_settings *to, struct mu_err *err) MU_CHECK;
+/* One value by its word ("san", "await-result"). Wrong values and unknown words are MU_INPUT with the
+ * nearest known word; value NULL: unset. */
+enum mu_code mu_agent_settings_set(struct mu_agent_settings *settings, const char *key,
+    const char *value, struct mu_err *err) MU_CHECK;
+/* As text into out (may be NULL); false if not set or unknown. */
+bool mu_agent_settings_get(const struct mu_agent_settings *settings, const char *key,
+    struct mu_buf *out);
+/* The i-th word, NULL behind the last. */
+const char *mu_agent_settings_word(size_t i);
+/* What is set in from replaces what is in to. */
+enum mu_code mu_agent_settings_merge(struct mu_agent_settings *to,
+    const struct mu_agent_settings *from, struct mu_err *err) MU_CHECK;
+/* All but where to keep and when: would a request with these ask for the same certificate? */
+bool mu_agent_settings_same_request(const struct mu_agent_settings *a,
+    const struct mu_agent_settings *b);
+
+/* MU_NOT_FOUND if the entry has none. */
+enum mu_code mu_agent_settings_load(struct mu_keystore *store, const char *name,
+    struct mu_agent_settings *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_agent_settings_store(struct mu_keystore *store, const char *name,
+    const struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
+
+#endif
