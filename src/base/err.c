@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Cuts a text that vsnprintf may have broken inside a UTF-8 character back to its last whole one. */
+/* Cuts a text that vsnprintf may have broken inside a UTF-8 character back to a whole one. */
 static void cut_at_char(char *s, size_t size, int wanted)
 {
     size_t n, lead;

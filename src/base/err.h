@@ -81,7 +81,8 @@ struct mu_err {
  * what is UTF-8 without control characters; escape remote text with mu_text_escape first. */
 enum mu_code mu_err_set(struct mu_err *err, enum mu_code code, enum mu_reason reason,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* Puts context in front of what happened: "entry 'x': <what>". Returns err->code. */
+/* Puts context in front of what happened: "entry 'x': <what>". Returns err->code, and
+ * MU_INTERNAL if err is NULL: who has the code at hand should return that. */
 enum mu_code mu_err_context(struct mu_err *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Narrow the reason, or fill in cause and next step, keeping the sentence. */

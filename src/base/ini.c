@@ -167,9 +167,10 @@ static enum mu_code read_section(struct parser *ps, const struct line *l)
         if (memchr(p + name, '"', name_n) != NULL)
             return fault(ps, l->number, "a section's name has a quote in it");
     }
-    if (!add_section(ps->ini, copy_word(p + word, word_n, true), strndup(p + name, name_n), l->next))
-        return no_memory(ps->err);
-    return MU_OK;
+    return add_section(
+               ps->ini, copy_word(p + word, word_n, true), strndup(p + name, name_n), l->next)
+        ? MU_OK
+        : no_memory(ps->err);
 }
 
 /* Ends the open item: its value is complete. */
@@ -309,7 +310,7 @@ static enum mu_code read_lines(struct parser *ps)
     enum mu_code rc;
 
     if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
-        l.next = 3; /* a byte order mark, as some editors put it */
+        ps->ini->sections[0].end = l.next = 3; /* a byte order mark, as some editors put it */
     while (l.next < text.n) {
         const uint8_t *end = memchr(text.p + l.next, '\n', text.n - l.next);
 
@@ -468,6 +469,27 @@ static void put_range(struct mu_buf *out, const struct mu_ini *ini, size_t from,
         mu_buf_put(out, ini->text.p + from, to - from);
 }
 
+/* The value as reading would give it back: no blanks around lines, no empty lines outside. */
+static void normalize(struct mu_buf *out, enum mu_ini_style style, const char *value)
+{
+    size_t n, from, to;
+
+    if (style == MU_INI_BARE) {
+        mu_buf_put_str(out, value);
+        return;
+    }
+    for (; *value != '\0'; value += n + (value[n] == '\n')) {
+        n = to = strcspn(value, "\n");
+        from = 0;
+        trim(value, &from, &to);
+        if (out->n != 0)
+            mu_buf_put_byte(out, '\n');
+        mu_buf_put(out, value + from, to - from);
+    }
+    while (out->n != 0 && out->p[out->n - 1] == '\n')
+        out->p[--out->n] = 0;
+}
+
 /* The value as it is written: further lines begin with blanks. */
 static void put_value(struct mu_buf *out, const struct mu_ini *ini, const char *value)
 {
@@ -479,7 +501,8 @@ static void put_value(struct mu_buf *out, const struct mu_ini *ini, const char *
     }
 }
 
-static void put_item(struct mu_buf *out, const struct mu_ini *ini, const char *key, const char *value)
+static void put_item(
+    struct mu_buf *out, const struct mu_ini *ini, const char *key, const char *value)
 {
     const char *quote = ini->style == MU_INI_BARE ? "\"" : "";
 
@@ -560,7 +583,7 @@ static bool is_as_meant(const struct mu_ini *before, const struct mu_ini *after,
 enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *name, const char *key,
     const char *value, struct mu_err *err)
 {
-    struct mu_buf text;
+    struct mu_buf text, normal;
     struct mu_ini *after = NULL, swap;
     const struct entry *old;
     enum mu_code rc;
@@ -568,6 +591,11 @@ enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *nam
     if (name == NULL)
         name = "";
     mu_buf_init_secret(&text, MU_LIMIT_INI);
+    mu_buf_init_secret(&normal, MU_LIMIT_INI);
+    if (value != NULL) {
+        normalize(&normal, ini->style, value);
+        value = mu_buf_str(&normal);
+    }
     old = find(ini, section, name, key);
     if (value == NULL) {
         remove_items(&text, ini, section, name, key);
@@ -578,7 +606,8 @@ enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *nam
     } else {
         add_item(&text, ini, section, name, key, value);
     }
-    if ((rc = mu_buf_check(&text, ini->file, err)) != MU_OK
+    if ((rc = mu_buf_check(&normal, ini->file, err)) != MU_OK
+        || (rc = mu_buf_check(&text, ini->file, err)) != MU_OK
         || (rc = mu_ini_parse(mu_buf_bytes(&text), ini->file, ini->style, &after, err)) != MU_OK)
         goto out;
     if (!is_as_meant(ini, after, section, name, key, value)) {
@@ -590,6 +619,7 @@ enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *nam
     *ini = *after;
     *after = swap;
 out:
+    mu_buf_clear(&normal);
     mu_buf_clear(&text);
     mu_ini_free(after);
     return rc;

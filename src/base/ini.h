@@ -1,8 +1,9 @@
 /*
  * The configuration format: sections, 'key = value', '#' comments, a value goes on in lines that
  * begin with a blank. Line-exact errors, and a write-back that keeps every other byte.
- * Sections are "[agent]" or '[ca "NAME"]'. A file of options without sections (sscep's) is read
- * with MU_INI_BARE: 'key value', quotes allowed, case kept.
+ * Sections are "[agent]" or '[ca "NAME"]'; their words and the keys are read in lower case.
+ * A file of options without sections (sscep's) is read with MU_INI_BARE: 'key value', quotes
+ * allowed, case kept.
  */
 #ifndef MU_BASE_INI_H
 #define MU_BASE_INI_H
@@ -31,7 +32,9 @@ const struct mu_ini_item *mu_ini_at(const struct mu_ini *ini, size_t i);
 const struct mu_ini_item *mu_ini_get(const struct mu_ini *ini, const char *section,
     const char *name, const char *key);
 const char *mu_ini_file(const struct mu_ini *ini);
-/* Changes or adds one value (NULL removes it); the rest stays byte for byte. */
+/* Changes or adds one value (NULL removes it); the rest stays byte for byte. Lines of a value lose
+ * their outer blanks. Items taken before are no longer valid. MU_INPUT if the format cannot hold
+ * the value; then nothing is changed. */
 enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *name,
     const char *key, const char *value, struct mu_err *err) MU_CHECK;
 bool mu_ini_format(const struct mu_ini *ini, struct mu_buf *out);
