@@ -21,7 +21,8 @@ struct mu_scep_nonce { uint8_t p[64]; size_t n; };
 
 struct mu_scep_msg {
     struct mu_pki_signed cms;     /* decoded outer layer; owns everything below */
-    char *transaction_id;
+    char *transaction_id;         /* text; hex of the octets if they are no printable text */
+    struct mu_bytes transaction_id_der; /* the element as it came, to echo it unchanged */
     int type;                     /* enum mu_scep_type */
     struct mu_scep_nonce sender_nonce, recipient_nonce;
     int status;                   /* CertRep; -1 if absent */
@@ -41,6 +42,7 @@ void mu_scep_msg_clear(struct mu_scep_msg *msg);
 
 struct mu_scep_msg_params {
     const char *transaction_id;
+    struct mu_bytes transaction_id_der; /* n not 0: this element instead of the text */
     int type;
     struct mu_bytes sender_nonce, recipient_nonce; /* n 0: leave out */
     int status;                   /* CertRep; else -1 */
