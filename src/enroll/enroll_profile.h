@@ -101,7 +101,7 @@ void mu_enroll_profile_each(const struct mu_enroll_profile *profile,
     mu_enroll_profile_each_call *call, void *cookie);
 /* The same as 'key = value' lines: parses back to an equal profile. */
 bool mu_enroll_profile_format(const struct mu_enroll_profile *profile, struct mu_buf *out);
-/* "rsa:2048" presets of the form: "https-server", "vpn-gateway", "eap-tls-client",
+/* Presets of the profile form: "https-server", "vpn-gateway", "eap-tls-client",
  * "radius-server"; the i-th, NULL behind the last. */
 const char *mu_enroll_profile_preset(size_t i, const char **title, const char **settings);
 
