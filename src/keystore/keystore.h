@@ -131,13 +131,16 @@ enum mu_code mu_keystore_crl_put(struct mu_keystore *store, const char *name, st
 /* ---- files anywhere ---- */
 enum mu_keystore_file {
     MU_KEYSTORE_PUBLIC, /* any mode */
-    MU_KEYSTORE_KEY,    /* readable by others: M701 as *warning, still read */
-    MU_KEYSTORE_SECRET, /* readable by others: refused, M701 */
+    MU_KEYSTORE_SECRET, /* readable by others: refused, M701; one final line end is taken off */
 };
-/* Reads a regular file (or pipe) up to MU_LIMIT_FILE. Not readable: M704 with the directory that
- * stopped it. Secrets: one final line end is taken off. "-" is stdin. */
+/* Appends a regular file (or pipe) of at most MU_LIMIT_FILE octets. Not there: MU_NOT_FOUND. Not
+ * readable: M704 with the directory that stopped it. "-" is stdin. out should be secret for
+ * secrets and keys. */
 enum mu_code mu_keystore_file_read(const char *path, enum mu_keystore_file kind, struct mu_buf *out,
     struct mu_err *err) MU_CHECK;
+/* Is this file readable by others than its owner? Then warning (may be NULL) gets M701. For keys
+ * that people keep themselves: they are read, but somebody should hear of it. */
+bool mu_keystore_file_is_open(const char *path, struct mu_err *warning);
 /* Writes beside path, syncs, renames, syncs the directory. mode 0: 0644. A link at path is
  * replaced, not followed. */
 enum mu_code mu_keystore_file_write(const char *path, unsigned mode, struct mu_bytes content,
