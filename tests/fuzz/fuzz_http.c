@@ -1,9 +1,11 @@
-/* Any text to the HTTP data functions: URLs, queries, media types, percent-encoding. */
+/* Any text to the HTTP data functions: URLs, queries, media types, percent-encoding, and the head
+ * and chunks of a request. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "http/http_msg.h"
+#include "http/http_parse.h"
 #include "http/http_url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -71,6 +73,54 @@ static void check_header(const char *text)
     mu_http_response_clear(&r);
 }
 
+/* The head of a request, found whole and piece by piece, then taken apart. */
+static void check_head(struct mu_bytes in)
+{
+    size_t whole = 0, pieces = 0, n = mu_http_head_end(in, &whole), found = 0;
+    struct mu_http_head head;
+    const char *why = NULL;
+    char *text;
+
+    for (size_t k = 0; k <= in.n && in.n < 4096 && found == 0; k++)
+        found = mu_http_head_end(mu_bytes(in.p, k), &pieces);
+    assert(in.n >= 4096 || found == n);
+    if (n == 0)
+        return;
+    text = malloc(n + 1);
+    if (text == NULL)
+        return;
+    memcpy(text, in.p, n);
+    text[n] = '\0';
+    if (mu_http_head_parse(text, n, &head, &why) == 0) {
+        assert(head.method >= text);
+        assert(head.target > head.method && head.target < text + n);
+        assert(!head.chunked || head.length == 0);
+        assert(head.header_n <= MU_HTTP_MAX_HEADERS);
+    } else {
+        assert(why != NULL);
+    }
+    free(text);
+}
+
+static void check_chunks(struct mu_bytes in)
+{
+    struct mu_http_chunks whole = {0}, single = {0};
+    enum mu_http_chunk_result r, s = MU_HTTP_CHUNK_MORE;
+    struct mu_buf a = {0}, b = {0};
+    size_t used, at = 0, taken;
+
+    r = mu_http_chunks_decode(&whole, in, &used, &a, 1024);
+    assert(used <= in.n && a.n <= 1024);
+    while (at < in.n && s == MU_HTTP_CHUNK_MORE) {
+        s = mu_http_chunks_decode(&single, mu_bytes(in.p + at, 1), &taken, &b, 1024);
+        at += taken;
+    }
+    assert(r == s);
+    assert(r != MU_HTTP_CHUNK_DONE || (at == used && mu_bytes_equal(mu_buf_bytes(&a), mu_buf_bytes(&b))));
+    mu_buf_clear(&a);
+    mu_buf_clear(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);
@@ -80,6 +130,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     check_percent(mu_bytes(data, size));
+    check_head(mu_bytes(data, size));
+    check_chunks(mu_bytes(data, size));
     check_url(text);
     check_target(text);
     check_header(text);
