@@ -242,7 +242,7 @@ static size_t oid_encode(const char *dotted, uint8_t *out, size_t size)
         if (*p < '0' || *p > '9')
             return 0;
         for (; *p >= '0' && *p <= '9'; p++) {
-            if (v >> 124 != 0)
+            if (v > (~(arc)0 - 80 - 9) / 10) /* 80: what the first arc may add */
                 return 0;
             v = v * 10 + (arc)(*p - '0');
         }
