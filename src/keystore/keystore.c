@@ -145,7 +145,8 @@ static enum mu_code lock_take(int fd, const char *name, struct mu_err *err)
             pid[0] != '\0' ? pid : "(unknown)", name);
     }
     len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
+    if (ftruncate(fd, 0) != 0 || mu_keystore_io_write(fd, pid, (size_t)len) != 0
+        || mu_keystore_io_fsync(fd) != 0)
         return mu_err_set(err, MU_STORAGE, MU_M(702), "cannot write the lock of %s: %s", name,
             strerror(errno));
     return MU_OK;

@@ -1,0 +1,21 @@
+/* A protocol as the driver sees it: one row of functions over an engine it knows nothing of. */
+#ifndef MU_CLIENT_PROTO_H
+#define MU_CLIENT_PROTO_H
+
+#include "client/client.h"
+
+struct mu_client_proto {
+    enum mu_proto proto;
+    /* A new engine, or out of config->state. */
+    enum mu_code (*open)(const struct mu_client_config *config, void **engine, struct mu_err *err);
+    enum mu_code (*start)(void *engine, struct mu_step *next, struct mu_err *err);
+    enum mu_code (*step)(
+        void *engine, const struct mu_event *event, struct mu_step *next, struct mu_err *err);
+    enum mu_code (*store)(const void *engine, struct mu_buf *out, struct mu_err *err);
+    void (*result)(const void *engine, struct mu_client_result *out);
+    void (*free)(void *engine);
+};
+
+extern const struct mu_client_proto mu_client_proto_scep; /* client_scep.c */
+
+#endif
