@@ -53,6 +53,11 @@ EVP_PKEY *mu_pki_key_evp(const struct mu_pki_key *key);
 enum mu_code mu_pki_key_wrap(EVP_PKEY *evp, bool has_private, bool is_token,
     struct mu_pki_key **out, struct mu_err *err) MU_CHECK;
 
+/* pki_cert_make.c: signs signed_part and appends SEQUENCE { signed_part, sig_alg, signature }. */
+enum mu_code mu_pki_sign_wrap(struct mu_bytes signed_part, struct mu_bytes sig_alg,
+    const struct mu_pki_key *key, enum mu_pki_digest digest, struct mu_buf *der,
+    struct mu_err *err) MU_CHECK;
+
 /* pki_cms_certs.c: CertificateSet content to a list, for SignedData of both kinds. Other choices
  * than Certificate are skipped. At most MU_LIMIT_CERTS. */
 enum mu_code mu_pki_certs_from_set(struct mu_bytes set, struct mu_pki_certs *list,

@@ -1,0 +1,519 @@
+/* Keys: what they are, where they come from and how they are written. Using them is pki_key_use.c. */
+#include "pki/pki_key.h"
+
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "pki/pki_internal.h"
+#include "pki/pki_pem.h"
+
+struct mu_pki_key {
+    atomic_uint refs;
+    EVP_PKEY *evp;
+    struct mu_pki_key_spec spec;
+    bool has_private, is_token;
+    struct mu_buf spki;
+};
+
+enum {
+    RSA_MODULUS_MAX = 2048, /* octets: OpenSSL's own limit of 16384 bits */
+    RSA_EXPONENT_MAX = 8,   /* octets: a longer one only burns time */
+    PBKDF2_ITERATIONS = 100000,
+};
+
+/* ---- specifications ---- */
+
+static const struct spec_row {
+    const char *word;
+    struct mu_pki_key_spec spec;
+    bool legacy;
+} spec_rows[] = {
+    {"rsa:1024", {MU_PKI_KEY_RSA, 1024}, true},
+    {"rsa:1536", {MU_PKI_KEY_RSA, 1536}, true},
+    {"rsa:2048", {MU_PKI_KEY_RSA, 2048}, false},
+    {"rsa:3072", {MU_PKI_KEY_RSA, 3072}, false},
+    {"rsa:4096", {MU_PKI_KEY_RSA, 4096}, false},
+    {"ec:p-256", {MU_PKI_KEY_EC, 256}, false},
+    {"ec:secp256r1", {MU_PKI_KEY_EC, 256}, false},
+    {"ec:prime256v1", {MU_PKI_KEY_EC, 256}, false},
+    {"ec:p-384", {MU_PKI_KEY_EC, 384}, false},
+    {"ec:secp384r1", {MU_PKI_KEY_EC, 384}, false},
+    {"ec:p-521", {MU_PKI_KEY_EC, 521}, false},
+    {"ec:secp521r1", {MU_PKI_KEY_EC, 521}, false},
+    {"ed25519", {MU_PKI_KEY_ED25519, 0}, false},
+    {"ed448", {MU_PKI_KEY_ED448, 0}, false},
+};
+
+/* "rsa:2048" is also typed as "rsa-2048" and "2048". */
+static bool spec_word_is(const char *word, const char *known)
+{
+    const char *colon = strchr(known, ':');
+    if (!colon)
+        return mu_text_equal_nocase(word, known);
+    if (mu_text_equal_nocase(word, colon + 1))
+        return true;
+    size_t n = (size_t)(colon - known);
+    return strlen(word) == strlen(known) && (word[n] == ':' || word[n] == '-')
+        && strncasecmp(word, known, n) == 0 && mu_text_equal_nocase(word + n + 1, colon + 1);
+}
+
+enum mu_code mu_pki_key_spec_parse(const char *word, bool allow_legacy,
+    struct mu_pki_key_spec *out, struct mu_err *err)
+{
+    for (size_t i = 0; i < sizeof(spec_rows) / sizeof(spec_rows[0]); i++) {
+        const struct spec_row *row = &spec_rows[i];
+        if (!spec_word_is(word, row->word))
+            continue;
+        if (row->legacy && !allow_legacy)
+            return mu_err_set(err, MU_UNSUPPORTED, MU_M(705), "%s is weak or legacy", row->word);
+        *out = row->spec;
+        return MU_OK;
+    }
+    char shown[80];
+    return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+        "unknown key type '%s'; known are rsa:2048, rsa:3072, rsa:4096 (with allow-legacy rsa:1024, "
+        "rsa:1536), ec:P-256, ec:P-384, ec:P-521, ed25519, ed448",
+        mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(word)));
+}
+
+const char *mu_pki_key_spec_format(const struct mu_pki_key_spec *spec, char buf[32])
+{
+    switch (spec->type) {
+    case MU_PKI_KEY_RSA:
+        snprintf(buf, 32, "RSA %u", spec->bits);
+        break;
+    case MU_PKI_KEY_EC:
+        snprintf(buf, 32, "EC P-%u", spec->bits);
+        break;
+    case MU_PKI_KEY_ED25519:
+        snprintf(buf, 32, "Ed25519");
+        break;
+    case MU_PKI_KEY_ED448:
+        snprintf(buf, 32, "Ed448");
+        break;
+    default:
+        snprintf(buf, 32, "other, %u bits", spec->bits);
+    }
+    return buf;
+}
+
+static enum mu_pki_key_type type_of(const EVP_PKEY *evp)
+{
+    if (EVP_PKEY_is_a(evp, "RSA"))
+        return MU_PKI_KEY_RSA;
+    if (EVP_PKEY_is_a(evp, "EC"))
+        return MU_PKI_KEY_EC;
+    if (EVP_PKEY_is_a(evp, "ED25519"))
+        return MU_PKI_KEY_ED25519;
+    if (EVP_PKEY_is_a(evp, "ED448"))
+        return MU_PKI_KEY_ED448;
+    return MU_PKI_KEY_OTHER;
+}
+
+/* ---- life ---- */
+
+static enum mu_code key_new(EVP_PKEY *evp, struct mu_bytes spki, enum mu_pki_key_type type,
+    struct mu_pki_key **out, struct mu_err *err)
+{
+    struct mu_pki_key *key = calloc(1, sizeof(*key));
+    if (!key) {
+        EVP_PKEY_free(evp);
+        return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for a key");
+    }
+    atomic_init(&key->refs, 1);
+    key->evp = evp;
+    key->spec.type = type;
+    if (type == MU_PKI_KEY_RSA || type == MU_PKI_KEY_EC || type == MU_PKI_KEY_OTHER)
+        key->spec.bits = (unsigned)EVP_PKEY_get_bits(evp);
+    mu_buf_init(&key->spki, MU_LIMIT_MESSAGE);
+    mu_buf_put_bytes(&key->spki, spki);
+    enum mu_code rc = mu_buf_check(&key->spki, "public key", err);
+    if (rc != MU_OK) {
+        mu_pki_key_free(key);
+        return rc;
+    }
+    *out = key;
+    return MU_OK;
+}
+
+enum mu_code mu_pki_key_wrap(EVP_PKEY *evp, bool has_private, bool is_token,
+    struct mu_pki_key **out, struct mu_err *err)
+{
+    uint8_t *spki = NULL;
+    int n = i2d_PUBKEY(evp, &spki);
+    if (n <= 0) {
+        EVP_PKEY_free(evp);
+        return mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "key has no public part");
+    }
+    struct mu_pki_key *key;
+    enum mu_code rc = key_new(evp, mu_bytes(spki, (size_t)n), type_of(evp), &key, err);
+    OPENSSL_free(spki);
+    if (rc != MU_OK)
+        return rc;
+    key->has_private = has_private;
+    key->is_token = is_token;
+    *out = key;
+    return MU_OK;
+}
+
+struct mu_pki_key *mu_pki_key_ref(struct mu_pki_key *key)
+{
+    atomic_fetch_add_explicit(&key->refs, 1, memory_order_relaxed);
+    return key;
+}
+
+void mu_pki_key_free(struct mu_pki_key *key)
+{
+    if (!key || atomic_fetch_sub_explicit(&key->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    EVP_PKEY_free(key->evp);
+    mu_buf_clear(&key->spki);
+    free(key);
+}
+
+enum mu_code mu_pki_key_generate(const struct mu_pki_key_spec *spec, struct mu_pki_key **out,
+    struct mu_err *err)
+{
+    EVP_PKEY *evp = NULL;
+    char curve[16];
+    switch (spec->type) {
+    case MU_PKI_KEY_RSA:
+        evp = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)spec->bits);
+        break;
+    case MU_PKI_KEY_EC:
+        snprintf(curve, sizeof(curve), "P-%u", spec->bits);
+        evp = EVP_PKEY_Q_keygen(NULL, NULL, "EC", curve);
+        break;
+    case MU_PKI_KEY_ED25519:
+        evp = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+        break;
+    case MU_PKI_KEY_ED448:
+        evp = EVP_PKEY_Q_keygen(NULL, NULL, "ED448");
+        break;
+    default:
+        break;
+    }
+    char text[32];
+    if (!evp)
+        return mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "cannot generate a key (%s)",
+            mu_pki_key_spec_format(spec, text));
+    return mu_pki_key_wrap(evp, true, false, out, err);
+}
+
+/* ---- public keys ---- */
+
+static EVP_PKEY *from_params(const char *type, OSSL_PARAM *params)
+{
+    EVP_PKEY *evp = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1
+        || EVP_PKEY_fromdata(ctx, &evp, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+        EVP_PKEY_free(evp);
+        evp = NULL;
+    }
+    EVP_PKEY_CTX_free(ctx);
+    return evp;
+}
+
+/* OSSL_PARAM wants integers in the machine's order. */
+static bool native_order(struct mu_bytes big_endian, uint8_t *out, size_t max, size_t *n)
+{
+    while (big_endian.n && big_endian.p[0] == 0)
+        big_endian = mu_bytes(big_endian.p + 1, big_endian.n - 1);
+    if (big_endian.n == 0 || big_endian.n > max)
+        return false;
+    for (size_t i = 0; i < big_endian.n; i++)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        out[big_endian.n - 1 - i] = big_endian.p[i];
+#else
+        out[i] = big_endian.p[i];
+#endif
+    *n = big_endian.n;
+    return true;
+}
+
+static EVP_PKEY *rsa_from_bits(struct mu_bytes bits)
+{
+    struct mu_der seq, modulus, exponent;
+    uint8_t n[RSA_MODULUS_MAX], e[RSA_EXPONENT_MAX];
+    size_t n_len, e_len;
+    if (!mu_der_only(bits, MU_DER_SEQUENCE, &seq))
+        return NULL;
+    struct mu_bytes in = seq.value;
+    if (!mu_der_get(&in, MU_DER_INTEGER, &modulus) || !mu_der_get(&in, MU_DER_INTEGER, &exponent)
+        || in.n)
+        return NULL;
+    if ((modulus.value.n && modulus.value.p[0] & 0x80)
+        || (exponent.value.n && exponent.value.p[0] & 0x80))
+        return NULL;
+    if (!native_order(modulus.value, n, sizeof(n), &n_len)
+        || !native_order(exponent.value, e, sizeof(e), &e_len))
+        return NULL;
+    /* an even one is no RSA key, and OpenSSL would find out only in the middle of its use */
+    if (!(modulus.value.p[modulus.value.n - 1] & 1) || !(exponent.value.p[exponent.value.n - 1] & 1))
+        return NULL;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, n_len),
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, e_len),
+        OSSL_PARAM_construct_end(),
+    };
+    return from_params("RSA", params);
+}
+
+static const char *curve_of(struct mu_bytes oid, char *buf, size_t size)
+{
+    if (mu_der_oid_is(oid, "1.2.840.10045.3.1.7"))
+        return "P-256";
+    if (mu_der_oid_is(oid, "1.3.132.0.34"))
+        return "P-384";
+    if (mu_der_oid_is(oid, "1.3.132.0.35"))
+        return "P-521";
+    return OBJ_nid2sn(OBJ_txt2nid(mu_pki_oid_text(oid, buf, size)));
+}
+
+static EVP_PKEY *ec_from_bits(const char *curve, struct mu_bytes bits)
+{
+    char group[64];
+    uint8_t point[160];
+    if (bits.n == 0 || bits.n > sizeof(point))
+        return NULL;
+    snprintf(group, sizeof(group), "%s", curve);
+    memcpy(point, bits.p, bits.n);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, bits.n),
+        OSSL_PARAM_construct_end(),
+    };
+    return from_params("EC", params);
+}
+
+static enum mu_code ec_from_spki(struct mu_bytes alg_params, struct mu_bytes bits, EVP_PKEY **evp,
+    struct mu_err *err)
+{
+    struct mu_der curve;
+    char oid[80];
+    if (!mu_der_only(alg_params, MU_DER_OID, &curve))
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
+            "EC key without a named curve (RFC 5480 2.1.1)");
+    const char *name = curve_of(curve.value, oid, sizeof(oid));
+    if (!name || strcmp(name, OBJ_nid2sn(NID_undef)) == 0)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM, "unknown curve %s",
+            mu_pki_oid_text(curve.value, oid, sizeof(oid)));
+    *evp = ec_from_bits(name, bits);
+    return MU_OK;
+}
+
+enum mu_code mu_pki_key_from_spki(struct mu_bytes spki, struct mu_pki_key **out,
+    struct mu_err *err)
+{
+    struct mu_der seq, alg, oid, bit_string;
+    struct mu_bytes bits, in;
+    if (!mu_der_only(spki, MU_DER_SEQUENCE, &seq))
+        goto malformed;
+    in = seq.value;
+    if (!mu_der_get(&in, MU_DER_SEQUENCE, &alg) || !mu_der_get(&in, MU_DER_BIT_STRING, &bit_string)
+        || in.n || !mu_der_bits(bit_string.value, &bits))
+        goto malformed;
+    in = alg.value;
+    if (!mu_der_get(&in, MU_DER_OID, &oid))
+        goto malformed;
+
+    EVP_PKEY *evp = NULL;
+    enum mu_pki_key_type type = MU_PKI_KEY_OTHER;
+    if (mu_der_oid_is(oid.value, MU_OID_RSA)) {
+        type = MU_PKI_KEY_RSA;
+        evp = rsa_from_bits(bits);
+    } else if (mu_der_oid_is(oid.value, MU_OID_EC)) {
+        type = MU_PKI_KEY_EC;
+        enum mu_code rc = ec_from_spki(in, bits, &evp, err);
+        if (rc != MU_OK)
+            return rc;
+    } else if (mu_der_oid_is(oid.value, MU_OID_ED25519)) {
+        type = MU_PKI_KEY_ED25519;
+        evp = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, bits.p, bits.n);
+    } else if (mu_der_oid_is(oid.value, MU_OID_ED448)) {
+        type = MU_PKI_KEY_ED448;
+        evp = EVP_PKEY_new_raw_public_key_ex(NULL, "ED448", NULL, bits.p, bits.n);
+    } else if (mu_der_oid_is(oid.value, MU_OID_RSA_PSS)) {
+        const uint8_t *p = spki.p;
+        evp = d2i_PUBKEY(NULL, &p, (long)spki.n);
+    } else {
+        char text[80];
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM, "unknown key algorithm %s",
+            mu_pki_oid_text(oid.value, text, sizeof(text)));
+    }
+    if (!evp)
+        return mu_pki_ossl_fail(err, MU_INPUT, MU_REFUSE_MALFORMED, "public key is not valid");
+    return key_new(evp, spki, type, out, err);
+
+malformed:
+    return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
+        "malformed SubjectPublicKeyInfo (RFC 5280 4.1.2.7)");
+}
+
+/* ---- private keys as text ---- */
+
+struct password_call {
+    const struct mu_secret *password;
+    bool asked;
+};
+
+static int give_password(char *buf, int size, int rwflag, void *cookie)
+{
+    struct password_call *call = cookie;
+    call->asked = true;
+    if (!call->password || !call->password->p || call->password->n > (size_t)size)
+        return -1;
+    memcpy(buf, call->password->p, call->password->n);
+    return (int)call->password->n;
+}
+
+static EVP_PKEY *decode_der(struct mu_bytes der, struct password_call *call)
+{
+    const uint8_t *p = der.p;
+    EVP_PKEY *evp = d2i_AutoPrivateKey(NULL, &p, (long)der.n);
+    if (evp)
+        return evp;
+    BIO *bio = BIO_new_mem_buf(der.p, (int)der.n);
+    if (bio)
+        evp = d2i_PKCS8PrivateKey_bio(bio, NULL, give_password, call);
+    BIO_free(bio);
+    return evp;
+}
+
+enum mu_code mu_pki_key_decode(struct mu_bytes text, const struct mu_secret *password,
+    struct mu_pki_key **out, struct mu_err *err)
+{
+    struct password_call call = {password, false};
+    EVP_PKEY *evp = NULL;
+    if (text.n > MU_LIMIT_FILE)
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "private key file is too long");
+    if (mu_pki_pem_is(text)) {
+        BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+        if (bio)
+            evp = PEM_read_bio_PrivateKey(bio, NULL, give_password, &call);
+        BIO_free(bio);
+    } else if (text.n) {
+        evp = decode_der(text, &call);
+    }
+    if (evp) {
+        ERR_clear_error();
+        return mu_pki_key_wrap(evp, true, false, out, err);
+    }
+    ERR_clear_error();
+    if (call.asked)
+        return mu_err_set(err, MU_INPUT, MU_M(703),
+            password && password->p ? "the private key's password is wrong"
+                                    : "the private key is encrypted and no password was given");
+    return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "no private key in the file");
+}
+
+static X509_SIG *encrypt_pkcs8(const EVP_PKEY *evp, const struct mu_secret *password)
+{
+    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(evp);
+    X509_ALGOR *pbe = info ? PKCS5_pbe2_set_iv(mu_pki_alg_cipher(MU_PKI_AES256_CBC),
+                                 PBKDF2_ITERATIONS, NULL, 0, NULL, NID_hmacWithSHA256)
+                           : NULL;
+    X509_SIG *sig = NULL;
+    if (pbe)
+        sig = PKCS8_set0_pbe((const char *)password->p, (int)password->n, info, pbe);
+    if (!sig)
+        X509_ALGOR_free(pbe);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    return sig;
+}
+
+enum mu_code mu_pki_key_encode(const struct mu_pki_key *key, const struct mu_secret *password,
+    struct mu_buf *out, struct mu_err *err)
+{
+    if (key->is_token || !key->has_private)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
+            key->is_token ? "a key in a token cannot be written to a file"
+                          : "this key has no private part");
+    BIO *bio = BIO_new(BIO_s_secmem());
+    X509_SIG *sig = NULL;
+    int ok = 0;
+    if (bio && password && password->p) {
+        sig = encrypt_pkcs8(key->evp, password);
+        ok = sig && PEM_write_bio_PKCS8(bio, sig);
+    } else if (bio) {
+        ok = PEM_write_bio_PKCS8PrivateKey(bio, key->evp, NULL, NULL, 0, NULL, NULL);
+    }
+    enum mu_code rc = MU_OK;
+    if (ok) {
+        char *p;
+        long n = BIO_get_mem_data(bio, &p);
+        mu_buf_put(out, p, (size_t)n);
+        rc = mu_buf_check(out, "private key", err);
+    } else {
+        rc = mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "cannot write the private key");
+    }
+    X509_SIG_free(sig);
+    BIO_free(bio);
+    return rc;
+}
+
+/* ---- facts ---- */
+
+EVP_PKEY *mu_pki_key_evp(const struct mu_pki_key *key)
+{
+    return key->evp;
+}
+
+bool mu_pki_key_has_private(const struct mu_pki_key *key)
+{
+    return key->has_private;
+}
+
+bool mu_pki_key_is_token(const struct mu_pki_key *key)
+{
+    return key->is_token;
+}
+
+void mu_pki_key_spec_of(const struct mu_pki_key *key, struct mu_pki_key_spec *out)
+{
+    *out = key->spec;
+}
+
+struct mu_bytes mu_pki_key_spki(const struct mu_pki_key *key)
+{
+    return mu_buf_bytes(&key->spki);
+}
+
+bool mu_pki_key_equal(const struct mu_pki_key *a, const struct mu_pki_key *b)
+{
+    if (mu_bytes_equal(mu_pki_key_spki(a), mu_pki_key_spki(b)))
+        return true;
+    /* absent or NULL parameters, compressed or plain points: the same key in other bytes */
+    bool equal = a->spec.type == b->spec.type && EVP_PKEY_eq(a->evp, b->evp) == 1;
+    ERR_clear_error();
+    return equal;
+}
+
+bool mu_pki_key_id(struct mu_bytes spki, uint8_t out[20])
+{
+    struct mu_der seq, alg, bit_string;
+    struct mu_bytes bits;
+    uint8_t digest[64];
+    if (!mu_der_only(spki, MU_DER_SEQUENCE, &seq) || !mu_der_get(&seq.value, MU_DER_SEQUENCE, &alg)
+        || !mu_der_get(&seq.value, MU_DER_BIT_STRING, &bit_string)
+        || !mu_der_bits(bit_string.value, &bits) || mu_pki_digest(MU_PKI_SHA1, bits, digest) != 20)
+        return false;
+    memcpy(out, digest, 20);
+    return true;
+}
+
+bool mu_pki_key_can_encrypt(const struct mu_pki_key *key)
+{
+    return key->spec.type == MU_PKI_KEY_RSA;
+}

@@ -1,0 +1,18 @@
+/* Inside src/pki: extended key usages between bit and OID, and OIDs that reading, writing and
+ * printing of extensions share. */
+#ifndef MU_PKI_WORDS_H
+#define MU_PKI_WORDS_H
+
+#include "base/bytes.h"
+
+#define MU_OID_TEMPLATE_NAME "1.3.6.1.4.1.311.20.2"
+#define MU_OID_AIA "1.3.6.1.5.5.7.1.1"
+#define MU_OID_OCSP "1.3.6.1.5.5.7.48.1"
+#define MU_OID_CA_ISSUERS "1.3.6.1.5.5.7.48.2"
+
+/* MU_EKU_OTHER if there is no bit for it. */
+unsigned mu_pki_eku_bit(struct mu_bytes oid);
+/* NULL if the bit has no OID. */
+const char *mu_pki_eku_oid(unsigned bit);
+
+#endif
