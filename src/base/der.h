@@ -51,6 +51,9 @@ bool mu_der_string(const struct mu_der *el, struct mu_buf *out) MU_CHECK;
 /* OID content octets against text "1.2.840..."; and as text. */
 bool mu_der_oid_is(struct mu_bytes value, const char *dotted);
 bool mu_der_oid_format(struct mu_bytes value, struct mu_buf *out);
+enum { MU_DER_OID_MAX = 128 }; /* content octets; the longest known have about 30 */
+/* "1.2.840" to content octets; returns their number, 0 if the text is no OID or does not fit. */
+size_t mu_der_oid_encode(const char *dotted, uint8_t *out, size_t size);
 /* True if the octets are a valid DER encoding to at most depth levels, one element, no rest. */
 bool mu_der_valid(struct mu_bytes in, unsigned depth);
 

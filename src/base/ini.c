@@ -1,38 +1,10 @@
-/*
- * The configuration format. The text itself is kept; items remember where in it their lines and
- * their value stand, so a change replaces just these octets and reads the result again.
- */
-#include "base/ini.h"
+/* The configuration format, read: sections, items with their places in the text, faults by line. */
+#include "base/ini_internal.h"
 
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/text.h"
-
-/* An item and its place in the text. */
-struct entry {
-    struct mu_ini_item item;
-    size_t section;     /* index of its section */
-    size_t start, end;  /* all its lines, with the last newline */
-    size_t value_start; /* from here to value_end the value was written */
-    size_t value_end;
-};
-
-struct section {
-    char *word;
-    char *name;
-    size_t end; /* behind the last line that belongs to its items, or behind its header */
-};
-
-struct mu_ini {
-    char *file;
-    enum mu_ini_style style;
-    struct mu_buf text;
-    struct section *sections; /* [0] is what stands before the first header */
-    size_t section_n;
-    struct entry *entries;
-    size_t entry_n;
-};
 
 /* One line without its end. */
 struct line {
@@ -71,8 +43,7 @@ static bool is_word(char c)
         || c == '_' || c == '.';
 }
 
-/* Takes blanks off both ends of [*from, *to) of p. */
-static void trim(const char *p, size_t *from, size_t *to)
+void mu_ini_trim(const char *p, size_t *from, size_t *to)
 {
     while (*from < *to && is_blank(p[*from]))
         (*from)++;
@@ -117,15 +88,15 @@ static bool add_section(struct mu_ini *ini, char *word, char *name, size_t end)
         free(name);
         return false;
     }
-    ini->sections[ini->section_n++] = (struct section){word, name, end};
+    ini->sections[ini->section_n++] = (struct mu_ini_section){word, name, end};
     return true;
 }
 
-static struct entry *add_entry(struct mu_ini *ini, const struct line *l, char *key)
+static struct mu_ini_entry *add_entry(struct mu_ini *ini, const struct line *l, char *key)
 {
     void *list = ini->entries;
     bool ok = key != NULL && grow(&list, ini->entry_n, sizeof *ini->entries);
-    struct entry *e;
+    struct mu_ini_entry *e;
 
     ini->entries = list;
     if (!ok) {
@@ -133,7 +104,7 @@ static struct entry *add_entry(struct mu_ini *ini, const struct line *l, char *k
         return NULL;
     }
     e = &ini->entries[ini->entry_n++];
-    *e = (struct entry){.section = ini->section_n - 1, .start = l->start, .end = l->next};
+    *e = (struct mu_ini_entry){.section = ini->section_n - 1, .start = l->start, .end = l->next};
     e->item.key = key;
     e->item.line = l->number;
     ini->sections[e->section].end = l->next;
@@ -147,11 +118,11 @@ static enum mu_code read_section(struct parser *ps, const struct line *l)
     size_t at = 1, to = l->n, word, word_n, name = 0, name_n = 0;
     const char *p = l->p;
 
-    trim(p, &at, &to);
+    mu_ini_trim(p, &at, &to);
     if (p[to - 1] != ']')
         return fault(ps, l->number, "a section has no ']' at its end");
     to--;
-    trim(p, &at, &to);
+    mu_ini_trim(p, &at, &to);
     for (word = at; at < to && is_word(p[at]); at++)
         ;
     word_n = at - word;
@@ -160,7 +131,7 @@ static enum mu_code read_section(struct parser *ps, const struct line *l)
     if (at < to) {
         name = at;
         name_n = to;
-        trim(p, &name, &name_n);
+        mu_ini_trim(p, &name, &name_n);
         if (name == at || name_n - name < 3 || p[name] != '"' || p[name_n - 1] != '"')
             return fault(ps, l->number, "a section is written [word] or [word \"NAME\"]");
         name_n -= ++name + 1;
@@ -194,7 +165,7 @@ static enum mu_code finish_item(struct parser *ps)
 static enum mu_code read_item(struct parser *ps, const struct line *l)
 {
     size_t key_n, from, to = l->n;
-    struct entry *e;
+    struct mu_ini_entry *e;
 
     for (key_n = 0; key_n < l->n && is_word(l->p[key_n]); key_n++)
         ;
@@ -205,7 +176,7 @@ static enum mu_code read_item(struct parser *ps, const struct line *l)
     if (key_n == 0)
         return fault(ps, l->number, "no key before '='");
     from++;
-    trim(l->p, &from, &to);
+    mu_ini_trim(l->p, &from, &to);
     if ((e = add_entry(ps->ini, l, copy_word(l->p, key_n, true))) == NULL)
         return no_memory(ps->err);
     e->value_start = l->start + from;
@@ -218,10 +189,10 @@ static enum mu_code read_item(struct parser *ps, const struct line *l)
 
 static enum mu_code read_continuation(struct parser *ps, const struct line *l)
 {
-    struct entry *e = &ps->ini->entries[ps->ini->entry_n - 1];
+    struct mu_ini_entry *e = &ps->ini->entries[ps->ini->entry_n - 1];
     size_t from = 0, to = l->n;
 
-    trim(l->p, &from, &to);
+    mu_ini_trim(l->p, &from, &to);
     if (ps->value.n != 0)
         mu_buf_put_byte(&ps->value, '\n');
     mu_buf_put(&ps->value, l->p + from, to - from);
@@ -240,7 +211,7 @@ static enum mu_code read_line(struct parser *ps, const struct line *l)
     size_t from = 0, to = l->n;
     enum mu_code rc;
 
-    trim(l->p, &from, &to);
+    mu_ini_trim(l->p, &from, &to);
     if (ps->is_open && l->n != 0 && (l->p[0] == ' ' || l->p[0] == '\t'))
         return read_continuation(ps, l);
     if ((rc = finish_item(ps)) != MU_OK)
@@ -256,20 +227,20 @@ static enum mu_code read_line(struct parser *ps, const struct line *l)
 static enum mu_code read_bare_line(struct parser *ps, const struct line *l)
 {
     size_t from = 0, to = l->n, key, key_n;
-    struct entry *e;
+    struct mu_ini_entry *e;
     const char *quote;
 
-    trim(l->p, &from, &to);
+    mu_ini_trim(l->p, &from, &to);
     if (from == to || l->p[from] == '#')
         return MU_OK;
     for (key = from; from < to && !is_blank(l->p[from]) && l->p[from] != '='; from++)
         ;
     if ((key_n = from - key) == 0)
         return fault(ps, l->number, "no key before '='");
-    trim(l->p, &from, &to);
+    mu_ini_trim(l->p, &from, &to);
     if (from < to && l->p[from] == '=') {
         from++;
-        trim(l->p, &from, &to);
+        mu_ini_trim(l->p, &from, &to);
     }
     if (from == to)
         return fault(ps, l->number, "a key without a value");
@@ -338,7 +309,7 @@ static void link_items(struct mu_ini *ini)
     size_t i;
 
     for (i = 0; i < ini->entry_n; i++) {
-        const struct section *s = &ini->sections[ini->entries[i].section];
+        const struct mu_ini_section *s = &ini->sections[ini->entries[i].section];
 
         ini->entries[i].item.section = s->word;
         ini->entries[i].item.name = s->name;
@@ -423,7 +394,7 @@ const struct mu_ini_item *mu_ini_at(const struct mu_ini *ini, size_t i)
     return i < ini->entry_n ? &ini->entries[i].item : NULL;
 }
 
-static const struct entry *find(
+const struct mu_ini_entry *mu_ini_find(
     const struct mu_ini *ini, const char *section, const char *name, const char *key)
 {
     size_t i;
@@ -441,7 +412,7 @@ static const struct entry *find(
 const struct mu_ini_item *mu_ini_get(
     const struct mu_ini *ini, const char *section, const char *name, const char *key)
 {
-    const struct entry *e = find(ini, section, name, key);
+    const struct mu_ini_entry *e = mu_ini_find(ini, section, name, key);
 
     return e != NULL ? &e->item : NULL;
 }
@@ -454,173 +425,4 @@ const char *mu_ini_file(const struct mu_ini *ini)
 bool mu_ini_format(const struct mu_ini *ini, struct mu_buf *out)
 {
     return mu_buf_put_bytes(out, mu_buf_bytes(&ini->text));
-}
-
-/* ---- changing ---- */
-
-static const char *newline_of(const struct mu_ini *ini)
-{
-    return strstr(mu_buf_str(&ini->text), "\r\n") != NULL ? "\r\n" : "\n";
-}
-
-static void put_range(struct mu_buf *out, const struct mu_ini *ini, size_t from, size_t to)
-{
-    if (to > from)
-        mu_buf_put(out, ini->text.p + from, to - from);
-}
-
-/* The value as reading would give it back: no blanks around lines, no empty lines outside. */
-static void normalize(struct mu_buf *out, enum mu_ini_style style, const char *value)
-{
-    size_t n, from, to;
-
-    if (style == MU_INI_BARE) {
-        mu_buf_put_str(out, value);
-        return;
-    }
-    for (; *value != '\0'; value += n + (value[n] == '\n')) {
-        n = to = strcspn(value, "\n");
-        from = 0;
-        trim(value, &from, &to);
-        if (out->n != 0)
-            mu_buf_put_byte(out, '\n');
-        mu_buf_put(out, value + from, to - from);
-    }
-    while (out->n != 0 && out->p[out->n - 1] == '\n')
-        out->p[--out->n] = 0;
-}
-
-/* The value as it is written: further lines begin with blanks. */
-static void put_value(struct mu_buf *out, const struct mu_ini *ini, const char *value)
-{
-    for (; *value != '\0'; value++) {
-        if (*value == '\n' && ini->style == MU_INI_SECTIONS)
-            mu_buf_putf(out, "%s    ", newline_of(ini));
-        else
-            mu_buf_put_byte(out, (uint8_t)*value);
-    }
-}
-
-static void put_item(
-    struct mu_buf *out, const struct mu_ini *ini, const char *key, const char *value)
-{
-    const char *quote = ini->style == MU_INI_BARE ? "\"" : "";
-
-    mu_buf_putf(out, "%s%s%s", key, ini->style == MU_INI_BARE ? " " : " = ", quote);
-    put_value(out, ini, value);
-    mu_buf_putf(out, "%s%s", quote, newline_of(ini));
-}
-
-static void put_end_of_line(struct mu_buf *out, const struct mu_ini *ini)
-{
-    if (out->n != 0 && out->p[out->n - 1] != '\n')
-        mu_buf_put_str(out, newline_of(ini));
-}
-
-static void put_new_section(struct mu_buf *out, const struct mu_ini *ini, const char *section,
-    const char *name)
-{
-    if (out->n != 0)
-        mu_buf_put_str(out, newline_of(ini));
-    if (name[0] != '\0')
-        mu_buf_putf(out, "[%s \"%s\"]%s", section, name, newline_of(ini));
-    else
-        mu_buf_putf(out, "[%s]%s", section, newline_of(ini));
-}
-
-/* Puts the item behind the last of its section, or into a new section at the end. */
-static void add_item(struct mu_buf *out, const struct mu_ini *ini, const char *section,
-    const char *name, const char *key, const char *value)
-{
-    size_t i = ini->section_n, end = ini->text.n;
-    bool found = false;
-
-    while (i-- > 0 && !found) {
-        const struct section *s = &ini->sections[i];
-
-        found = strcmp(s->word, section) == 0 && strcmp(s->name, name) == 0;
-        if (found && (ini->style == MU_INI_SECTIONS || s->end != 0))
-            end = s->end;
-    }
-    put_range(out, ini, 0, end);
-    put_end_of_line(out, ini);
-    if (!found)
-        put_new_section(out, ini, section, name);
-    put_item(out, ini, key, value);
-    put_range(out, ini, end, ini->text.n);
-}
-
-static void remove_items(struct mu_buf *out, const struct mu_ini *ini, const char *section,
-    const char *name, const char *key)
-{
-    size_t at = 0, i;
-
-    for (i = 0; i < ini->entry_n; i++) {
-        const struct entry *e = &ini->entries[i];
-
-        if (strcmp(e->item.key, key) != 0 || strcmp(e->item.section, section) != 0
-            || strcmp(e->item.name, name) != 0)
-            continue;
-        put_range(out, ini, at, e->start);
-        at = e->end;
-    }
-    put_range(out, ini, at, ini->text.n);
-}
-
-/* True if the text reads back as what was meant: no value can smuggle in a line. */
-static bool is_as_meant(const struct mu_ini *before, const struct mu_ini *after,
-    const char *section, const char *name, const char *key, const char *value)
-{
-    const struct entry *old = find(before, section, name, key);
-    const struct entry *now = find(after, section, name, key);
-
-    if (value == NULL)
-        return now == NULL;
-    return now != NULL && strcmp(now->item.value, value) == 0
-        && after->entry_n == before->entry_n + (old == NULL);
-}
-
-enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *name, const char *key,
-    const char *value, struct mu_err *err)
-{
-    struct mu_buf text, normal;
-    struct mu_ini *after = NULL, swap;
-    const struct entry *old;
-    enum mu_code rc;
-
-    if (name == NULL)
-        name = "";
-    mu_buf_init_secret(&text, MU_LIMIT_INI);
-    mu_buf_init_secret(&normal, MU_LIMIT_INI);
-    if (value != NULL) {
-        normalize(&normal, ini->style, value);
-        value = mu_buf_str(&normal);
-    }
-    old = find(ini, section, name, key);
-    if (value == NULL) {
-        remove_items(&text, ini, section, name, key);
-    } else if (old != NULL) {
-        put_range(&text, ini, 0, old->value_start);
-        put_value(&text, ini, value);
-        put_range(&text, ini, old->value_end, ini->text.n);
-    } else {
-        add_item(&text, ini, section, name, key, value);
-    }
-    if ((rc = mu_buf_check(&normal, ini->file, err)) != MU_OK
-        || (rc = mu_buf_check(&text, ini->file, err)) != MU_OK
-        || (rc = mu_ini_parse(mu_buf_bytes(&text), ini->file, ini->style, &after, err)) != MU_OK)
-        goto out;
-    if (!is_as_meant(ini, after, section, name, key, value)) {
-        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-            "%s: this value of '%s' cannot be written into the file", ini->file, key);
-        goto out;
-    }
-    swap = *ini;
-    *ini = *after;
-    *after = swap;
-out:
-    mu_buf_clear(&normal);
-    mu_buf_clear(&text);
-    mu_ini_free(after);
-    return rc;
 }
