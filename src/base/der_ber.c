@@ -28,7 +28,7 @@ enum { EOC = 0, EXPLICIT_0 = 0xa0, IMPLICIT_0 = 0x80 };
 struct head {
     uint8_t tag;
     bool indefinite;
-    size_t n;   /* octets of the header */
+    size_t n; /* octets of the header */
     size_t len; /* content octets; of no meaning if indefinite */
 };
 
@@ -36,13 +36,13 @@ struct head {
 struct record {
     size_t out_len;
     uint8_t out_tag;
-    bool join;      /* write the content of the pieces only */
+    bool join; /* write the content of the pieces only */
     uint8_t unused; /* of a joined BIT STRING */
 };
 
 /* What an element means to the one around it. */
 struct measure {
-    size_t whole;   /* its DER form */
+    size_t whole; /* its DER form */
     size_t content; /* the same without header, if it is a piece of a string */
     uint8_t unused; /* BIT STRING: unused bits of the last piece */
 };
@@ -131,17 +131,17 @@ static bool is_piece_of(uint8_t tag, uint8_t piece)
 /* What a constructed element's children showed so far. */
 struct children {
     size_t whole, content, count;
-    bool all_pieces;     /* of the type the element itself has */
-    bool all_octets;     /* OCTET STRINGs */
-    bool is_encrypted;   /* OBJECT IDENTIFIER, then SEQUENCE: the third may be the content */
+    bool all_pieces; /* of the type the element itself has */
+    bool all_octets; /* OCTET STRINGs */
+    bool is_encrypted; /* OBJECT IDENTIFIER, then SEQUENCE: the third may be the content */
     uint8_t unused;
 };
 
 static bool measure_element(
     struct walk *w, size_t *at, size_t end, unsigned depth, bool may_join_0, struct measure *out);
 
-static bool measure_child(struct walk *w, uint8_t parent, size_t *at, size_t end, unsigned depth,
-    struct children *kids)
+static bool measure_child(
+    struct walk *w, uint8_t parent, size_t *at, size_t end, unsigned depth, struct children *kids)
 {
     uint8_t tag = w->p[*at];
     bool third = parent == MU_DER_SEQUENCE && kids->count == 2 && kids->is_encrypted;
@@ -294,8 +294,7 @@ static void write_element(struct walk *w, size_t *at, size_t end, bool as_piece)
 }
 
 /* The first walk. On success *used says where the first element ends. */
-static bool measure(
-    struct walk *w, struct mu_bytes in, bool is_scan, size_t *used, size_t *out_n)
+static bool measure(struct walk *w, struct mu_bytes in, bool is_scan, size_t *used, size_t *out_n)
 {
     struct measure m;
 

@@ -80,8 +80,8 @@ bool mu_trace_on(const struct mu_env *env)
     return env != NULL && env->trace != NULL;
 }
 
-void mu_trace(const struct mu_env *env, enum mu_proto proto, enum mu_trace_step step,
-    const char *fmt, ...)
+void mu_trace(
+    const struct mu_env *env, enum mu_proto proto, enum mu_trace_step step, const char *fmt, ...)
 {
     struct mu_trace_event event = {.proto = proto, .step = step};
     struct mu_buf escaped = {.max = 4 * TRACE_LINE_MAX + 16};

@@ -5,11 +5,11 @@
  */
 #include "base/err.h"
 
+/* clang-format off */
 #define M(number, exit, what, likely, next) {MU_M(number), what, likely, next, exit, -1, -1, -1}
 #define REFUSE(name, http, scep, cmp, what, likely, next) \
     {MU_REFUSE_##name, what, likely, next, 2, http, scep, cmp}
 
-/* clang-format off */
 static const struct mu_err_row table[] = {
     /* Network */
     M(101, 3, "Name <host> could not be resolved (<answer>).", "Typo; no DNS yet at boot.",

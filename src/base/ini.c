@@ -18,13 +18,12 @@ struct parser {
     struct mu_ini *ini;
     struct mu_err *err;
     struct mu_buf value; /* of the open item */
-    bool is_open;        /* lines that begin with a blank still belong to the last item */
+    bool is_open; /* lines that begin with a blank still belong to the last item */
 };
 
 static enum mu_code fault(const struct parser *ps, unsigned line, const char *what)
 {
-    return mu_err_set(
-        ps->err, MU_INPUT, MU_M(706), "%s:%u: %s", ps->ini->file, line, what);
+    return mu_err_set(ps->err, MU_INPUT, MU_M(706), "%s:%u: %s", ps->ini->file, line, what);
 }
 
 static enum mu_code no_memory(struct mu_err *err)

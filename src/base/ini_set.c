@@ -65,8 +65,8 @@ static void put_end_of_line(struct mu_buf *out, const struct mu_ini *ini)
         mu_buf_put_str(out, newline_of(ini));
 }
 
-static void put_new_section(struct mu_buf *out, const struct mu_ini *ini, const char *section,
-    const char *name)
+static void put_new_section(
+    struct mu_buf *out, const struct mu_ini *ini, const char *section, const char *name)
 {
     if (out->n != 0)
         mu_buf_put_str(out, newline_of(ini));
