@@ -1,0 +1,538 @@
+/*
+ * The client engine's states. Each (state, event) has one handler; what a handler decides is in
+ * the neighbors: scep_client_ca.c (certificates and trust), _ask.c (messages out), _reply.c and
+ * _cert.c (messages in), _fail.c (what to tell when it fails), _state.c (storing).
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "proto/scep/scep_client_internal.h"
+
+typedef enum mu_code handler(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err);
+
+void mu_scep_client_warn(
+    struct mu_scep_client *c, enum mu_trace_step step, const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    mu_scep_client_trace(c, step, "warning: %s", line);
+    if (strstr(mu_buf_str(&c->warnings), line) == NULL)
+        mu_buf_putf(&c->warnings, "%s\n", line);
+}
+
+struct mu_pki_cert *mu_scep_client_signer(const struct mu_scep_client *c)
+{
+    return c->config.signer_cert != NULL ? c->config.signer_cert : c->self_signed;
+}
+
+struct mu_pki_key *mu_scep_client_signer_key(const struct mu_scep_client *c)
+{
+    if (c->config.signer_cert != NULL && c->config.signer_key != NULL)
+        return c->config.signer_key;
+    return c->config.key;
+}
+
+const struct mu_secret *mu_scep_client_challenge(const struct mu_scep_client *c)
+{
+    return c->csr != NULL && mu_secret_is_set(&c->csr->challenge) ? &c->csr->challenge : NULL;
+}
+
+static bool is_query(const struct mu_scep_client *c)
+{
+    return c->config.op == MU_SCEP_CLIENT_CERT || c->config.op == MU_SCEP_CLIENT_CRL;
+}
+
+/* ---- what to want next ---- */
+
+static enum mu_code want_get(struct mu_scep_client *c, enum mu_scep_http_op op,
+    enum mu_scep_client_state state, struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    mu_buf_reset(&c->url);
+    rc = mu_scep_http_url(
+        c->config.url, op, c->config.ca_identifier, mu_bytes(NULL, 0), &c->url, err);
+    if (rc != MU_OK)
+        return rc;
+    next->want = MU_WANT_SEND;
+    next->request = (struct mu_http_request){
+        .method = "GET", .target = mu_buf_str(&c->url), .minor = 1};
+    c->state = state;
+    return MU_OK;
+}
+
+/* The message that c->message holds, by POST or GET. */
+static enum mu_code want_message(
+    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    bool post = c->use_post || c->post_after_414;
+    struct mu_bytes body = mu_buf_bytes(&c->message);
+    enum mu_code rc;
+
+    mu_buf_reset(&c->url);
+    rc = mu_scep_http_url(c->config.url, MU_SCEP_HTTP_PKI_OPERATION, NULL,
+        post ? mu_bytes(NULL, 0) : body, &c->url, err);
+    if (rc != MU_OK)
+        return rc;
+    next->want = MU_WANT_SEND;
+    next->remember = !is_query(c);
+    next->request = (struct mu_http_request){
+        .method = post ? "POST" : "GET", .target = mu_buf_str(&c->url), .minor = 1};
+    if (post) {
+        c->header = (struct mu_http_header){"Content-Type", MU_SCEP_MEDIA_MESSAGE};
+        next->request.headers = &c->header;
+        next->request.header_n = 1;
+        next->request.body = body;
+    } else {
+        mu_scep_client_trace(
+            c, MU_TRACE_REQUEST, "base64 %zu bytes, for GET", (body.n + 2) / 3 * 4);
+    }
+    c->state = MU_SCEP_CLIENT_SENT;
+    return MU_OK;
+}
+
+enum mu_code mu_scep_client_send(
+    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    rc = mu_scep_client_ask_build(c, err);
+    return rc == MU_OK ? want_message(c, next, err) : rc;
+}
+
+static enum mu_code want_done(struct mu_scep_client *c, struct mu_step *next)
+{
+    next->want = MU_WANT_DONE;
+    c->state = MU_SCEP_CLIENT_FINISHED;
+    return MU_OK;
+}
+
+/* Waits for the next poll, or ends it: by the time, the number of polls, or the caller's wish. */
+static enum mu_code want_wait(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    int64_t left_s = c->config.max_await_s - c->waited_s;
+    int64_t limit_s = c->config.max_await_s;
+
+    if (c->config.no_wait)
+        return mu_err_set(err, MU_PENDING, MU_REASON_NONE,
+            "scep: the CA has the request and waits for somebody to approve it (PENDING)");
+    if (left_s <= 0 || (c->config.max_polls != 0 && c->polls >= c->config.max_polls))
+        return mu_scep_client_fail_pending(c, err);
+    next->want = MU_WANT_WAIT;
+    next->wait_s = c->config.await_s < left_s ? c->config.await_s : left_s;
+    next->wait_limit_s = limit_s;
+    mu_scep_client_trace(c, MU_TRACE_POLL, "again in %lld s, for at most %lld %s",
+        (long long)next->wait_s, (long long)(limit_s % 60 == 0 ? limit_s / 60 : limit_s),
+        limit_s % 60 == 0 ? "min" : "s");
+    c->state = MU_SCEP_CLIENT_WAITING;
+    return MU_OK;
+}
+
+/* ---- from the answers to the message ---- */
+
+static void trace_auth(const struct mu_scep_client *c)
+{
+    const char *challenge = c->config.has_challenge ? "challenge *" : "no challenge";
+    struct mu_buf serial = {.max = 256};
+
+    if (is_query(c) || c->config.signer_cert != NULL) {
+        mu_pki_cert_serial_trace(c->config.signer_cert->serial, &serial);
+        mu_scep_client_trace(c, MU_TRACE_AUTH, "%s%ssigned with the certificate of serial %s",
+            is_query(c) ? "" : challenge, is_query(c) ? "" : ", ", mu_buf_str(&serial));
+    } else {
+        mu_scep_client_trace(c, MU_TRACE_AUTH,
+            "%s, signed with a self-signed certificate of the new key", challenge);
+    }
+    mu_buf_clear(&serial);
+}
+
+static enum mu_code go_message(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    rc = mu_scep_client_ask_choose(c, err);
+    if (rc == MU_OK)
+        rc = mu_scep_client_ask_prepare(c, err);
+    if (rc != MU_OK)
+        return rc;
+    trace_auth(c);
+    return mu_scep_client_send(c, next, err);
+}
+
+static enum mu_code go_trust(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+    bool ask = false;
+
+    rc = mu_scep_client_ca_choose(c, err);
+    if (rc == MU_OK)
+        rc = mu_scep_client_ca_trust(c, &ask, err);
+    if (rc != MU_OK)
+        return rc;
+    if (c->config.op == MU_SCEP_CLIENT_CA)
+        return want_done(c, next);
+    if (!ask)
+        return go_message(c, next, err);
+    next->want = MU_WANT_TRUST;
+    next->certs = &c->save;
+    c->state = MU_SCEP_CLIENT_ASKED_TRUST;
+    return MU_OK;
+}
+
+static enum mu_code go_ca(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    if (c->config.op == MU_SCEP_CLIENT_CAPS)
+        return want_done(c, next);
+    if (c->config.expect_standard && !(c->caps & MU_SCEP_CAP_STANDARD))
+        return mu_err_set(err, MU_AUTH, MU_M(303),
+            "scep: SCEPStandard is expected of this server but missing in its capabilities; "
+            "somebody may have taken it out on the way (RFC 8894 7.5)");
+    if (c->ca_certs.n != 0)
+        return go_trust(c, next, err);
+    return want_get(c, MU_SCEP_HTTP_CA_CERT, MU_SCEP_CLIENT_ASKED_CA, next, err);
+}
+
+static void trace_caps(struct mu_scep_client *c)
+{
+    struct mu_buf line = {.max = 1024};
+
+    mu_scep_caps_line(c->caps, &line);
+    mu_scep_client_trace(c, MU_TRACE_CAPS, "%s", line.n != 0 ? mu_buf_str(&line) : "none");
+    mu_buf_clear(&line);
+}
+
+static enum mu_code on_caps(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    if (event->response->status == 200) {
+        rc = mu_scep_client_fail_page(event->response, "GetCACaps", err);
+        if (rc != MU_OK)
+            return rc;
+        c->caps = mu_scep_caps_parse(mu_buf_bytes(&event->response->body));
+        c->has_caps = true;
+        trace_caps(c);
+        return go_ca(c, next, err);
+    }
+    if (c->config.op == MU_SCEP_CLIENT_CAPS)
+        return mu_scep_client_fail_http(c, event->response, "GetCACaps", err);
+    /* SCEP-21: no capabilities; if GetCACert fails as well there is no SCEP here at all. */
+    c->caps_http_status = event->response->status;
+    mu_scep_client_trace(c, MU_TRACE_CAPS, "none (HTTP %d)", event->response->status);
+    return go_ca(c, next, err);
+}
+
+static enum mu_code on_send_failed(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    (void)c;
+    (void)next;
+    if (event->failed == NULL)
+        return mu_err_set(err, MU_NETWORK, MU_REASON_NONE, "scep: the request could not be sent");
+    if (err != NULL)
+        *err = *event->failed;
+    return event->failed->code != MU_OK ? event->failed->code : MU_NETWORK;
+}
+
+/* Old servers drop the connection at GetCACaps (IOP-07): with allow_legacy that counts as no
+ * capabilities, where the connection as such was possible. */
+static enum mu_code on_caps_failed(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    enum mu_reason reason = event->failed != NULL ? event->failed->reason : MU_M(102);
+
+    if (!c->config.allow_legacy || c->config.op == MU_SCEP_CLIENT_CAPS
+        || (reason >= MU_M(101) && reason <= MU_M(107)))
+        return on_send_failed(c, event, next, err);
+    mu_scep_client_trace(c, MU_TRACE_CAPS, "none (no answer)");
+    return go_ca(c, next, err);
+}
+
+static enum mu_code on_ca(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    if (event->response->status != 200)
+        return mu_scep_client_fail_http(c, event->response, "GetCACert", err);
+    rc = mu_scep_client_fail_page(event->response, "GetCACert", err);
+    if (rc == MU_OK)
+        rc = mu_scep_client_ca_take(c, event->response, err);
+    return rc == MU_OK ? go_trust(c, next, err) : rc;
+}
+
+static enum mu_code on_trust(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc = mu_scep_client_ca_answer(c, event->yes, err);
+
+    return rc == MU_OK ? go_message(c, next, err) : rc;
+}
+
+static enum mu_code on_next_ca(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    if (event->response->status == 404)
+        return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE,
+            "scep: the CA has no successor certificate (GetNextCACert answered 404)");
+    if (event->response->status != 200)
+        return mu_scep_client_fail_http(c, event->response, "GetNextCACert", err);
+    rc = mu_scep_client_fail_page(event->response, "GetNextCACert", err);
+    if (rc == MU_OK)
+        rc = mu_scep_client_ca_next(c, event->response, err);
+    return rc == MU_OK ? want_done(c, next) : rc;
+}
+
+/* SCEP-25: once more with 3DES and SHA-1, for the server that is known for it. */
+static bool may_retry_legacy(struct mu_scep_client *c, const struct mu_http_response *response)
+{
+    const char *server = mu_http_header_get(response->headers, response->header_n, "Server");
+
+    return c->config.compat_iis && c->config.allow_legacy && !c->tried_legacy && !c->pending
+        && server != NULL && strstr(server, "Microsoft-IIS") != NULL
+        && (c->fail_info == MU_SCEP_BAD_ALG || c->fail_info == MU_SCEP_BAD_MESSAGE_CHECK
+            || response->status == 500);
+}
+
+static enum mu_code retry_legacy(
+    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    c->tried_legacy = true;
+    c->digest = MU_PKI_SHA1;
+    c->cipher = MU_PKI_DES3_CBC;
+    mu_scep_client_warn(
+        c, MU_TRACE_REQUEST, "asking this IIS again with 3DES and SHA-1 (allow-legacy)");
+    return mu_scep_client_send(c, next, err);
+}
+
+/* While PENDING a server that is away is asked again later, within the limits. */
+static enum mu_code later(
+    struct mu_scep_client *c, enum mu_code rc, struct mu_step *next, struct mu_err *err)
+{
+    struct mu_err failed = {.code = rc};
+    enum mu_code waited;
+
+    if (rc != MU_NETWORK || !c->pending || c->polls == 0 || c->config.no_wait)
+        return rc;
+    if (err != NULL)
+        failed = *err;
+    waited = want_wait(c, next, NULL);
+    if (waited != MU_OK) {
+        if (err != NULL)
+            *err = failed;
+        return rc;
+    }
+    mu_scep_client_trace(c, MU_TRACE_POLL, "not answered: %s", failed.what);
+    return MU_OK;
+}
+
+static enum mu_code on_message_failed(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    struct mu_err failed = {.code = MU_OK};
+    enum mu_code rc = on_send_failed(c, event, next, &failed);
+
+    rc = later(c, rc, next, &failed);
+    if (rc != MU_OK && err != NULL)
+        *err = failed;
+    return rc;
+}
+
+static enum mu_code on_http_error(struct mu_scep_client *c,
+    const struct mu_http_response *response, struct mu_step *next, struct mu_err *err)
+{
+    struct mu_err failed = {.code = MU_OK};
+    enum mu_code rc;
+
+    if (response->status == 414 && !c->use_post && !c->post_after_414
+        && c->config.method != MU_SCEP_METHOD_GET) {
+        c->post_after_414 = true; /* SCEP-09 */
+        mu_scep_client_warn(
+            c, MU_TRACE_REQUEST, "the URL was too long for the server (414), trying POST");
+        return want_message(c, next, err);
+    }
+    if (may_retry_legacy(c, response))
+        return retry_legacy(c, next, err);
+    rc = mu_scep_client_fail_http(c, response, "PKIOperation", &failed);
+    rc = later(c, rc, next, &failed);
+    if (rc != MU_OK && err != NULL)
+        *err = failed;
+    return rc;
+}
+
+static enum mu_code on_reply(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    if (event->response->status != 200)
+        return on_http_error(c, event->response, next, err);
+    rc = mu_scep_client_reply_take(c, event->response, err);
+    if (rc == MU_DENIED && may_retry_legacy(c, event->response))
+        return retry_legacy(c, next, err);
+    if (rc != MU_OK)
+        return rc;
+    if (c->pki_status == MU_SCEP_PENDING) {
+        c->pending = true;
+        return want_wait(c, next, err);
+    }
+    c->pending = false;
+    if (is_query(c))
+        return want_done(c, next);
+    next->want = MU_WANT_SAVE;
+    next->certs = &c->save;
+    c->state = MU_SCEP_CLIENT_SAVING;
+    return MU_OK;
+}
+
+static enum mu_code on_time(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    int64_t left_s = c->config.max_await_s - c->waited_s;
+
+    (void)event;
+    c->waited_s += c->config.await_s < left_s ? c->config.await_s : left_s;
+    c->polls++;
+    return mu_scep_client_send(c, next, err);
+}
+
+static enum mu_code on_saved(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    if (event->failed == NULL)
+        return want_done(c, next);
+    if (err != NULL)
+        *err = *event->failed;
+    return event->failed->code != MU_OK ? event->failed->code : MU_STORAGE;
+}
+
+static const struct {
+    enum mu_scep_client_state state;
+    enum mu_event_type event;
+    handler *handle;
+} table[] = {
+    {MU_SCEP_CLIENT_ASKED_CAPS, MU_EVENT_RESPONSE, on_caps},
+    {MU_SCEP_CLIENT_ASKED_CAPS, MU_EVENT_SEND_FAILED, on_caps_failed},
+    {MU_SCEP_CLIENT_ASKED_CA, MU_EVENT_RESPONSE, on_ca},
+    {MU_SCEP_CLIENT_ASKED_CA, MU_EVENT_SEND_FAILED, on_send_failed},
+    {MU_SCEP_CLIENT_ASKED_TRUST, MU_EVENT_TRUST, on_trust},
+    {MU_SCEP_CLIENT_ASKED_NEXT_CA, MU_EVENT_RESPONSE, on_next_ca},
+    {MU_SCEP_CLIENT_ASKED_NEXT_CA, MU_EVENT_SEND_FAILED, on_send_failed},
+    {MU_SCEP_CLIENT_SENT, MU_EVENT_RESPONSE, on_reply},
+    {MU_SCEP_CLIENT_SENT, MU_EVENT_SEND_FAILED, on_message_failed},
+    {MU_SCEP_CLIENT_WAITING, MU_EVENT_TIME, on_time},
+    {MU_SCEP_CLIENT_SAVING, MU_EVENT_SAVED, on_saved},
+};
+
+static void note_date(struct mu_scep_client *c, const struct mu_event *event)
+{
+    const char *date;
+    int64_t t;
+
+    if (event->facts != NULL && event->facts->server_date_s != 0) {
+        c->server_date_s = event->facts->server_date_s;
+        return;
+    }
+    date = mu_http_header_get(event->response->headers, event->response->header_n, "Date");
+    if (date != NULL && mu_time_parse_http(date, &t))
+        c->server_date_s = t;
+}
+
+enum mu_code mu_scep_client_step(struct mu_scep_client *c, const struct mu_event *event,
+    struct mu_step *next, struct mu_err *err)
+{
+    struct mu_step step = {.want = MU_WANT_DONE};
+    enum mu_code rc;
+    size_t i;
+
+    for (i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (table[i].state == c->state && table[i].event == event->type)
+            break;
+    }
+    if (i == sizeof table / sizeof table[0]
+        || (event->type == MU_EVENT_RESPONSE && event->response == NULL))
+        return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE,
+            "scep: event %d does not answer what was wanted in state %d", (int)event->type,
+            (int)c->state);
+    if (event->type == MU_EVENT_RESPONSE)
+        note_date(c, event);
+    rc = table[i].handle(c, event, &step, err);
+    if (rc != MU_OK)
+        c->state = MU_SCEP_CLIENT_FAILED;
+    else
+        *next = step;
+    return rc;
+}
+
+static const char *start_word(const struct mu_scep_client *c)
+{
+    switch (c->config.op) {
+    case MU_SCEP_CLIENT_CAPS:
+        return "GetCACaps";
+    case MU_SCEP_CLIENT_CA:
+        return "GetCACert";
+    case MU_SCEP_CLIENT_NEXT_CA:
+        return "GetNextCACert";
+    case MU_SCEP_CLIENT_POLL:
+        return "CertPoll";
+    case MU_SCEP_CLIENT_CERT:
+        return "GetCert";
+    case MU_SCEP_CLIENT_CRL:
+        return "GetCRL";
+    case MU_SCEP_CLIENT_ENROLL:
+        break;
+    }
+    if (c->pending)
+        return "CertPoll";
+    return c->config.signer_cert != NULL && !c->config.plain_pkcs_req ? "RenewalReq" : "PKCSReq";
+}
+
+static enum mu_code first_step(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    if (c->resumed) {
+        trace_auth(c);
+        if (c->pending)
+            c->polls++;
+        return mu_scep_client_send(c, next, err);
+    }
+    if (c->config.op == MU_SCEP_CLIENT_NEXT_CA)
+        return want_get(c, MU_SCEP_HTTP_NEXT_CA, MU_SCEP_CLIENT_ASKED_NEXT_CA, next, err);
+    if (c->has_caps && c->config.op != MU_SCEP_CLIENT_CAPS) {
+        trace_caps(c);
+        return go_ca(c, next, err);
+    }
+    return want_get(c, MU_SCEP_HTTP_CAPS, MU_SCEP_CLIENT_ASKED_CAPS, next, err);
+}
+
+enum mu_code mu_scep_client_start(
+    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    struct mu_step step = {.want = MU_WANT_DONE};
+    enum mu_code rc;
+
+    if (c->state != MU_SCEP_CLIENT_NEW)
+        return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "scep: the engine was started before");
+    if (c->config.entry != NULL)
+        mu_scep_client_trace(
+            c, MU_TRACE_START, "%s for '%s'", start_word(c), c->config.entry);
+    else
+        mu_scep_client_trace(c, MU_TRACE_START, "%s", start_word(c));
+    rc = first_step(c, &step, err);
+    if (rc != MU_OK)
+        c->state = MU_SCEP_CLIENT_FAILED;
+    else
+        *next = step;
+    return rc;
+}
