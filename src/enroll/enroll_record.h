@@ -41,6 +41,7 @@ struct mu_record_entry {
     int64_t max_uses;         /* 0: reusable, 1: once */
     int64_t uses;
     int64_t last_use_s;
+    int64_t reset_s;          /* certificates issued before this do not count as alive; 0: never reset */
     const char *comments;
 };
 

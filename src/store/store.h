@@ -39,6 +39,9 @@ enum mu_store_lost {
 
 enum mu_store_put { MU_STORE_CREATE, MU_STORE_REPLACE, MU_STORE_PUT /* either */, MU_STORE_REMOVE };
 
+/* A sentence for logs and admin calls; callers that know what they asked for have better ones. */
+const char *mu_store_lost_text(enum mu_store_lost lost);
+
 struct mu_store_result {
     enum mu_code code;        /* MU_OK; MU_DENIED if a condition was lost; MU_STORAGE, MU_BUSY */
     enum mu_store_lost lost;
@@ -59,7 +62,8 @@ struct mu_store_change {
     const struct mu_record_request *request;
     int64_t retransmit_since_s;
     int64_t pending_max;      /* request is PENDING: at most so many per CA, this one included */
-    int64_t rate_max;         /* requests of the same subject_hash and CA in the last hour, this one included */
+    const char *subject;      /* to be issued, comma form: what rate_max and alive_max count by */
+    int64_t rate_max;         /* certificates issued and requests made in the last hour for it, this one included */
 
     /* Settles the PENDING request settle_id: new state, serial, words, changed_s; the CSR goes. */
     int64_t settle_id;
@@ -69,7 +73,8 @@ struct mu_store_change {
     const char *settle_transaction_id;
 
     const struct mu_record_cert *cert; /* a new certificate; its renews gets renewed_by */
-    int64_t alive_max;        /* live certificates of cert's subject_hash and CA, this one included; the renewed one does not count */
+    int64_t alive_max;        /* live certificates of subject and CA, this one included; the renewed one does not count */
+    int64_t alive_since_s;    /* nor those issued before this */
 
     const char *use_entry;    /* counts one use. Condition: enabled, not expired, uses left */
 
@@ -86,10 +91,11 @@ struct mu_store_change {
     enum mu_store_put profile_put;
     const struct mu_record_entry *entry; /* REPLACE writes all members but uses and created_s */
     enum mu_store_put entry_put;
-    bool entry_reset_uses;
+    bool entry_reset_uses;    /* and its reset_s becomes now_s */
     const char *setting_key, *setting_value; /* value NULL: removed */
 
-    int64_t expire_pending_s; /* PENDING requests created before this are rejected with settle_words */
+    const char *expire_ca;    /* PENDING requests of this CA created before expire_pending_s are */
+    int64_t expire_pending_s; /* rejected with settle_words */
     int64_t forget_settled_s; /* settled requests changed before this go */
     int64_t forget_audit_s;
 

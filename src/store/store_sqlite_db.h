@@ -1,0 +1,85 @@
+/* One SQLite connection with its prepared statements: what the files store_sqlite*.c share. */
+#ifndef MU_STORE_STORE_SQLITE_DB_H
+#define MU_STORE_STORE_SQLITE_DB_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "store/store.h"
+
+enum { MU_SQLITE_STATEMENTS = 48 };
+
+/* Belongs to one thread at a time (opened with NOMUTEX). */
+struct mu_sqlite_conn {
+    sqlite3 *db;
+    const char *const *sql; /* texts; prepared at their first use and kept */
+    sqlite3_stmt *st[MU_SQLITE_STATEMENTS];
+    struct mu_sqlite_conn *next; /* in the pool */
+};
+
+struct mu_sqlite {
+    struct mu_store base;
+    char *path;
+    struct mu_store_post post;
+    bool read_only;
+    /* readers not in use */
+    pthread_mutex_t pool_lock;
+    struct mu_sqlite_conn *pool;
+    /* the writer and its queue */
+    struct mu_sqlite_conn *writer;
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t some;
+    struct mu_store_change *head, **tail;
+    unsigned queued, max_queue;
+    bool stop;
+};
+
+enum mu_code mu_sqlite_open(const char *path, bool read_only, const char *const *sql,
+    struct mu_sqlite_conn **out, struct mu_err *err) MU_CHECK;
+void mu_sqlite_close(struct mu_sqlite_conn *conn);
+/* MU_STORAGE (MU_BUSY where it may pass) with SQLite's words. */
+enum mu_code mu_sqlite_fault(const struct mu_sqlite_conn *conn, const char *what, struct mu_err *err);
+enum mu_code mu_sqlite_exec(struct mu_sqlite_conn *conn, const char *sql, struct mu_err *err) MU_CHECK;
+/* The id-th statement, reset, with parameters bound in order: 't' const char *, 'b' struct
+ * mu_bytes, 'i' int64_t. What is bound must stay until the next reset. NULL on failure. */
+sqlite3_stmt *mu_sqlite_bind(struct mu_sqlite_conn *conn, unsigned id, const char *types, ...);
+/* For statements without rows. */
+enum mu_code mu_sqlite_run(struct mu_sqlite_conn *conn, sqlite3_stmt *st, struct mu_err *err) MU_CHECK;
+
+/* Columns in the order the row functions read them. */
+#define MU_SQLITE_CERT                                                                             \
+    "id, ca, serial, der, subject, subject_hash, key_hash, not_before_s, not_after_s, issued_s, "  \
+    "proto, profile, entry, transaction_id, renews, renewed_by, revoked_s, revoke_reason, "        \
+    "delivery_known"
+#define MU_SQLITE_REQUEST                                                                          \
+    "id, proto, ca, transaction_id, signer, digest, state, csr, subject, subject_hash, profile, "  \
+    "entry, renews, serial, words, created_s, changed_s, address"
+#define MU_SQLITE_ENTRY                                                                            \
+    "name, protocols, profile, ca, password_hash, sealed, disabled, created_s, expires_s, "        \
+    "max_uses, uses, last_use_s, reset_s, comments"
+#define MU_SQLITE_AUDIT                                                                            \
+    "id, time_s, action, success, reason, proto, ca, profile, entry, subject, serial, "            \
+    "transaction_id, address, user_agent, size, message"
+void mu_sqlite_row_cert(sqlite3_stmt *st, struct mu_record_cert *row);
+void mu_sqlite_row_request(sqlite3_stmt *st, struct mu_record_request *row);
+void mu_sqlite_row_entry(sqlite3_stmt *st, struct mu_record_entry *row);
+void mu_sqlite_row_audit(sqlite3_stmt *st, struct mu_record_audit *row);
+const char *mu_sqlite_text(sqlite3_stmt *st, int column); /* never NULL */
+struct mu_bytes mu_sqlite_blob(sqlite3_stmt *st, int column);
+
+/* store_sqlite_write.c */
+extern const char *const mu_sqlite_write_sql[];
+void *mu_sqlite_writer(void *sqlite);
+void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change);
+/* store_sqlite_read.c */
+extern const struct mu_store_ops mu_sqlite_read_ops; /* all but submit and close */
+extern const char *const mu_sqlite_read_sql[];
+
+static inline struct mu_sqlite *mu_sqlite_of(struct mu_store *store)
+{
+    return (struct mu_sqlite *)(void *)store;
+}
+
+#endif
