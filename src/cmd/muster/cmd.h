@@ -1,0 +1,61 @@
+/*
+ * What every subcommand gets: the options, the store, the agent over the network, and ways to
+ * speak. Data goes to stdout, talk to stderr. A subcommand is one function that returns the exit
+ * code; the table of them is in cmd_table.c.
+ */
+#ifndef MU_CMD_H
+#define MU_CMD_H
+
+#include "agent/agent.h"
+#include "cmd/muster/cmd_args.h"
+#include "cmd/muster/cmd_json.h"
+
+enum mu_cmd_exit {
+    MU_CMD_OK = 0, MU_CMD_FAILED = 1, MU_CMD_PENDING = 5, MU_CMD_USAGE = 64,
+};
+
+struct mu_cmd {
+    struct mu_cmd_args args;
+    const struct mu_cmd_command *command;
+    struct mu_env env;
+    struct mu_ini *config;          /* NULL: there is none */
+    struct mu_keystore *store;
+    struct mu_loop *loop;
+    struct mu_transport *transport;
+    struct mu_agent agent;
+    struct mu_secret challenge_env; /* MUSTER_SECRET_CHALLENGE, taken out of the environment */
+    unsigned debug;                 /* bit per enum mu_proto, bit 0: all */
+    bool debug_http;
+    bool color, color_err;
+    bool listening;                 /* signals end the loop */
+    bool line_open;                 /* a progress line on the terminal waits to be overwritten */
+};
+
+typedef int mu_cmd_run(struct mu_cmd *cmd);
+
+struct mu_cmd_command {
+    const char *name;    /* "ca fetch" */
+    const char *usage;   /* behind the name */
+    const char *help;
+    unsigned groups;     /* of options, besides MU_ARGS_GLOBAL */
+    size_t min_words, max_words;
+    mu_cmd_run *run;
+};
+
+/* The i-th command, NULL behind the last. */
+const struct mu_cmd_command *mu_cmd_table_at(size_t i);
+/* The command that argv[at] (and for "ca fetch" argv[at + 1]) names; *used gets how many words.
+ * NULL if none. "status" is "list". */
+const struct mu_cmd_command *mu_cmd_table_find(int argc, char *const *argv, int at, int *used);
+
+/* Opens what a command needs, once; calling it again does nothing. A store that is not there and
+ * must not be made is MU_NOT_FOUND. */
+enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_open_net(struct mu_cmd *cmd, struct mu_err *err) MU_CHECK;
+
+/* One file per subcommand. */
+mu_cmd_run mu_cmd_enroll, mu_cmd_renew, mu_cmd_regenerate, mu_cmd_poll, mu_cmd_cancel, mu_cmd_csr,
+    mu_cmd_install, mu_cmd_list, mu_cmd_show, mu_cmd_diff, mu_cmd_ca_fetch, mu_cmd_ca_list,
+    mu_cmd_ca_trust, mu_cmd_ca_remove, mu_cmd_crl_fetch, mu_cmd_cert_query, mu_cmd_probe;
+
+#endif

@@ -1,0 +1,98 @@
+/* csr: a request as a file. install: the answer to it. */
+#include <stdio.h>
+
+#include "cmd/muster/cmd_print.h"
+#include "cmd/muster/cmd_settings.h"
+
+static enum mu_code put(const char *path, const struct mu_buf *pem, struct mu_err *err)
+{
+    if (path != NULL && strcmp(path, "-") != 0)
+        return mu_keystore_file_write(path, 0, mu_buf_bytes(pem), err);
+    fwrite(pem->p, 1, pem->n, stdout);
+    return MU_OK;
+}
+
+/* A request by file needs no URL; the settings get one only if it was given. */
+static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_agent_settings *out,
+    struct mu_secret *challenge, struct mu_err *err)
+{
+    char subject[MU_KEYSTORE_NAME + 8];
+    enum mu_code rc;
+
+    if (cmd->args.url != NULL || cmd->args.ca != NULL || cmd->args.demo)
+        return mu_cmd_settings_enroll(cmd, name, out, challenge, err);
+    rc = mu_agent_settings_load(cmd->store, name, out, err);
+    if ((rc != MU_OK && rc != MU_NOT_FOUND) || (rc = mu_cmd_settings_args(&cmd->args, out, err)) != MU_OK)
+        return rc;
+    snprintf(subject, sizeof subject, "/CN=%s", name);
+    if (out->subject == NULL && (rc = mu_agent_settings_set(out, "subject", subject, err)) != MU_OK)
+        return rc;
+    return mu_cmd_settings_challenge(cmd, challenge, err);
+}
+
+int mu_cmd_csr(struct mu_cmd *cmd)
+{
+    struct mu_agent_settings settings = {0};
+    struct mu_secret challenge = {0}, key_password = {0};
+    struct mu_buf pem = {.secret = true}; /* a challenge may be in it */
+    struct mu_agent_enroll request = {.name = cmd->args.words[0], .settings = &settings};
+    struct mu_err err = {0};
+    int exit_code = MU_CMD_OK;
+
+    if (mu_cmd_open_store(cmd, true, &err) != MU_OK ||
+        settings_of(cmd, request.name, &settings, &challenge, &err) != MU_OK ||
+        mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
+        goto fail;
+    if (mu_secret_is_set(&challenge))
+        request.challenge = &challenge;
+    if (mu_secret_is_set(&key_password))
+        request.key_password = &key_password;
+    if (mu_agent_csr(&cmd->agent, &request, &pem, &err) != MU_OK || put(cmd->args.output, &pem, &err) != MU_OK)
+        goto fail;
+    if (cmd->args.output != NULL)
+        mu_cmd_print_line(cmd, "request", cmd->args.output);
+    mu_cmd_print_done(cmd);
+    goto out;
+fail:
+    exit_code = mu_cmd_print_error(cmd, request.name, &err);
+out:
+    mu_buf_clear(&pem);
+    mu_secret_clear(&challenge);
+    mu_secret_clear(&key_password);
+    mu_agent_settings_clear(&settings);
+    return exit_code;
+}
+
+int mu_cmd_install(struct mu_cmd *cmd)
+{
+    const char *name = cmd->args.words[0];
+    struct mu_secret key_password = {0};
+    struct mu_pki_certs certs = {0};
+    struct mu_keystore_saved saved = {0};
+    struct mu_err err = {0};
+    char line[2 * MU_KEYSTORE_STEM + MU_KEYSTORE_NAME + 40];
+    int exit_code = MU_CMD_OK;
+    size_t i;
+
+    if (mu_cmd_open_store(cmd, false, &err) != MU_OK ||
+        mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
+        goto fail;
+    for (i = 1; i < cmd->args.word_n; i++) {
+        if (mu_keystore_certs_read(cmd->args.words[i], &certs, &err) != MU_OK)
+            goto fail;
+    }
+    if (mu_agent_install(&cmd->agent, name, &certs, mu_secret_is_set(&key_password) ? &key_password : NULL,
+            &saved, &err) != MU_OK)
+        goto fail;
+    snprintf(line, sizeof line, "%s: %s.crt, %s%s", name, saved.stem, saved.replaced[0] != '\0' ? "replaces " : "new",
+        saved.replaced);
+    mu_cmd_print_line(cmd, "saved", line);
+    mu_cmd_print_done(cmd);
+    goto out;
+fail:
+    exit_code = mu_cmd_print_error(cmd, name, &err);
+out:
+    mu_pki_certs_clear(&certs);
+    mu_secret_clear(&key_password);
+    return exit_code;
+}

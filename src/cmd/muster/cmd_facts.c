@@ -1,0 +1,235 @@
+/* Words for an entry. */
+#include "cmd/muster/cmd_facts.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+
+int mu_cmd_facts_class(const struct mu_agent_facts *facts)
+{
+    switch (facts->state) {
+    case MU_AGENT_OK:
+        return 0;
+    case MU_AGENT_PENDING:
+    case MU_AGENT_RENEWING:
+        return 1;
+    default:
+        return 2;
+    }
+}
+
+static void last_json(struct mu_cmd_json *j, const struct mu_agent_facts *f)
+{
+    if (f->last_result == NULL) {
+        mu_cmd_json_null(j, "last");
+        return;
+    }
+    mu_cmd_json_open(j, "last", '{');
+    mu_cmd_json_text(j, "result", f->last_result);
+    mu_cmd_json_text(j, "code", f->last_code);
+    mu_cmd_json_text(j, "reason", f->last_what);
+    mu_cmd_json_text(j, "transaction", f->last_txn);
+    mu_cmd_json_list(j, "causes", f->last_likely, "\n");
+    mu_cmd_json_text(j, "do", f->last_next);
+    mu_cmd_json_time(j, "time", f->last_s);
+    mu_cmd_json_close(j, '}');
+}
+
+static void sha256_json(struct mu_cmd_json *j, const char *colons)
+{
+    char plain[65];
+    size_t n = 0;
+
+    for (; colons != NULL && *colons != '\0' && n + 1 < sizeof plain; colons++) {
+        if (*colons != ':')
+            plain[n++] = *colons;
+    }
+    plain[n] = '\0';
+    mu_cmd_json_text(j, "sha256", n > 0 ? plain : NULL);
+}
+
+void mu_cmd_facts_json(struct mu_cmd_json *j, const char *key, const struct mu_agent_facts *f, int64_t now_s)
+{
+    bool has_cert = f->serial != NULL;
+
+    mu_cmd_json_open(j, key, '{');
+    mu_cmd_json_text(j, "name", f->name);
+    mu_cmd_json_text(j, "protocol", mu_proto_name(f->proto));
+    mu_cmd_json_text(j, "ca", f->ca);
+    mu_cmd_json_text(j, "url", f->url);
+    mu_cmd_json_text(j, "state", mu_agent_state_word(f->state));
+    mu_cmd_json_text(j, "subject", f->subject);
+    mu_cmd_json_text(j, "issuer", f->issuer);
+    mu_cmd_json_text(j, "san", f->san);
+    mu_cmd_json_text(j, "serial", f->serial);
+    sha256_json(j, f->sha256);
+    mu_cmd_json_text(j, "key", f->key);
+    mu_cmd_json_time(j, "not_before", f->not_before_s);
+    mu_cmd_json_time(j, "not_after", f->not_after_s);
+    if (has_cert)
+        mu_cmd_json_int(j, "days_left", f->days_left);
+    else
+        mu_cmd_json_null(j, "days_left");
+    if (f->renew_days >= 0)
+        mu_cmd_json_int(j, "renew_days", f->renew_days);
+    else
+        mu_cmd_json_null(j, "renew_days");
+    mu_cmd_json_time(j, "renew_from", f->renew_from_s);
+    mu_cmd_json_time(j, "due_since", f->renew_from_s != 0 && f->renew_from_s <= now_s ? f->renew_from_s : 0);
+    mu_cmd_json_bool(j, "held", false);
+    if (f->is_pending) {
+        mu_cmd_json_open(j, "pending", '{');
+        mu_cmd_json_text(j, "transaction", f->pending_txn);
+        mu_cmd_json_time(j, "since", f->pending_since_s);
+        mu_cmd_json_close(j, '}');
+    } else {
+        mu_cmd_json_null(j, "pending");
+    }
+    mu_cmd_json_int(j, "attempts", f->attempts);
+    mu_cmd_json_null(j, "next_try");
+    mu_cmd_json_list(j, "legacy", f->warnings, "\n");
+    mu_cmd_json_list(j, "changed", f->changed, ", ");
+    mu_cmd_json_text(j, "cert_file", has_cert ? f->cert_file : NULL);
+    mu_cmd_json_text(j, "key_file", has_cert ? f->key_file : NULL);
+    last_json(j, f);
+    mu_cmd_json_open(j, "deploy", '[');
+    mu_cmd_json_close(j, ']');
+    mu_cmd_json_close(j, '}');
+}
+
+void mu_cmd_facts_header(struct mu_cmd_print_table *table)
+{
+    static const char *const titles[] = {"NAME", "VIA", "STATE", "EXPIRES", "RENEWS", "LAST RESULT"};
+    size_t i;
+
+    table->columns = sizeof titles / sizeof titles[0];
+    for (i = 0; i < table->columns; i++)
+        mu_cmd_print_cell(table, titles[i]);
+}
+
+/* "2 min ago" */
+static const char *ago(int64_t then_s, int64_t now_s, char *buf, size_t size)
+{
+    struct mu_buf text = {0};
+    int64_t s = now_s - then_s;
+
+    if (s >= 3600)
+        s -= s % 3600;
+    else if (s >= 60)
+        s -= s % 60;
+    mu_text_duration_format(&text, s > 0 ? s : 0);
+    snprintf(buf, size, "%s ago", mu_buf_str(&text));
+    mu_buf_clear(&text);
+    return buf;
+}
+
+static void last_cell(const struct mu_agent_facts *f, int64_t now_s, char *out, size_t size)
+{
+    char when[48];
+
+    if (f->is_pending && f->pending_since_s != 0)
+        snprintf(out, size, "waiting since %s", ago(f->pending_since_s, now_s, when, sizeof when));
+    else if (f->last_result == NULL)
+        snprintf(out, size, "-");
+    else if (f->attempts > 1)
+        snprintf(out, size, "%s %u times%s%s", f->last_result, f->attempts, f->last_code != NULL ? ", " : "",
+            f->last_code != NULL ? f->last_code : "");
+    else
+        snprintf(out, size, "%s %s%s%s", f->last_result, ago(f->last_s, now_s, when, sizeof when),
+            f->last_code != NULL ? ", " : "", f->last_code != NULL ? f->last_code : "");
+    if (f->warnings != NULL && f->warnings[0] != '\0') {
+        size_t n = strlen(out);
+
+        snprintf(out + n, size - n, ", legacy");
+    }
+}
+
+void mu_cmd_facts_row(struct mu_cmd_print_table *table, const struct mu_agent_facts *f, int64_t now_s)
+{
+    char text[160], day[16];
+
+    mu_cmd_print_cell(table, f->name);
+    mu_cmd_print_cell(table, mu_proto_name(f->proto));
+    mu_cmd_print_cell(table, mu_agent_state_word(f->state));
+    if (f->serial != NULL)
+        snprintf(text, sizeof text, "%s (%dd)", mu_cmd_print_day(f->not_after_s, day), f->days_left);
+    mu_cmd_print_cell(table, f->serial != NULL ? text : "-");
+    if (f->renew_from_s == 0)
+        mu_cmd_print_cell(table, "-");
+    else if (f->renew_from_s > now_s)
+        mu_cmd_print_cell(table, mu_cmd_print_day(f->renew_from_s, day));
+    else {
+        snprintf(text, sizeof text, "overdue %dd", (int)((now_s - f->renew_from_s) / 86400));
+        mu_cmd_print_cell(table, text);
+    }
+    last_cell(f, now_s, text, sizeof text);
+    mu_cmd_print_cell(table, text);
+}
+
+static void row(const char *word, const char *text)
+{
+    if (text == NULL || text[0] == '\0')
+        return;
+    do {
+        size_t n = strcspn(text, "\n");
+
+        printf("%-13s %.*s\n", word, (int)n, text);
+        text += n + (text[n] == '\n');
+        word = "";
+    } while (*text != '\0');
+}
+
+static void show_certificate(const struct mu_agent_facts *f, int64_t now_s)
+{
+    char text[160], when[48];
+
+    row("subject", f->subject);
+    row("issuer", f->issuer);
+    row("san", f->san);
+    row("serial", f->serial);
+    row("SHA-256", f->sha256);
+    row("key", f->key);
+    row("valid from", mu_cmd_print_time(f->not_before_s, when));
+    snprintf(text, sizeof text, f->days_left >= 0 ? "%s (in %d d)" : "%s (expired %d d ago)",
+        mu_cmd_print_time(f->not_after_s, when), f->days_left >= 0 ? f->days_left : -f->days_left);
+    row("valid until", text);
+    if (f->renew_from_s == 0)
+        snprintf(text, sizeof text, "off (renew-days = 0)");
+    else
+        snprintf(text, sizeof text, "from %s%s", mu_cmd_print_time(f->renew_from_s, when),
+            f->renew_from_s <= now_s ? ", due" : "");
+    row("renewal", text);
+    row("certificate", f->cert_file);
+    row("private key", f->key_file);
+}
+
+void mu_cmd_facts_show(const struct mu_agent_facts *f, int64_t now_s)
+{
+    char text[256], when[48];
+
+    row("name", f->name);
+    row("state", mu_agent_state_word(f->state));
+    row("protocol", mu_proto_name(f->proto));
+    row("url", f->url);
+    row("ca", f->ca);
+    if (f->serial != NULL)
+        show_certificate(f, now_s);
+    if (f->changed != NULL && f->changed[0] != '\0') {
+        snprintf(text, sizeof text, "by the CA: %s", f->changed);
+        row("changed", text);
+    }
+    if (f->is_pending) {
+        snprintf(text, sizeof text, "transaction %s, since %s", f->pending_txn != NULL ? f->pending_txn : "-",
+            mu_cmd_print_time(f->pending_since_s, when));
+        row("pending", text);
+    }
+    if (f->last_result != NULL) {
+        snprintf(text, sizeof text, "%s, %s%s%s", f->last_result, mu_cmd_print_time(f->last_s, when),
+            f->last_code != NULL ? ", " : "", f->last_code != NULL ? f->last_code : "");
+        row("last result", text);
+        row("  what", f->last_what);
+        row("  likely", f->last_likely);
+        row("  do", f->last_next);
+    }
+    row("warning", f->warnings);
+}

@@ -1,0 +1,192 @@
+/* Runs the loop while the agent works, and tells. */
+#include "cmd/muster/cmd_job.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/text.h"
+#include "cmd/muster/cmd_ask.h"
+#include "cmd/muster/cmd_facts.h"
+#include "net/net_loop.h"
+
+static void flush_status(struct mu_cmd_job *job)
+{
+    if (job->status[0] != '\0')
+        mu_cmd_print_line(job->cmd, "status", job->status);
+    job->status[0] = '\0';
+}
+
+static void on_step(void *ctx, enum mu_agent_step step, const char *text)
+{
+    struct mu_cmd_job *job = ctx;
+    const char *tail;
+
+    flush_status(job);
+    if (step == MU_AGENT_STEP_STATUS && mu_text_starts(text, "PENDING")) {
+        snprintf(job->status, sizeof job->status, "%s", text); /* the pause comes next */
+        return;
+    }
+    mu_cmd_print_line(job->cmd, mu_agent_step_word(step), text);
+    tail = step == MU_AGENT_STEP_WARNING ? text : NULL;
+    if (tail != NULL && job->cmd->args.json)
+        fprintf(stderr, "muster: warning: %s\n", tail);
+}
+
+static void on_wait(void *ctx, int64_t wait_s, int64_t limit_s)
+{
+    struct mu_cmd_job *job = ctx;
+    int64_t now = mu_env_now(&job->cmd->env);
+    char line[200];
+
+    snprintf(line, sizeof line, "%-40s asking again every %lld s (Ctrl-C is safe)",
+        job->status[0] != '\0' ? job->status : "PENDING", (long long)wait_s);
+    job->status[0] = '\0';
+    if (!job->started_waiting)
+        mu_cmd_print_progress(job->cmd, "status", line);
+    else if (now - job->last_line_s >= 60) {
+        snprintf(line, sizeof line, "PENDING, next question in %lld s, for at most %lld min",
+            (long long)wait_s, (long long)(limit_s / 60));
+        mu_cmd_print_progress(job->cmd, "status", line);
+    }
+    if (!job->started_waiting || now - job->last_line_s >= 60)
+        job->last_line_s = now;
+    job->started_waiting = true;
+}
+
+static void on_trust(void *ctx, struct mu_agent_job *running, const struct mu_agent_trust *question)
+{
+    struct mu_cmd_job *job = ctx;
+    char text[400];
+    bool yes = false;
+
+    snprintf(job->fingerprint, sizeof job->fingerprint, "%s", question->sha256);
+    snprintf(job->ca_name, sizeof job->ca_name, "%s", question->name);
+    if (mu_cmd_ask_possible() && !job->cmd->args.no_input) {
+        snprintf(text, sizeof text, "%s is not known here, SHA-256 %s", question->subject, question->sha256);
+        fprintf(stderr, "  %-10s %s\n", "CA", text);
+        snprintf(text, sizeof text, "             Compare it with the CA's operator. Trust it as \"%s\"?", question->name);
+        yes = mu_cmd_ask_yes(text);
+    }
+    mu_agent_job_trust(running, yes);
+}
+
+static void json_end(struct mu_cmd_job *job, const struct mu_agent_outcome *outcome)
+{
+    static const char *const words[] = {"nothing", "issued", "pending", "answered"};
+    struct mu_buf out = {0};
+    struct mu_cmd_json j;
+
+    mu_cmd_print_json_begin(job->cmd, &j, &out);
+    mu_cmd_json_text(&j, "result", words[outcome->result]);
+    mu_cmd_json_text(&j, "why", outcome->why);
+    mu_cmd_json_text(&j, "replaced", outcome->replaced);
+    mu_cmd_json_open(&j, "certificates", '[');
+    if (outcome->facts != NULL)
+        mu_cmd_facts_json(&j, NULL, outcome->facts, mu_env_now(&job->cmd->env));
+    mu_cmd_json_close(&j, ']');
+    mu_cmd_json_close(&j, '}');
+    job->exit_code = mu_cmd_print_json(job->cmd, &out);
+    mu_buf_clear(&out);
+}
+
+static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outcome)
+{
+    int exit_code = outcome->result == MU_AGENT_WAITING ? MU_CMD_PENDING : MU_CMD_OK;
+
+    if (job->answer != NULL)
+        return job->answer(job->cmd, outcome, job->ctx);
+    if (job->cmd->args.json && !job->quiet_end) {
+        json_end(job, outcome);
+        return job->exit_code != MU_CMD_OK ? job->exit_code : exit_code;
+    }
+    if (outcome->result == MU_AGENT_NOTHING && outcome->why != NULL)
+        mu_cmd_print_note(job->cmd, "%s%snothing to do: %s", job->name != NULL ? job->name : "",
+            job->name != NULL ? ": " : "", outcome->why);
+    if (outcome->result == MU_AGENT_WAITING && job->name != NULL)
+        mu_cmd_print_note(job->cmd, "  %-10s muster poll %s", "do", job->name);
+    if (exit_code == MU_CMD_OK && !job->quiet_end)
+        mu_cmd_print_done(job->cmd);
+    return exit_code;
+}
+
+/* A CA that nobody accepted: the command that does, word for word. */
+static void accepting_line(const struct mu_cmd_job *job, struct mu_err *err)
+{
+    if (err->reason != MU_M(209) || job->fingerprint[0] == '\0')
+        return;
+    if (strstr(err->what, job->fingerprint) == NULL) {
+        size_t n = strlen(err->what);
+
+        snprintf(err->what + n, sizeof err->what - n, " SHA-256 %s", job->fingerprint);
+    }
+    mu_err_next(err, "Compare SHA-256 %s with the CA's operator, then add --pin %s%s%s", job->fingerprint,
+        job->fingerprint, job->url != NULL ? "\nor: muster ca fetch " : "", job->url != NULL ? job->url : "");
+}
+
+static void on_done(void *ctx, const struct mu_agent_outcome *outcome, const struct mu_err *err)
+{
+    struct mu_cmd_job *job = ctx;
+    struct mu_err own;
+
+    job->running = NULL;
+    job->done = true;
+    flush_status(job);
+    if (err != NULL) {
+        own = *err;
+        accepting_line(job, &own);
+        job->exit_code = mu_cmd_print_error(job->cmd, job->name, &own);
+    } else {
+        job->exit_code = end_well(job, outcome);
+    }
+    mu_loop_stop(job->cmd->loop);
+}
+
+static void on_signal(void *cookie)
+{
+    mu_loop_stop(((struct mu_cmd *)cookie)->loop);
+}
+
+/* What stays behind after Ctrl-C: the request, if one is out. */
+static int interrupted(struct mu_cmd_job *job)
+{
+    struct mu_agent_facts facts = {0};
+    bool pending = false;
+
+    mu_agent_job_cancel(job->running);
+    job->running = NULL;
+    if (job->name != NULL && mu_agent_show(&job->cmd->agent, job->name, &facts, NULL) == MU_OK) {
+        pending = facts.is_pending;
+        mu_agent_facts_clear(&facts);
+    }
+    if (pending)
+        mu_cmd_print_note(job->cmd, "Interrupted. The request is kept, go on with: muster poll %s", job->name);
+    else
+        mu_cmd_print_note(job->cmd, "Interrupted.");
+    return pending ? MU_CMD_PENDING : MU_CMD_FAILED;
+}
+
+void mu_cmd_job_init(struct mu_cmd_job *job, struct mu_cmd *cmd, const char *name)
+{
+    *job = (struct mu_cmd_job){.cmd = cmd, .name = name};
+    job->host = (struct mu_agent_host){
+        .ctx = job, .on_trust = on_trust, .on_step = on_step, .on_wait = on_wait, .on_done = on_done};
+}
+
+int mu_cmd_job_finish(struct mu_cmd_job *job, enum mu_code rc, const struct mu_err *err)
+{
+    struct mu_cmd *cmd = job->cmd;
+    struct mu_err own = {0};
+
+    if (rc != MU_OK)
+        return mu_cmd_print_error(cmd, job->name, err);
+    if (!cmd->listening && (mu_net_loop_on_signal(cmd->loop, SIGINT, on_signal, cmd, &own) != MU_OK ||
+        mu_net_loop_on_signal(cmd->loop, SIGTERM, on_signal, cmd, &own) != MU_OK))
+        mu_cmd_print_note(cmd, "%s", own.what);
+    cmd->listening = true;
+    while (!job->done) {
+        mu_loop_run(job->cmd->loop);
+        if (!job->done)
+            return interrupted(job);
+    }
+    return job->exit_code;
+}

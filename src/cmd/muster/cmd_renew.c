@@ -1,0 +1,67 @@
+/* renew: what is due, or by force. regenerate: now, with the stored settings and the same key. */
+#include "cmd/muster/cmd_ask.h"
+#include "cmd/muster/cmd_each.h"
+#include "cmd/muster/cmd_job.h"
+#include "cmd/muster/cmd_print.h"
+#include "cmd/muster/cmd_settings.h"
+
+static int renew(struct mu_cmd *cmd, const struct mu_agent_renew *how, bool is_one_of_many)
+{
+    struct mu_agent_renew request = *how;
+    struct mu_secret challenge = {0}, key_password = {0};
+    struct mu_cmd_job job;
+    struct mu_err err = {0};
+    enum mu_code rc;
+    int exit_code;
+
+    mu_cmd_job_init(&job, cmd, how->name);
+    job.quiet_end = is_one_of_many;
+    if ((rc = mu_cmd_settings_challenge(cmd, &challenge, &err)) != MU_OK ||
+        (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK) {
+        exit_code = mu_cmd_print_error(cmd, how->name, &err);
+        goto out;
+    }
+    if (mu_secret_is_set(&challenge))
+        request.challenge = &challenge;
+    if (mu_secret_is_set(&key_password))
+        request.key_password = &key_password;
+    rc = mu_agent_renew(&cmd->agent, &request, &job.host, &job.running, &err);
+    exit_code = mu_cmd_job_finish(&job, rc, &err);
+out:
+    mu_secret_clear(&challenge);
+    mu_secret_clear(&key_password);
+    return exit_code;
+}
+
+static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
+{
+    const struct mu_agent_renew how = {
+        .name = name, .force = cmd->args.force, .rekey = cmd->args.rekey,
+        .dry_run = cmd->args.dry_run, .no_wait = cmd->args.no_wait};
+
+    return renew(cmd, &how, is_one_of_many);
+}
+
+int mu_cmd_renew(struct mu_cmd *cmd)
+{
+    return mu_cmd_each(cmd, renew_one);
+}
+
+int mu_cmd_regenerate(struct mu_cmd *cmd)
+{
+    const struct mu_agent_renew how = {
+        .name = cmd->args.words[0], .regenerate = true, .force = true, .rekey = cmd->args.rekey,
+        .no_wait = cmd->args.no_wait};
+    struct mu_err err = {0};
+    enum mu_code rc;
+
+    if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK)
+        return mu_cmd_print_error(cmd, how.name, &err);
+    if (!cmd->args.yes && (!mu_cmd_ask_possible() || cmd->args.no_input)) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "'%s' would be made anew, and nobody can be asked: add --yes", how.name);
+        return mu_cmd_print_usage_error(cmd, &err);
+    }
+    if (!cmd->args.yes && !mu_cmd_ask_yes("A new certificate replaces the present one. Do you want to continue?"))
+        return MU_CMD_FAILED;
+    return renew(cmd, &how, false);
+}

@@ -1,0 +1,55 @@
+/* The commands. */
+#include "cmd/muster/cmd.h"
+
+#define CA MU_ARGS_CA
+#define REQUEST (MU_ARGS_CA | MU_ARGS_SUBJECT | MU_ARGS_KEY | MU_ARGS_AUTH)
+
+static const struct mu_cmd_command table[] = {
+    {"enroll", "NAME --url URL|--ca CA|--demo [OPTIONS]", "get a certificate",
+        REQUEST | MU_ARGS_ENROLL | MU_ARGS_WAIT, 1, 1, mu_cmd_enroll},
+    {"renew", "NAME|--all [--force]", "renew what is due",
+        MU_ARGS_ALL | MU_ARGS_RENEW | MU_ARGS_REKEY | MU_ARGS_AUTH | MU_ARGS_WAIT, 0, 1, mu_cmd_renew},
+    {"regenerate", "NAME [--rekey] [--yes]", "renew now, with the stored settings and the same key",
+        MU_ARGS_REKEY | MU_ARGS_AUTH | MU_ARGS_WAIT, 1, 1, mu_cmd_regenerate},
+    {"poll", "NAME|--all [--wait]", "ask now about a pending request", MU_ARGS_ALL | MU_ARGS_POLL, 0, 1, mu_cmd_poll},
+    {"cancel", "NAME [--yes]", "forget a pending request", 0, 1, 1, mu_cmd_cancel},
+    {"csr", "NAME [-o FILE] [OPTIONS]", "write a request to a file", REQUEST | MU_ARGS_OUTPUT, 1, 1, mu_cmd_csr},
+    {"install", "NAME FILE...", "take the answer to it: PEM, DER, PKCS#7", MU_ARGS_KEY, 2, MU_ARGS_MAX_WORDS, mu_cmd_install},
+    {"list", "[NAME...]", "all certificates, one line each", 0, 0, MU_ARGS_MAX_WORDS, mu_cmd_list},
+    {"status", "[NAME...]", "the same as list", 0, 0, MU_ARGS_MAX_WORDS, mu_cmd_list},
+    {"show", "NAME [--as text|pem|json]", "all about one", MU_ARGS_AS, 1, 1, mu_cmd_show},
+    {"diff", "NAME [SERIAL SERIAL]", "what the CA changed, or two of its certificates", 0, 1, 3, mu_cmd_diff},
+    {"ca fetch", "URL [-o DIR]", "look at a CA's certificates", CA | MU_ARGS_OUTPUT, 0, 1, mu_cmd_ca_fetch},
+    {"ca list", "", "the CAs that are trusted here", 0, 0, 0, mu_cmd_ca_list},
+    {"ca trust", "FILE [--name N] [--sha256 FP] [--replace]", "trust a CA", MU_ARGS_TRUST, 1, 1, mu_cmd_ca_trust},
+    {"ca remove", "NAME", "trust it no longer", 0, 1, 1, mu_cmd_ca_remove},
+    {"crl fetch", "NAME|URL [-o FILE]", "get the CRL of a certificate's CA, or by URL",
+        CA | MU_ARGS_OUTPUT, 1, 1, mu_cmd_crl_fetch},
+    {"cert query", "[NAME] --serial N [-o FILE]", "get a certificate by its serial number",
+        MU_ARGS_SERIAL | MU_ARGS_OUTPUT, 0, 1, mu_cmd_cert_query},
+    {"probe", "URL [--label L]", "what a responder offers, its certificates, its clock", CA, 0, 1, mu_cmd_probe},
+};
+
+const struct mu_cmd_command *mu_cmd_table_at(size_t i)
+{
+    return i < sizeof table / sizeof table[0] ? &table[i] : NULL;
+}
+
+const struct mu_cmd_command *mu_cmd_table_find(int argc, char *const *argv, int at, int *used)
+{
+    const char *first = argv[at], *second = at + 1 < argc ? argv[at + 1] : "";
+    size_t i, n;
+
+    for (i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const char *blank = strchr(table[i].name, ' ');
+
+        n = blank != NULL ? (size_t)(blank - table[i].name) : strlen(table[i].name);
+        if (strlen(first) != n || memcmp(first, table[i].name, n) != 0)
+            continue;
+        if (blank == NULL || strcmp(second, blank + 1) == 0) {
+            *used = blank == NULL ? 1 : 2;
+            return &table[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,258 @@
+/*
+ * muster: finds out which face was called, reads the options, hands over to the command. What the
+ * commands share (store, network, trace) is opened here when they ask for it.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cmd/muster/cmd_ask.h"
+#include "cmd/muster/cmd_config.h"
+#include "cmd/muster/cmd_licenses.h"
+#include "cmd/muster/cmd_print.h"
+#include "cmd/muster/sscep.h"
+#include "net/net_client.h"
+#include "net/net_loop.h"
+#include "pki/pki_token.h"
+
+static void trace_line(void *ctx, const struct mu_trace_event *event)
+{
+    const struct mu_cmd *cmd = ctx;
+    const char *proto = mu_proto_name(event->proto);
+    bool is_http = event->step == MU_TRACE_HTTP || event->step == MU_TRACE_CONNECT ||
+        event->step == MU_TRACE_RESOLVE || event->step == MU_TRACE_TLS;
+
+    if ((cmd->debug & 1) != 0 || (cmd->debug & (1U << event->proto)) != 0 || (is_http && cmd->debug_http))
+        fprintf(stderr, "%s%s%s: %s\n", proto, proto[0] != '\0' ? " " : "", mu_trace_step_name(event->step),
+            event->text);
+}
+
+/* "scep,http", "all". */
+static enum mu_code set_debug(struct mu_cmd *cmd, struct mu_err *err)
+{
+    const char *p = cmd->args.debug;
+    char word[16];
+
+    if (cmd->args.debug_all || cmd->args.verbose > 1)
+        cmd->debug |= 1;
+    while (p != NULL && *p != '\0') {
+        size_t n = strcspn(p, ", ");
+
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        if (strcmp(word, "all") == 0)
+            cmd->debug |= 1;
+        else if (strcmp(word, "http") == 0 || strcmp(word, "tls") == 0)
+            cmd->debug_http = true;
+        else if (mu_proto_parse(word) != MU_PROTO_NONE)
+            cmd->debug |= 1U << mu_proto_parse(word);
+        else if (n > 0)
+            return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--debug %s: known are scep, est, cmp, tls, http, all", word);
+        p += n + (p[n] != '\0');
+    }
+    if (cmd->debug != 0 || cmd->debug_http) {
+        cmd->env.trace = trace_line;
+        cmd->env.ctx = cmd;
+    }
+    return MU_OK;
+}
+
+/* --store, MUSTER_STORE, the configuration; /var/lib/muster as root, else the user's data. */
+static bool store_root(const struct mu_cmd *cmd, struct mu_buf *out)
+{
+    const char *env = getenv("MUSTER_STORE"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *configured = mu_cmd_config_agent(cmd->config, "store");
+
+    if (cmd->args.store != NULL)
+        mu_buf_put_str(out, cmd->args.store);
+    else if (env != NULL && env[0] != '\0')
+        mu_buf_put_str(out, env);
+    else if (configured != NULL)
+        mu_buf_put_str(out, configured);
+    else if (geteuid() == 0)
+        mu_buf_put_str(out, "/var/lib/muster");
+    else if (data != NULL && data[0] == '/')
+        mu_buf_putf(out, "%s/muster", data);
+    else if (home != NULL && home[0] == '/')
+        mu_buf_putf(out, "%s/.local/share/muster", home);
+    return out->n > 0 && !out->failed;
+}
+
+enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *err)
+{
+    struct mu_buf root = {0};
+    enum mu_code rc;
+
+    if (cmd->store != NULL)
+        return MU_OK;
+    if (!store_root(cmd, &root))
+        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "no place for the store: HOME is not set, give --store DIR");
+    else
+        rc = mu_keystore_open(mu_buf_str(&root), create, &cmd->store, err);
+    mu_buf_clear(&root);
+    if (rc != MU_OK)
+        return rc;
+    cmd->agent.store = cmd->store;
+    cmd->agent.env = &cmd->env;
+    cmd->agent.allow_legacy = cmd->args.allow_legacy;
+    return MU_OK;
+}
+
+enum mu_code mu_cmd_open_net(struct mu_cmd *cmd, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    if (cmd->loop == NULL && (rc = mu_net_loop_new(&cmd->loop, err)) != MU_OK)
+        return rc;
+    if (cmd->transport == NULL && (rc = mu_net_client_new(cmd->loop, &cmd->transport, err)) != MU_OK)
+        return rc;
+    cmd->agent.loop = cmd->loop;
+    cmd->agent.transport = cmd->transport;
+    return MU_OK;
+}
+
+static void close_all(struct mu_cmd *cmd)
+{
+    if (cmd->transport != NULL)
+        mu_net_client_free(cmd->transport);
+    if (cmd->loop != NULL)
+        mu_net_loop_free(cmd->loop);
+    mu_keystore_free(cmd->store);
+    mu_ini_free(cmd->config);
+    mu_secret_clear(&cmd->challenge_env);
+    mu_pki_token_shutdown();
+}
+
+static bool may_color(FILE *to, int fd, const struct mu_cmd_args *args)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return !args->no_color && isatty(fd) && (no == NULL || no[0] == '\0') && term != NULL &&
+        strcmp(term, "dumb") != 0;
+}
+
+static int help(const struct mu_cmd_command *command)
+{
+    struct mu_buf text = {0};
+    size_t i;
+
+    if (command != NULL) {
+        mu_buf_putf(&text, "muster %s %s\n\n%s\n", command->name, command->usage, command->help);
+        mu_cmd_args_help(command->groups | MU_ARGS_GLOBAL, &text);
+    } else {
+        mu_buf_put_str(&text, "muster [GLOBAL] COMMAND [NAME...] [OPTIONS]\n\nCommands\n");
+        for (i = 0; (command = mu_cmd_table_at(i)) != NULL; i++)
+            mu_buf_putf(&text, "  %-12s %s\n", command->name, command->help);
+        mu_buf_put_str(&text, "  sscep        the options of sscep, also under that name\n"
+            "  help COMMAND its options\n");
+        mu_cmd_args_help(MU_ARGS_GLOBAL, &text);
+    }
+    fputs(mu_buf_str(&text), stdout);
+    mu_buf_clear(&text);
+    return MU_CMD_OK;
+}
+
+static int unknown_command(struct mu_cmd *cmd, const char *word)
+{
+    const char *words[32], *near;
+    const struct mu_cmd_command *c;
+    struct mu_err err = {0};
+    size_t i, n = 0;
+
+    for (i = 0; (c = mu_cmd_table_at(i)) != NULL && n < 31; i++)
+        words[n++] = c->name;
+    words[n] = NULL;
+    near = mu_text_nearest(word, words);
+    mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "unknown command '%s'", word);
+    if (strcmp(word, "ca") == 0 || strcmp(word, "crl") == 0 || strcmp(word, "cert") == 0)
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "'%s' needs a second word: ca fetch, ca list, ca trust, "
+            "ca remove, crl fetch, cert query", word);
+    else if (near != NULL)
+        mu_err_next(&err, "Did you mean '%s'?", near);
+    return mu_cmd_print_usage_error(cmd, &err);
+}
+
+/* Everything that must be right before a command runs. */
+static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
+{
+    const char *legacy;
+    enum mu_code rc;
+
+    cmd->color = may_color(stdout, STDOUT_FILENO, &cmd->args);
+    cmd->color_err = may_color(stderr, STDERR_FILENO, &cmd->args);
+    if (mu_cmd_ask_environment("MUSTER_SECRET_CHALLENGE", &cmd->challenge_env) && cmd->args.verbose > 0)
+        mu_cmd_print_note(cmd, "MUSTER_SECRET_CHALLENGE was taken out of the environment");
+    if (cmd->args.demo)
+        mu_env_system_allow_shift();
+    if (cmd->args.demo && mu_env_system_shift() != 0)
+        mu_cmd_print_note(cmd, "muster: the clock is shifted by %lld s (MUSTER_CLOCK_SHIFT)",
+            (long long)mu_env_system_shift());
+    if ((rc = mu_cmd_config_read(cmd->args.config, &cmd->config, err)) != MU_OK)
+        return rc;
+    legacy = mu_cmd_config_agent(cmd->config, "allow-legacy");
+    cmd->args.allow_legacy = cmd->args.allow_legacy || (legacy != NULL && strcmp(legacy, "yes") == 0);
+    return MU_OK;
+}
+
+/* argv[at] and on are a command with its options. */
+static int dispatch(struct mu_cmd *cmd, int argc, char **argv, int at)
+{
+    struct mu_err err = {0};
+    int used = 0;
+
+    if (at < argc && strcmp(argv[at], "help") == 0)
+        return help(at + 1 < argc ? mu_cmd_table_find(argc, argv, at + 1, &used) : NULL);
+    if (at >= argc) {
+        help(NULL);
+        return cmd->args.help ? MU_CMD_OK : MU_CMD_USAGE;
+    }
+    cmd->command = mu_cmd_table_find(argc, argv, at, &used);
+    if (cmd->command == NULL)
+        return cmd->args.help ? help(NULL) : unknown_command(cmd, argv[at]);
+    at += used;
+    if (mu_cmd_args_parse(&cmd->args, cmd->command->groups | MU_ARGS_GLOBAL, argc, argv, &at, false, &err) != MU_OK)
+        return mu_cmd_print_usage_error(cmd, &err);
+    if (cmd->args.help)
+        return help(cmd->command);
+    if (cmd->args.word_n < cmd->command->min_words || cmd->args.word_n > cmd->command->max_words) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, cmd->args.word_n < cmd->command->min_words
+            ? "%s: a name is missing" : "%s: too many names", cmd->command->name);
+        return mu_cmd_print_usage_error(cmd, &err);
+    }
+    if (set_debug(cmd, &err) != MU_OK)
+        return mu_cmd_print_usage_error(cmd, &err);
+    if (prepare(cmd, &err) != MU_OK)
+        return mu_cmd_print_error(cmd, NULL, &err);
+    return cmd->command->run(cmd);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+int main(int argc, char **argv)
+{
+    struct mu_cmd cmd = {.env = mu_env_system()};
+    struct mu_err err = {0};
+    int at = 1, exit_code;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (argc > 0 && strcmp(base_name(argv[0]), "sscep") == 0)
+        return mu_sscep_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "sscep") == 0)
+        return mu_sscep_main(argc - 1, argv + 1);
+    if (mu_cmd_args_parse(&cmd.args, MU_ARGS_GLOBAL, argc, argv, &at, true, &err) != MU_OK)
+        exit_code = mu_cmd_print_usage_error(&cmd, &err);
+    else if (cmd.args.version)
+        exit_code = printf("muster %s\n", MUSTER_VERSION) > 0 ? MU_CMD_OK : MU_CMD_FAILED;
+    else if (cmd.args.licenses)
+        exit_code = mu_cmd_licenses_print();
+    else
+        exit_code = dispatch(&cmd, argc, argv, at);
+    close_all(&cmd);
+    return exit_code;
+}
