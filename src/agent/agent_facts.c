@@ -1,0 +1,276 @@
+/* What is known of an entry, and when its certificate is due. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/agent_internal.h"
+#include "base/text.h"
+#include "pki/pki_name.h"
+
+enum { DAY_S = 86400, SHORT_S = 3 * DAY_S };
+
+const char *mu_agent_state_word(enum mu_agent_state state)
+{
+    switch (state) {
+    case MU_AGENT_NEW:
+        return "NEW";
+    case MU_AGENT_PENDING:
+        return "PENDING";
+    case MU_AGENT_OK:
+        return "OK";
+    case MU_AGENT_DUE:
+        return "DUE";
+    case MU_AGENT_RENEWING:
+        return "RENEWING";
+    case MU_AGENT_EXPIRED:
+        return "EXPIRED";
+    case MU_AGENT_FAILED:
+        return "FAILED";
+    }
+    return "";
+}
+
+/* PRODUCT "When things happen": whole days left <= renew_days; a third of the lifetime for auto
+ * and for lifetimes under three days. */
+bool mu_agent_is_due(int64_t not_before_s, int64_t not_after_s, int renew_days, int64_t now_s,
+    int64_t *from)
+{
+    int64_t lifetime = not_after_s - not_before_s, due;
+
+    if (renew_days == 0) {
+        if (from != NULL)
+            *from = 0;
+        return false;
+    }
+    if (renew_days < 0 || lifetime < SHORT_S)
+        due = not_after_s - lifetime / 3;
+    else
+        due = not_after_s - ((int64_t)renew_days + 1) * DAY_S + 1;
+    if (from != NULL)
+        *from = due;
+    return now_s >= due;
+}
+
+static int renew_days_of(const struct mu_agent_settings *settings)
+{
+    int64_t days;
+
+    if (settings->renew_days == NULL || mu_text_int(settings->renew_days, 0, 99999, &days, NULL) != MU_OK)
+        return -1;
+    return (int)days;
+}
+
+/* Whole days, rounded down before expiry and behind it. */
+static int days_between(int64_t now_s, int64_t then_s)
+{
+    int64_t left = then_s - now_s;
+
+    return (int)(left >= 0 ? left / DAY_S : -((-left + DAY_S - 1) / DAY_S));
+}
+
+static enum mu_code dup_opt(const char *s, char **out, struct mu_err *err)
+{
+    return s == NULL ? MU_OK : mu_text_dup(s, out, err);
+}
+
+static enum mu_code certificate_facts(struct mu_agent *agent, const struct mu_keystore_entry *entry,
+    struct mu_agent_facts *f, struct mu_err *err)
+{
+    const struct mu_pki_cert *cert = entry->cert;
+    struct mu_buf serial = {0}, san = {0}, path = {0};
+    struct mu_pki_key_spec spec;
+    struct mu_pki_key *key = NULL;
+    char text[32];
+    enum mu_code rc;
+
+    f->not_before_s = cert->not_before_s;
+    f->not_after_s = cert->not_after_s;
+    mu_pki_cert_serial_hex(cert->serial, &serial);
+    if (cert->exts.san.n > 0)
+        mu_pki_san_format(cert->exts.san, &san);
+    if ((rc = mu_agent_name_text(cert->subject, true, &f->subject, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_agent_name_text(cert->issuer, true, &f->issuer, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_text_dup(mu_buf_str(&serial), &f->serial, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_text_dup(entry->stem, &f->stem, err)) != MU_OK)
+        goto out;
+    if (san.n > 0 && (rc = mu_text_dup(mu_buf_str(&san), &f->san, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_agent_fingerprint(cert, &f->sha256, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_keystore_path(agent->store, f->name, "latest.crt", &path, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_text_dup(mu_buf_str(&path), &f->cert_file, err)) != MU_OK)
+        goto out;
+    mu_buf_reset(&path);
+    if ((rc = mu_keystore_path(agent->store, f->name, "latest.key", &path, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_text_dup(mu_buf_str(&path), &f->key_file, err)) != MU_OK)
+        goto out;
+    if (mu_pki_cert_key(entry->cert, &key, NULL) == MU_OK) {
+        mu_pki_key_spec_of(key, &spec);
+        rc = mu_text_dup(mu_pki_key_spec_format(&spec, text), &f->key, err);
+    }
+out:
+    mu_buf_clear(&serial);
+    mu_buf_clear(&san);
+    mu_buf_clear(&path);
+    return rc;
+}
+
+static enum mu_code last_facts(
+    struct mu_keystore *store, struct mu_agent_facts *f, struct mu_err *err)
+{
+    struct mu_agent_last last = {0};
+    enum mu_code rc = mu_agent_last_load(store, f->name, &last, err);
+
+    if (rc != MU_OK)
+        return rc;
+    f->last_result = last.result;
+    f->last_code = last.code;
+    f->last_what = last.what;
+    f->last_likely = last.likely;
+    f->last_next = last.next;
+    f->last_txn = last.transaction;
+    f->changed = last.changed;
+    f->warnings = last.warnings;
+    f->last_s = last.at_s;
+    f->attempts = last.attempts;
+    return MU_OK;
+}
+
+static enum mu_code pending_facts(
+    struct mu_keystore *store, struct mu_agent_facts *f, struct mu_err *err)
+{
+    struct mu_agent_pending pending = {0};
+    enum mu_code rc = mu_agent_pending_load(store, f->name, &pending, err);
+
+    if (rc != MU_OK)
+        return rc == MU_NOT_FOUND ? MU_OK : rc;
+    f->is_pending = true;
+    f->pending_since_s = pending.since_s;
+    f->pending_txn = pending.transaction;
+    pending.transaction = NULL;
+    mu_agent_pending_clear(&pending);
+    return MU_OK;
+}
+
+static enum mu_agent_state state_of(const struct mu_agent_facts *f, bool has_cert, int64_t now_s)
+{
+    if (!has_cert) {
+        if (f->is_pending)
+            return MU_AGENT_PENDING;
+        return f->last_result != NULL && f->attempts > 0 ? MU_AGENT_FAILED : MU_AGENT_NEW;
+    }
+    if (now_s > f->not_after_s)
+        return f->is_pending ? MU_AGENT_PENDING : MU_AGENT_EXPIRED;
+    if (f->is_pending)
+        return MU_AGENT_RENEWING;
+    return mu_agent_is_due(f->not_before_s, f->not_after_s, f->renew_days, now_s, NULL)
+        ? MU_AGENT_DUE
+        : MU_AGENT_OK;
+}
+
+static enum mu_code settings_facts(
+    const struct mu_agent_settings *settings, struct mu_agent_facts *f, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    f->proto = settings->protocol != NULL ? mu_proto_parse(settings->protocol) : MU_PROTO_NONE;
+    f->renew_days = renew_days_of(settings);
+    if ((rc = dup_opt(settings->url, &f->url, err)) != MU_OK)
+        return rc;
+    return dup_opt(settings->trust, &f->ca, err);
+}
+
+enum mu_code mu_agent_show(
+    struct mu_agent *agent, const char *name, struct mu_agent_facts *out, struct mu_err *err)
+{
+    struct mu_agent_facts f = {.renew_days = -1};
+    struct mu_agent_settings settings = {0};
+    struct mu_keystore_entry entry = {0};
+    int64_t now = mu_env_now(agent->env);
+    enum mu_code with_settings, with_cert, rc = MU_OK;
+
+    with_settings = mu_agent_settings_load(agent->store, name, &settings, err);
+    if (with_settings != MU_OK && with_settings != MU_NOT_FOUND)
+        return with_settings;
+    snprintf(f.name, sizeof(f.name), "%s", name);
+    with_cert = mu_keystore_load(agent->store, name, &entry, err);
+    if (with_cert != MU_OK && with_cert != MU_NOT_FOUND) {
+        rc = with_cert;
+        goto out;
+    }
+    if ((rc = pending_facts(agent->store, &f, err)) != MU_OK)
+        goto out;
+    if (with_cert == MU_NOT_FOUND && with_settings == MU_NOT_FOUND && !f.is_pending) {
+        rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no certificate '%s'", name);
+        goto out;
+    }
+    if ((rc = settings_facts(&settings, &f, err)) != MU_OK)
+        goto out;
+    if ((rc = last_facts(agent->store, &f, err)) != MU_OK)
+        goto out;
+    if (with_cert == MU_OK) {
+        if ((rc = certificate_facts(agent, &entry, &f, err)) != MU_OK)
+            goto out;
+        f.days_left = days_between(now, f.not_after_s);
+        mu_agent_is_due(f.not_before_s, f.not_after_s, f.renew_days, now, &f.renew_from_s);
+    } else if (settings.subject != NULL && (rc = mu_text_dup(settings.subject, &f.subject, err)) != MU_OK) {
+        goto out;
+    }
+    f.state = state_of(&f, with_cert == MU_OK, now);
+    mu_err_clear(err);
+    *out = f;
+out:
+    if (rc != MU_OK)
+        mu_agent_facts_clear(&f);
+    mu_agent_settings_clear(&settings);
+    mu_keystore_entry_clear(&entry);
+    return rc;
+}
+
+void mu_agent_facts_clear(struct mu_agent_facts *f)
+{
+    char *const texts[] = {f->url, f->ca, f->subject, f->issuer, f->san, f->serial, f->stem,
+        f->sha256, f->key, f->cert_file, f->key_file, f->pending_txn, f->last_result, f->last_code,
+        f->last_what, f->last_likely, f->last_next, f->last_txn, f->changed, f->warnings};
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        free(texts[i]);
+    *f = (struct mu_agent_facts){0};
+}
+
+struct list {
+    struct mu_agent *agent;
+    mu_agent_each_call *call;
+    void *cookie;
+};
+
+static void list_one(void *cookie, const char *name)
+{
+    struct list *list = cookie;
+    struct mu_agent_facts facts = {0};
+    struct mu_err why = {0};
+
+    if (mu_agent_show(list->agent, name, &facts, &why) != MU_OK) {
+        char code[8];
+
+        facts = (struct mu_agent_facts){.state = MU_AGENT_FAILED, .renew_days = -1};
+        snprintf(facts.name, sizeof(facts.name), "%s", name);
+        facts.last_result = strdup("failed");
+        facts.last_code = strdup(mu_err_code_text(&why, code));
+        facts.last_what = strdup(why.what);
+    }
+    list->call(list->cookie, &facts);
+    mu_agent_facts_clear(&facts);
+}
+
+enum mu_code mu_agent_list(
+    struct mu_agent *agent, mu_agent_each_call *call, void *cookie, struct mu_err *err)
+{
+    struct list list = {agent, call, cookie};
+
+    return mu_keystore_each(agent->store, list_one, &list, err);
+}

@@ -1,0 +1,144 @@
+/* What the files of the agent share: the job, what is kept of a request, and of the last try. */
+#ifndef MU_AGENT_INTERNAL_H
+#define MU_AGENT_INTERNAL_H
+
+#include "agent/agent.h"
+#include "base/secret.h"
+#include "pki/pki_csr.h"
+
+/* ---- state/<name>.pending: a request that is out, or about to be ---- */
+enum mu_agent_operation { MU_AGENT_ENROLL, MU_AGENT_RENEW, MU_AGENT_BY_FILE };
+
+struct mu_agent_pending {
+    enum mu_agent_operation operation;
+    char replaces[MU_KEYSTORE_STEM]; /* current pair when it began, "" if none */
+    char *transaction;               /* NULL: none yet */
+    int64_t since_s;
+    struct mu_buf csr;               /* DER; secret, a challenge may be inside */
+    struct mu_buf engine;            /* secret for the same reason */
+};
+/* MU_NOT_FOUND if nothing is pending. */
+enum mu_code mu_agent_pending_load(struct mu_keystore *store, const char *name,
+    struct mu_agent_pending *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_agent_pending_store(struct mu_keystore *store, const char *name,
+    const struct mu_agent_pending *pending, struct mu_err *err) MU_CHECK;
+/* The request first, then its key: what is left of a kill between is a key that nobody asks for. */
+enum mu_code mu_agent_pending_remove(struct mu_keystore *store, const char *name,
+    struct mu_err *err) MU_CHECK;
+void mu_agent_pending_clear(struct mu_agent_pending *pending);
+
+/* ---- state/<name>.last: how the last try ended ---- */
+struct mu_agent_last {
+    char *result, *code, *what, *likely, *next, *transaction, *changed, *warnings;
+    int64_t at_s;
+    unsigned attempts;
+};
+/* Nothing stored: {0}, MU_OK. */
+enum mu_code mu_agent_last_load(struct mu_keystore *store, const char *name,
+    struct mu_agent_last *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_agent_last_store(struct mu_keystore *store, const char *name,
+    const struct mu_agent_last *last, struct mu_err *err) MU_CHECK;
+void mu_agent_last_clear(struct mu_agent_last *last);
+
+/* ---- agent_request.c: keys and requests out of settings ---- */
+/* The spec of a new key. */
+enum mu_code mu_agent_key_spec(const struct mu_agent_settings *settings, bool allow_legacy,
+    struct mu_pki_key_spec *out, struct mu_err *err) MU_CHECK;
+/* A request by the settings; for a renewal by the present certificate (its subject and names),
+ * usages from the settings. */
+enum mu_code mu_agent_make_csr(const struct mu_agent_settings *settings,
+    const struct mu_pki_cert *present, const struct mu_secret *challenge,
+    const struct mu_pki_key *key, struct mu_buf *der, struct mu_err *err) MU_CHECK;
+/* What an enrollment cannot do without; online also needs protocol and url. */
+enum mu_code mu_agent_settings_complete(const struct mu_agent_settings *settings, bool online,
+    struct mu_err *err) MU_CHECK;
+/* The connection and choices of the settings; pin gets 32 octets if there is a pin. */
+struct mu_agent_trusted {
+    struct mu_pki_certs certs;
+    char name[MU_KEYSTORE_NAME]; /* of the only one, "" if there are none or more */
+    uint8_t pin[32];
+    bool has_pin;
+    struct mu_pki_cert *encrypt_to;
+    struct mu_pki_certs encrypt_to_list;
+};
+enum mu_code mu_agent_trusted_load(struct mu_agent *agent, const struct mu_agent_settings *settings,
+    struct mu_agent_trusted *out, struct mu_err *err) MU_CHECK;
+void mu_agent_trusted_clear(struct mu_agent_trusted *trusted);
+/* Fills what settings say of connection and algorithms into a client's config; views. */
+void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_settings *settings,
+    const struct mu_agent_trusted *trusted, struct mu_client_config *out);
+bool mu_agent_url_is_tls(const char *url);
+/* Hands over a copy; NULL is not set. */
+enum mu_code mu_agent_secret_copy(struct mu_secret *to, const struct mu_secret *from,
+    struct mu_err *err) MU_CHECK;
+
+/* ---- agent_job.c ---- */
+struct mu_agent_job {
+    struct mu_agent *agent;
+    struct mu_agent_host host;
+    char name[MU_KEYSTORE_NAME];
+    struct mu_keystore_lock *lock;
+    struct mu_agent_settings settings;
+    struct mu_secret challenge, key_password;
+    bool no_wait, has_entry, resumed, was_pending, told_request, saved_now;
+    bool canceled, busy;                /* busy: a helper thread works for it */
+    struct mu_keystore_entry entry;     /* current pair, if has_entry */
+    struct mu_pki_key *signer_key;      /* its key, for a renewal */
+    struct mu_pki_key_spec spec;        /* of the key to make */
+    struct mu_pki_key *key;
+    struct mu_err work_err;             /* of the helper thread */
+    struct mu_buf key_text;             /* secret */
+    struct mu_agent_pending pending;
+    struct mu_agent_trusted trusted;
+    struct mu_tls_identity *identity;
+    struct mu_client *client;
+    struct mu_pki_cert *trust_ca;       /* asked about */
+    char trust_name[MU_KEYSTORE_NAME];
+    struct mu_keystore_saved saved;
+    char *changed;
+    struct mu_loop_timer *timer;
+    enum mu_agent_result result;        /* for a job that ends without a client */
+    char why[256];
+    /* questions */
+    struct mu_agent_query query;        /* op only */
+    struct mu_http_session *session;
+    char *url;
+    unsigned probe_next;
+    struct mu_buf file;
+    struct mu_err err;
+};
+
+enum mu_code mu_agent_job_new(struct mu_agent *agent, const char *name,
+    const struct mu_agent_host *host, struct mu_agent_job **out, struct mu_err *err) MU_CHECK;
+void mu_agent_job_free(struct mu_agent_job *job);
+/* From the loop, soon: call(job). */
+enum mu_code mu_agent_job_later(struct mu_agent_job *job, mu_loop_call *call, struct mu_err *err)
+    MU_CHECK;
+/* Ends with 'nothing to do'; why is kept. */
+enum mu_code mu_agent_job_nothing(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+void mu_agent_job_step(struct mu_agent_job *job, enum mu_agent_step step, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Makes the key on a helper thread if job->key is not there, then request, client, and off. */
+enum mu_code mu_agent_job_request(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* Goes on with job->pending. */
+enum mu_code mu_agent_job_resume(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* TLS identity of the settings for https; NULL otherwise. */
+enum mu_code mu_agent_job_identity(struct mu_agent_job *job, bool bootstrap, struct mu_err *err) MU_CHECK;
+
+/* ---- agent_end.c: how a job ends ---- */
+/* Puts the issued pair in place; the driver's on_save. */
+enum mu_code mu_agent_job_save(struct mu_agent_job *job, const struct mu_pki_certs *certs,
+    struct mu_err *err) MU_CHECK;
+/* Forgets the request or keeps it, writes down how it went, tells the host, frees the job. */
+void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *err);
+/* For a job that never asked anybody, or a question. */
+void mu_agent_job_answer(struct mu_agent_job *job, const struct mu_agent_outcome *outcome,
+    const struct mu_err *err);
+
+/* Text of a Name for people. */
+enum mu_code mu_agent_name_text(struct mu_bytes name, bool slash, char **out, struct mu_err *err)
+    MU_CHECK;
+enum mu_code mu_agent_fingerprint(const struct mu_pki_cert *cert, char **out, struct mu_err *err)
+    MU_CHECK;
+
+#endif

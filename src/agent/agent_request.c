@@ -1,0 +1,239 @@
+/* From settings to a key, a request and a client's configuration. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/agent_internal.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "http/http_url.h"
+#include "pki/pki_identity.h"
+#include "pki/pki_name.h"
+
+enum mu_code mu_agent_settings_complete(
+    const struct mu_agent_settings *settings, bool online, struct mu_err *err)
+{
+    const char *lacks = NULL, *flag = NULL;
+
+    if (online && settings->protocol == NULL) {
+        lacks = "a protocol";
+        flag = "--via scep";
+    } else if (online && settings->url == NULL) {
+        lacks = "the URL of the CA";
+        flag = "--url URL";
+    } else if (settings->subject == NULL && settings->san == NULL) {
+        lacks = "a name to ask for";
+        flag = "--subject /CN=...";
+    }
+    if (lacks == NULL)
+        return MU_OK;
+    mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the request lacks %s", lacks);
+    mu_err_next(err, "give it with %s", flag);
+    return MU_INPUT;
+}
+
+enum mu_code mu_agent_key_spec(const struct mu_agent_settings *settings, bool allow_legacy,
+    struct mu_pki_key_spec *out, struct mu_err *err)
+{
+    bool is_scep = settings->protocol != NULL && strcmp(settings->protocol, "scep") == 0;
+    const char *word = settings->key != NULL ? settings->key : is_scep ? "rsa:2048" : "ec:P-256";
+
+    return mu_pki_key_spec_parse(word, allow_legacy || settings->allow_legacy > 0, out, err);
+}
+
+/* ---- the request ---- */
+
+static enum mu_code put_usages(
+    const struct mu_agent_settings *settings, struct mu_buf *exts, struct mu_err *err)
+{
+    unsigned usage = 0, eku = 0;
+    enum mu_code rc = MU_OK;
+
+    if (settings->key_usage != NULL)
+        rc = mu_pki_key_usage_parse(settings->key_usage, &usage, err);
+    if (rc == MU_OK && settings->eku != NULL)
+        rc = mu_pki_eku_parse(settings->eku, &eku, err);
+    if (rc != MU_OK)
+        return rc;
+    if (usage != 0)
+        mu_pki_ext_put_key_usage(exts, true, usage);
+    if (eku != 0)
+        mu_pki_ext_put_eku(exts, eku);
+    if (settings->template_name != NULL)
+        mu_pki_ext_put_template_name(exts, settings->template_name);
+    return MU_OK;
+}
+
+/* The names to ask for: the certificate's if there is one, else those of the settings. */
+static enum mu_code put_names(const struct mu_agent_settings *settings,
+    const struct mu_pki_cert *present, struct mu_buf *subject, struct mu_buf *san,
+    struct mu_err *err)
+{
+    enum mu_code rc = MU_OK;
+
+    if (present != NULL)
+        mu_buf_put_bytes(subject, present->subject);
+    else if (settings->subject != NULL)
+        rc = mu_pki_name_parse(settings->subject, subject, err);
+    if (rc != MU_OK)
+        return rc;
+    if (present != NULL && present->exts.san.n > 0)
+        mu_buf_put_bytes(san, present->exts.san);
+    else if (settings->san != NULL)
+        rc = mu_pki_san_parse(settings->san, san, err);
+    return rc;
+}
+
+enum mu_code mu_agent_make_csr(const struct mu_agent_settings *settings,
+    const struct mu_pki_cert *present, const struct mu_secret *challenge,
+    const struct mu_pki_key *key, struct mu_buf *der, struct mu_err *err)
+{
+    struct mu_buf subject = {0}, san = {0}, exts = {0};
+    struct mu_pki_csr_params params = {.challenge = challenge};
+    enum mu_code rc;
+    size_t at;
+
+    if (settings->digest != NULL && !mu_pki_digest_parse(settings->digest, &params.digest))
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the digest is unknown");
+    if ((rc = put_names(settings, present, &subject, &san, err)) != MU_OK)
+        goto out;
+    at = mu_der_open(&exts, MU_DER_SEQUENCE);
+    if (san.n > 0)
+        mu_pki_ext_put_san(&exts, mu_pki_name_is_empty(mu_buf_bytes(&subject)), mu_buf_bytes(&san));
+    if ((rc = put_usages(settings, &exts, err)) != MU_OK)
+        goto out;
+    mu_der_close(&exts, at);
+    if ((rc = mu_buf_check(&exts, "requested extensions", err)) != MU_OK)
+        goto out;
+    if ((rc = mu_buf_check(&subject, "a subject", err)) != MU_OK)
+        goto out;
+    params.subject = mu_buf_bytes(&subject);
+    if (exts.n > 2) /* more than an empty SEQUENCE */
+        params.extensions = mu_buf_bytes(&exts);
+    if (mu_pki_key_default_digest(key) == MU_PKI_DIGEST_NONE)
+        params.digest = MU_PKI_DIGEST_NONE;
+    rc = mu_pki_csr_make(&params, key, der, err);
+out:
+    mu_buf_clear(&subject);
+    mu_buf_clear(&san);
+    mu_buf_clear(&exts);
+    return rc;
+}
+
+/* ---- the connection ---- */
+
+bool mu_agent_url_is_tls(const char *url)
+{
+    return mu_text_starts(url, "https:") || mu_text_starts(url, "HTTPS:");
+}
+
+static enum mu_code pin_load(
+    const char *text, struct mu_agent_trusted *out, struct mu_err *err)
+{
+    struct mu_buf octets = {0};
+    enum mu_code rc = mu_text_unhex(text, &octets, err);
+
+    if (rc == MU_OK && octets.n != sizeof(out->pin))
+        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the pinned SHA-256 has not 32 octets");
+    if (rc == MU_OK) {
+        memcpy(out->pin, octets.p, sizeof(out->pin));
+        out->has_pin = true;
+    }
+    mu_buf_clear(&octets);
+    return rc;
+}
+
+enum mu_code mu_agent_trusted_load(struct mu_agent *agent, const struct mu_agent_settings *settings,
+    struct mu_agent_trusted *out, struct mu_err *err)
+{
+    struct mu_agent_trusted t = {0};
+    enum mu_code rc = mu_keystore_ca_load(agent->store, settings->trust, &t.certs, err);
+
+    if (rc == MU_OK && settings->pin_sha256 != NULL)
+        rc = pin_load(settings->pin_sha256, &t, err);
+    if (rc == MU_OK && settings->ra_cert != NULL
+        && (rc = mu_keystore_certs_read(settings->ra_cert, &t.encrypt_to_list, err)) == MU_OK)
+        t.encrypt_to = t.encrypt_to_list.v[0];
+    if (rc != MU_OK) {
+        mu_agent_trusted_clear(&t);
+        return rc;
+    }
+    if (settings->trust != NULL && strpbrk(settings->trust, ", /") == NULL)
+        snprintf(t.name, sizeof(t.name), "%s", settings->trust);
+    else if (t.certs.n == 1 && !mu_keystore_ca_name(agent->store, t.certs.v[0], t.name))
+        t.name[0] = '\0';
+    *out = t;
+    return MU_OK;
+}
+
+void mu_agent_trusted_clear(struct mu_agent_trusted *trusted)
+{
+    mu_pki_certs_clear(&trusted->certs);
+    mu_pki_certs_clear(&trusted->encrypt_to_list);
+    *trusted = (struct mu_agent_trusted){0};
+}
+
+void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_settings *settings,
+    const struct mu_agent_trusted *trusted, struct mu_client_config *out)
+{
+    const char *method = settings->method != NULL ? settings->method : "auto";
+
+    out->env = agent->env;
+    out->loop = agent->loop;
+    out->transport = agent->transport;
+    out->proto = mu_proto_parse(settings->protocol != NULL ? settings->protocol : "scep");
+    out->url = settings->url;
+    out->ca_identifier = settings->ca_identifier;
+    out->proxy = settings->proxy;
+    out->no_proxy = settings->no_proxy;
+    out->source_ip = settings->source_ip;
+    out->timeout_s = (int)settings->timeout_s;
+    out->trusted = trusted->certs.n > 0 ? &trusted->certs : NULL;
+    out->trusted_as = trusted->name[0] != '\0' ? trusted->name : NULL;
+    out->pin_sha256 = trusted->has_pin ? trusted->pin : NULL;
+    out->encrypt_to = trusted->encrypt_to;
+    out->method = strcmp(method, "get") == 0 ? MU_CLIENT_METHOD_GET
+        : strcmp(method, "post") == 0       ? MU_CLIENT_METHOD_POST
+                                            : MU_CLIENT_METHOD_AUTO;
+    out->allow_legacy = agent->allow_legacy || settings->allow_legacy > 0;
+    out->nonce_warn_only = settings->nonce_check != NULL && strcmp(settings->nonce_check, "warn") == 0;
+    out->await_s = settings->await_s;
+    out->max_await_s = settings->max_await_s;
+    if (settings->digest != NULL && !mu_pki_digest_parse(settings->digest, &out->digest))
+        out->digest = MU_PKI_DIGEST_NONE;
+    if (settings->cipher != NULL && !mu_pki_cipher_parse(settings->cipher, &out->cipher))
+        out->cipher = MU_PKI_CIPHER_NONE;
+}
+
+enum mu_code mu_agent_secret_copy(
+    struct mu_secret *to, const struct mu_secret *from, struct mu_err *err)
+{
+    if (from == NULL || !mu_secret_is_set(from))
+        return MU_OK;
+    return mu_secret_set(to, mu_secret_bytes(from), err);
+}
+
+/* ---- texts ---- */
+
+enum mu_code mu_agent_name_text(struct mu_bytes name, bool slash, char **out, struct mu_err *err)
+{
+    struct mu_buf text = {0};
+    enum mu_code rc;
+
+    mu_pki_name_format(name, slash ? MU_PKI_NAME_SLASH : MU_PKI_NAME_COMMA, &text);
+    if ((rc = mu_buf_check(&text, "a name", err)) == MU_OK)
+        rc = mu_text_dup(mu_buf_str(&text), out, err);
+    mu_buf_clear(&text);
+    return rc;
+}
+
+enum mu_code mu_agent_fingerprint(const struct mu_pki_cert *cert, char **out, struct mu_err *err)
+{
+    struct mu_buf text = {0};
+    enum mu_code rc;
+
+    mu_pki_cert_fingerprint(cert, MU_PKI_SHA256, &text);
+    if ((rc = mu_buf_check(&text, "a fingerprint", err)) == MU_OK)
+        rc = mu_text_dup(mu_buf_str(&text), out, err);
+    mu_buf_clear(&text);
+    return rc;
+}

@@ -1,0 +1,451 @@
+/* The words of an entry's settings: one table says what each is and where it goes. */
+#include "agent/agent_settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "pki/pki_alg.h"
+#include "pki/pki_ext.h"
+#include "pki/pki_name.h"
+
+enum kind { TEXT, DURATION, YES_NO };
+
+typedef enum mu_code check_value(const char *value, struct mu_err *err);
+
+struct word {
+    const char *word;
+    enum kind kind;
+    size_t at;
+    bool asks;          /* part of what is asked of the CA */
+    check_value *check; /* NULL: any text */
+};
+
+/* ---- checks ---- */
+
+static enum mu_code one_of(const char *value, const char *const *words, struct mu_err *err)
+{
+    char shown[80];
+
+    for (size_t i = 0; words[i] != NULL; i++)
+        if (strcmp(value, words[i]) == 0)
+            return MU_OK;
+    mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(value));
+    return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "'%s' is not one of %s, %s%s%s", shown, words[0],
+        words[1], words[2] != NULL ? ", " : "", words[2] != NULL ? words[2] : "");
+}
+
+static enum mu_code check_protocol(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"scep", "est", "cmp", NULL};
+
+    return one_of(value, words, err);
+}
+
+static enum mu_code check_method(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"auto", "get", "post", NULL};
+
+    return one_of(value, words, err);
+}
+
+static enum mu_code check_nonce(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"strict", "warn", NULL};
+
+    return one_of(value, words, err);
+}
+
+static enum mu_code check_pin(const char *value, struct mu_err *err)
+{
+    struct mu_buf octets = {0};
+    enum mu_code rc = mu_text_unhex(value, &octets, err);
+
+    if (rc == MU_OK && octets.n != 32)
+        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "a SHA-256 fingerprint has 32 octets, this one %zu", octets.n);
+    mu_buf_clear(&octets);
+    return rc;
+}
+
+static enum mu_code check_subject(const char *value, struct mu_err *err)
+{
+    struct mu_buf der = {0};
+    enum mu_code rc = mu_pki_name_parse(value, &der, err);
+
+    mu_buf_clear(&der);
+    return rc;
+}
+
+static enum mu_code check_san(const char *value, struct mu_err *err)
+{
+    struct mu_buf der = {0};
+    enum mu_code rc = mu_pki_san_parse(value, &der, err);
+
+    mu_buf_clear(&der);
+    return rc;
+}
+
+/* Weak sizes are judged where allow-legacy is known. */
+static enum mu_code check_key(const char *value, struct mu_err *err)
+{
+    struct mu_pki_key_spec spec;
+
+    return mu_pki_key_spec_parse(value, true, &spec, err);
+}
+
+static enum mu_code check_key_usage(const char *value, struct mu_err *err)
+{
+    unsigned bits;
+
+    return mu_pki_key_usage_parse(value, &bits, err);
+}
+
+static enum mu_code check_eku(const char *value, struct mu_err *err)
+{
+    unsigned bits;
+
+    return mu_pki_eku_parse(value, &bits, err);
+}
+
+static enum mu_code check_digest(const char *value, struct mu_err *err)
+{
+    enum mu_pki_digest digest;
+
+    if (mu_pki_digest_parse(value, &digest))
+        return MU_OK;
+    return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+        "the digest is none of sha256, sha384, sha512 (or sha1, md5 with allow-legacy)");
+}
+
+static enum mu_code check_cipher(const char *value, struct mu_err *err)
+{
+    enum mu_pki_cipher cipher;
+
+    if (mu_pki_cipher_parse(value, &cipher))
+        return MU_OK;
+    return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+        "the cipher is none of aes128, aes192, aes256 (or 3des, des, blowfish with allow-legacy)");
+}
+
+static enum mu_code check_renew_days(const char *value, struct mu_err *err)
+{
+    int64_t days;
+
+    if (strcmp(value, "auto") == 0)
+        return MU_OK;
+    return mu_text_int(value, 0, 99999, &days, err);
+}
+
+/* ---- the table ---- */
+
+#define AT(member) offsetof(struct mu_agent_settings, member)
+
+static const struct word words[] = {
+    {"protocol", TEXT, AT(protocol), true, check_protocol},
+    {"url", TEXT, AT(url), true, NULL},
+    {"ca-identifier", TEXT, AT(ca_identifier), true, NULL},
+    {"trust", TEXT, AT(trust), false, NULL},
+    {"pin-sha256", TEXT, AT(pin_sha256), false, check_pin},
+    {"subject", TEXT, AT(subject), true, check_subject},
+    {"san", TEXT, AT(san), true, check_san},
+    {"key", TEXT, AT(key), true, check_key},
+    {"key-file", TEXT, AT(key_file), true, NULL},
+    {"key-usage", TEXT, AT(key_usage), true, check_key_usage},
+    {"eku", TEXT, AT(eku), true, check_eku},
+    {"template-name", TEXT, AT(template_name), true, NULL},
+    {"digest", TEXT, AT(digest), false, check_digest},
+    {"cipher", TEXT, AT(cipher), false, check_cipher},
+    {"method", TEXT, AT(method), false, check_method},
+    {"ra-cert", TEXT, AT(ra_cert), false, NULL},
+    {"nonce-check", TEXT, AT(nonce_check), false, check_nonce},
+    {"proxy", TEXT, AT(proxy), false, NULL},
+    {"no-proxy", TEXT, AT(no_proxy), false, NULL},
+    {"source-ip", TEXT, AT(source_ip), false, NULL},
+    {"renew-days", TEXT, AT(renew_days), false, check_renew_days},
+    {"comments", TEXT, AT(comments), false, NULL},
+    {"timeout", DURATION, AT(timeout_s), false, NULL},
+    {"await-result", DURATION, AT(await_s), false, NULL},
+    {"max-await-result", DURATION, AT(max_await_s), false, NULL},
+    {"reuse-key", YES_NO, AT(reuse_key), false, NULL},
+    {"challenge-once", YES_NO, AT(challenge_once), false, NULL},
+    {"allow-legacy", YES_NO, AT(allow_legacy), false, NULL},
+};
+enum { WORDS = sizeof(words) / sizeof(words[0]) };
+
+static char **text_at(struct mu_agent_settings *s, const struct word *w)
+{
+    return (char **)(void *)((char *)s + w->at);
+}
+
+static const char *text_of(const struct mu_agent_settings *s, const struct word *w)
+{
+    return *(char *const *)(const void *)((const char *)s + w->at);
+}
+
+static int64_t *duration_at(struct mu_agent_settings *s, const struct word *w)
+{
+    return (int64_t *)(void *)((char *)s + w->at);
+}
+
+static int64_t duration_of(const struct mu_agent_settings *s, const struct word *w)
+{
+    return *(const int64_t *)(const void *)((const char *)s + w->at);
+}
+
+static int *yes_no_at(struct mu_agent_settings *s, const struct word *w)
+{
+    return (int *)(void *)((char *)s + w->at);
+}
+
+static int yes_no_of(const struct mu_agent_settings *s, const struct word *w)
+{
+    return *(const int *)(const void *)((const char *)s + w->at);
+}
+
+const char *mu_agent_settings_word(size_t i)
+{
+    return i < WORDS ? words[i].word : NULL;
+}
+
+static const struct word *word_find(const char *key)
+{
+    for (size_t i = 0; i < WORDS; i++)
+        if (strcmp(words[i].word, key) == 0)
+            return &words[i];
+    return NULL;
+}
+
+static enum mu_code word_unknown(const char *key, struct mu_err *err)
+{
+    const char *list[WORDS + 1] = {NULL};
+    const char *near;
+    char shown[80];
+
+    for (size_t i = 0; i < WORDS; i++)
+        list[i] = words[i].word;
+    near = mu_text_nearest(key, list);
+    mu_err_set(err, MU_INPUT, MU_REASON_NONE, "there is no setting '%s'",
+        mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(key)));
+    if (near != NULL)
+        mu_err_next(err, "did you mean %s?", near);
+    return MU_INPUT;
+}
+
+/* ---- values ---- */
+
+static enum mu_code set_text(
+    struct mu_agent_settings *s, const struct word *w, const char *value, struct mu_err *err)
+{
+    char *copy = NULL;
+    enum mu_code rc = MU_OK;
+
+    if (value != NULL && w->check != NULL)
+        rc = w->check(value, err);
+    if (rc == MU_OK && value != NULL)
+        rc = mu_text_dup(value, &copy, err);
+    if (rc != MU_OK)
+        return rc;
+    free(*text_at(s, w));
+    *text_at(s, w) = copy;
+    return MU_OK;
+}
+
+static enum mu_code parse_yes_no(const char *value, int *out, struct mu_err *err)
+{
+    static const struct {
+        const char *word;
+        int value;
+    } answers[] = {{"yes", 1}, {"no", -1}, {"enable", 1}, {"disable", -1}, {"true", 1}, {"false", -1}};
+    char shown[80];
+
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        if (strcmp(value, answers[i].word) == 0) {
+            *out = answers[i].value;
+            return MU_OK;
+        }
+    }
+    return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "'%s' is neither yes nor no",
+        mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(value)));
+}
+
+enum mu_code mu_agent_settings_set(
+    struct mu_agent_settings *settings, const char *key, const char *value, struct mu_err *err)
+{
+    const struct word *w = word_find(key);
+    int64_t duration = 0;
+    int answer = 0;
+    enum mu_code rc = MU_OK;
+
+    if (w == NULL)
+        return word_unknown(key, err);
+    switch (w->kind) {
+    case TEXT:
+        rc = set_text(settings, w, value, err);
+        break;
+    case DURATION:
+        if (value != NULL)
+            rc = mu_text_duration(value, &duration, err);
+        if (rc == MU_OK)
+            *duration_at(settings, w) = duration;
+        break;
+    case YES_NO:
+        if (value != NULL)
+            rc = parse_yes_no(value, &answer, err);
+        if (rc == MU_OK)
+            *yes_no_at(settings, w) = answer;
+        break;
+    }
+    if (rc != MU_OK)
+        mu_err_context(err, "%s", key);
+    return rc;
+}
+
+static bool word_get(const struct mu_agent_settings *s, const struct word *w, struct mu_buf *out)
+{
+    struct mu_buf none = {0};
+    struct mu_buf *to = out != NULL ? out : &none;
+    bool is_set = true;
+
+    switch (w->kind) {
+    case TEXT:
+        is_set = text_of(s, w) != NULL;
+        if (is_set)
+            mu_buf_put_str(to, text_of(s, w));
+        break;
+    case DURATION:
+        is_set = duration_of(s, w) != 0;
+        if (is_set)
+            mu_buf_putf(to, "%llds", (long long)duration_of(s, w));
+        break;
+    case YES_NO:
+        is_set = yes_no_of(s, w) != 0;
+        if (is_set)
+            mu_buf_put_str(to, yes_no_of(s, w) > 0 ? "yes" : "no");
+        break;
+    }
+    mu_buf_clear(&none);
+    return is_set;
+}
+
+bool mu_agent_settings_get(
+    const struct mu_agent_settings *settings, const char *key, struct mu_buf *out)
+{
+    const struct word *w = word_find(key);
+
+    return w != NULL && word_get(settings, w, out);
+}
+
+void mu_agent_settings_clear(struct mu_agent_settings *settings)
+{
+    for (size_t i = 0; i < WORDS; i++)
+        if (words[i].kind == TEXT)
+            free(*text_at(settings, &words[i]));
+    *settings = (struct mu_agent_settings){0};
+}
+
+enum mu_code mu_agent_settings_merge(
+    struct mu_agent_settings *to, const struct mu_agent_settings *from, struct mu_err *err)
+{
+    enum mu_code rc = MU_OK;
+
+    for (size_t i = 0; rc == MU_OK && i < WORDS; i++) {
+        struct mu_buf value = {0};
+
+        if (word_get(from, &words[i], &value)
+            && (rc = mu_buf_check(&value, words[i].word, err)) == MU_OK)
+            rc = mu_agent_settings_set(to, words[i].word, mu_buf_str(&value), err);
+        mu_buf_clear(&value);
+    }
+    return rc;
+}
+
+enum mu_code mu_agent_settings_copy(
+    const struct mu_agent_settings *from, struct mu_agent_settings *to, struct mu_err *err)
+{
+    struct mu_agent_settings copy = {0};
+    enum mu_code rc = mu_agent_settings_merge(&copy, from, err);
+
+    if (rc != MU_OK) {
+        mu_agent_settings_clear(&copy);
+        return rc;
+    }
+    *to = copy;
+    return MU_OK;
+}
+
+bool mu_agent_settings_same_request(
+    const struct mu_agent_settings *a, const struct mu_agent_settings *b)
+{
+    for (size_t i = 0; i < WORDS; i++) {
+        const char *x, *y;
+
+        if (!words[i].asks)
+            continue;
+        x = text_of(a, &words[i]);
+        y = text_of(b, &words[i]);
+        if ((x == NULL) != (y == NULL) || (x != NULL && strcmp(x, y) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* ---- state/<name>.conf ---- */
+
+enum mu_code mu_agent_settings_load(struct mu_keystore *store, const char *name,
+    struct mu_agent_settings *out, struct mu_err *err)
+{
+    struct mu_agent_settings loaded = {0};
+    struct mu_buf text = {.max = MU_LIMIT_INI};
+    struct mu_ini *ini = NULL;
+    char file[MU_KEYSTORE_NAME + 8];
+    enum mu_code rc;
+
+    snprintf(file, sizeof(file), "%s.conf", name);
+    rc = mu_keystore_get(store, MU_KEYSTORE_STATE, name, "conf", &text, err);
+    if (rc == MU_OK)
+        rc = mu_ini_parse(mu_buf_bytes(&text), file, MU_INI_SECTIONS, &ini, err);
+    for (size_t i = 0; rc == MU_OK && i < mu_ini_count(ini); i++) {
+        const struct mu_ini_item *item = mu_ini_at(ini, i);
+
+        if ((rc = mu_agent_settings_set(&loaded, item->key, item->value, err)) == MU_OK)
+            continue;
+        mu_err_narrow(err, MU_M(706));
+        mu_err_context(err, "%s:%u", file, item->line);
+    }
+    mu_ini_free(ini);
+    mu_buf_clear(&text);
+    if (rc != MU_OK) {
+        mu_agent_settings_clear(&loaded);
+        return rc;
+    }
+    *out = loaded;
+    return MU_OK;
+}
+
+enum mu_code mu_agent_settings_store(struct mu_keystore *store, const char *name,
+    const struct mu_agent_settings *settings, struct mu_err *err)
+{
+    struct mu_buf text = {.max = MU_LIMIT_INI};
+    struct mu_ini *ini = NULL;
+    enum mu_code rc = mu_ini_parse(mu_bytes_str(""), name, MU_INI_SECTIONS, &ini, err);
+
+    for (size_t i = 0; rc == MU_OK && i < WORDS; i++) {
+        struct mu_buf value = {0};
+
+        if (word_get(settings, &words[i], &value)
+            && (rc = mu_buf_check(&value, words[i].word, err)) == MU_OK)
+            rc = mu_ini_set(ini, "certificate", name, words[i].word, mu_buf_str(&value), err);
+        mu_buf_clear(&value);
+    }
+    if (rc == MU_OK) {
+        mu_ini_format(ini, &text);
+        rc = mu_buf_check(&text, "settings", err);
+    }
+    if (rc == MU_OK)
+        rc = mu_keystore_put(store, MU_KEYSTORE_STATE, name, "conf", mu_buf_bytes(&text), err);
+    mu_ini_free(ini);
+    mu_buf_clear(&text);
+    return rc;
+}
