@@ -138,7 +138,7 @@ enum mu_code mu_http_url_parse(
     const char *text, const char *default_scheme, struct mu_http_url *out, struct mu_err *err)
 {
     struct mu_http_url url = {0};
-    const char *rest, *end;
+    const char *rest = text, *end;
     size_t authority_n;
     enum mu_code rc;
 

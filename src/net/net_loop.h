@@ -5,6 +5,7 @@
 #include "base/loop.h"
 
 enum mu_code mu_net_loop_new(struct mu_loop **out, struct mu_err *err) MU_CHECK;
+/* Waits for work that a helper thread has begun; what is posted or not begun yet is dropped. */
 void mu_net_loop_free(struct mu_loop *loop);
 /* Calls on the loop's thread when the signal arrives. At most 8 signals. */
 enum mu_code mu_net_loop_on_signal(struct mu_loop *loop, int signal, mu_loop_call *call, void *cookie,

@@ -1,6 +1,7 @@
 /*
  * HTTP and HTTPS server: listeners, worker threads with an event loop each, requests as data. It
- * knows no protocol of ours. The only file that knows evhttp is net_server.c.
+ * knows no protocol of ours. What it takes and refuses of HTTP is in http/http_parse.c; why it
+ * does not stand on evhttp, in docs/decisions/0010-http-server.md.
  */
 #ifndef MU_NET_SERVER_H
 #define MU_NET_SERVER_H
@@ -52,7 +53,8 @@ enum mu_code mu_net_server_new(const struct mu_net_server_config *config, struct
 enum mu_code mu_net_server_listen(struct mu_net_server *server, const struct mu_net_listener *listener,
     uint16_t *port, struct mu_err *err) MU_CHECK;
 enum mu_code mu_net_server_start(struct mu_net_server *server, struct mu_err *err) MU_CHECK;
-/* Stops accepting, waits for owed answers up to grace_s, joins the workers. */
+/* Stops accepting, waits for owed answers up to grace_s, joins the workers. An answer that comes
+ * later is dropped; it may come even after free. */
 void mu_net_server_stop(struct mu_net_server *server, int grace_s);
 void mu_net_server_free(struct mu_net_server *server);
 
