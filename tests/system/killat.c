@@ -8,7 +8,6 @@
  *   KILLAT_N=n        which call
  *   KILLAT_WHEN=before|after
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
