@@ -43,6 +43,7 @@ const struct mu_env *kit_env(void)
 static struct mu_pki_key *made[32];
 static char made_as[32][32];
 static struct mu_buf names[64];
+static char name_texts[64][128];
 
 static void forget(void)
 {
@@ -91,11 +92,14 @@ struct mu_bytes kit_name(const char *text)
 {
     remember();
     for (size_t i = 0; i < 64; i++) {
+        if (names[i].n && strcmp(name_texts[i], text) == 0)
+            return mu_buf_bytes(&names[i]);
         if (names[i].n)
             continue;
         struct mu_err *err = kit_err();
         if (mu_pki_name_parse(text, &names[i], err) != MU_OK)
             fail_msg("%s", err->what);
+        snprintf(name_texts[i], sizeof(name_texts[i]), "%s", text);
         return mu_buf_bytes(&names[i]);
     }
     fail_msg("too many names");
