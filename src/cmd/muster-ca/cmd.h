@@ -12,10 +12,16 @@
 #include "base/env.h"
 
 /* sysexits, as PRODUCT.md lists them */
-enum { CMD_USAGE = 64, CMD_CANNOT_CREATE = 73, CMD_IO = 74, CMD_NO_PERMISSION = 77, CMD_CONFIG = 78 };
+enum {
+    CMD_USAGE = 64,
+    CMD_CANNOT_CREATE = 73,
+    CMD_IO = 74,
+    CMD_NO_PERMISSION = 77,
+    CMD_CONFIG = 78
+};
 
 struct cmd_context {
-    const char *dir;    /* --dir, NULL: the system's instance */
+    const char *dir; /* --dir, NULL: the system's instance */
     const char *config; /* --config, NULL: the instance's own */
     bool json;
 };
@@ -43,17 +49,17 @@ int cmd_stats(struct cmd_context *ctx, int argc, char **argv);
 /* ---- options ---- */
 
 struct cmd_opt {
-    char letter;      /* 0: none */
+    char letter; /* 0: none */
     const char *name; /* long name; NULL ends the table */
-    const char *arg;  /* name of its argument for the help; NULL: takes none */
+    const char *arg; /* name of its argument for the help; NULL: takes none */
     const char *help;
 };
 
 struct cmd_spec {
-    const char *usage;   /* "entry new NAME [option...]" */
-    const char *about;   /* a sentence or two */
+    const char *usage; /* "entry new NAME [option...]" */
+    const char *about; /* a sentence or two */
     const struct cmd_opt *opts;
-    unsigned min, max;   /* operands */
+    unsigned min, max; /* operands */
 };
 
 enum { CMD_MAX_OPTS = 32, CMD_MAX_OPERANDS = 8 };
@@ -76,8 +82,8 @@ bool cmd_has(const struct cmd_args *args, const char *name);
 const char *cmd_get(const struct cmd_args *args, const char *name); /* the last; NULL: not given */
 
 /* Runs one of verbs by argv[1]; says what there is if none fits. */
-int cmd_verb(const struct cmd *verbs, const char *program, struct cmd_context *ctx, int argc,
-    char **argv);
+int cmd_verb(
+    const struct cmd *verbs, const char *program, struct cmd_context *ctx, int argc, char **argv);
 
 /* ---- output ---- */
 
@@ -104,12 +110,12 @@ void cmd_table(const json_t *rows, const struct cmd_column *columns);
 
 /* One request of the instance ctx names; in may be NULL and is taken. *out is the answer's
  * object. A failure is the server's own error. */
-enum mu_code cmd_ask(const struct cmd_context *ctx, const char *method, const char *path, json_t *in,
-    json_t **out, struct mu_err *err) MU_CHECK;
+enum mu_code cmd_ask(const struct cmd_context *ctx, const char *method, const char *path,
+    json_t *in, json_t **out, struct mu_err *err) MU_CHECK;
 /* cmd_ask, and prints the failure or, with --json, the answer. *out is NULL if that was all there
  * was to do (the exit code is returned then); otherwise print it and drop it. */
-int cmd_ask_print(const struct cmd_context *ctx, const char *method, const char *path, json_t *in,
-    json_t **out);
+int cmd_ask_print(
+    const struct cmd_context *ctx, const char *method, const char *path, json_t *in, json_t **out);
 /* "/v1/queue/" + percent-encoded operand + tail */
 bool cmd_path(struct mu_buf *out, const char *head, const char *operand, const char *tail);
 

@@ -153,8 +153,8 @@ bool cmd_has(const struct cmd_args *args, const char *name)
     return cmd_get(args, name) != NULL;
 }
 
-int cmd_verb(const struct cmd *verbs, const char *program, struct cmd_context *ctx, int argc,
-    char **argv)
+int cmd_verb(
+    const struct cmd *verbs, const char *program, struct cmd_context *ctx, int argc, char **argv)
 {
     const char *names[16] = {NULL};
     const char *near_word;

@@ -118,7 +118,8 @@ void cmd_table(const json_t *rows, const struct cmd_column *columns)
 
     for (; n < MAX_COLUMNS && columns[n].title != NULL; n++)
         width[n] = width_of(columns[n].title);
-    json_array_foreach ((json_t *)(uintptr_t)rows, i, row) {
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
         for (size_t c = 0; c < n; c++) {
             mu_buf_reset(&text);
             cell(&text, row, &columns[c]);
@@ -129,7 +130,8 @@ void cmd_table(const json_t *rows, const struct cmd_column *columns)
     for (size_t c = 0; c < n; c++)
         put_padded(columns[c].title, width[c], c + 1 == n);
     fputc('\n', stdout);
-    json_array_foreach ((json_t *)(uintptr_t)rows, i, row) {
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
         for (size_t c = 0; c < n; c++) {
             mu_buf_reset(&text);
             cell(&text, row, &columns[c]);

@@ -78,8 +78,8 @@ static enum mu_code connect_to(const char *path, int *out, struct mu_err *err)
     if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
         rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "nobody listens on %s", path);
     else
-        rc = mu_err_set(err, MU_DENIED, MU_REASON_NONE, "cannot connect to %s: %s", path,
-            strerror(errno));
+        rc = mu_err_set(
+            err, MU_DENIED, MU_REASON_NONE, "cannot connect to %s: %s", path, strerror(errno));
 out:
     if (fd >= 0)
         close(fd);
@@ -121,7 +121,8 @@ static const char *head_get(const char *head, const char *name)
     return NULL;
 }
 
-/* Octets of head and body announced, or 0 if more has to be read to know. *fault if it cannot be. */
+/* Octets of head and body announced, or 0 if more has to be read to know. *fault if it cannot be.
+ */
 static size_t whole_size(const struct mu_buf *in, size_t *head_n, bool *fault)
 {
     const char *text = mu_buf_str(in), *end = strstr(text, "\r\n\r\n"), *length;
@@ -214,7 +215,8 @@ enum mu_code socket_ask(const char *path, const char *method, const char *target
         goto out;
     if ((rc = receive(fd, &answer, &head_n, path, err)) != MU_OK)
         goto out;
-    v = json_loadb((const char *)answer.p + head_n, answer.n - head_n, JSON_REJECT_DUPLICATES, NULL);
+    v = json_loadb(
+        (const char *)answer.p + head_n, answer.n - head_n, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(v)) {
         json_decref(v);
         rc = broken(path, "is no JSON object", err);

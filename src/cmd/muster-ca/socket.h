@@ -11,8 +11,8 @@ struct socket_path {
     char text[108];
     int dir_fd; /* -1: none; keep open as long as text is used */
 };
-enum mu_code socket_path_open(const char *path, struct socket_path *out, struct mu_err *err)
-    MU_CHECK;
+enum mu_code socket_path_open(
+    const char *path, struct socket_path *out, struct mu_err *err) MU_CHECK;
 void socket_path_close(struct socket_path *path);
 
 /* MU_NOT_FOUND: nobody listens there. Any answer of the server is MU_OK: *out is its object, with

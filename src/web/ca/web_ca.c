@@ -89,8 +89,8 @@ enum mu_code mu_web_ca_filter(const struct mu_kit_call *call, struct mu_store_fi
         return rc;
     if ((rc = mu_kit_json_text(call->in, "subject", false, &filter->subject, err)) != MU_OK)
         return rc;
-    if ((rc = mu_kit_json_text(
-             call->in, "transaction", false, &filter->transaction_id, err)) != MU_OK)
+    if ((rc = mu_kit_json_text(call->in, "transaction", false, &filter->transaction_id, err))
+        != MU_OK)
         return rc;
     if ((rc = mu_kit_json_text(call->in, "serial", false, &text, err)) != MU_OK)
         return rc;

@@ -4,12 +4,11 @@
  *
  *   GET    /v1/ca                       CAs with their certificates, services
  *   GET    /v1/ca/NAME                  one of them
- *   POST   /v1/ca                       {name, root_subject, root_key, issuing_subject, ...}: a new one
- *   POST   /v1/ca/NAME/set              {settings}
- *   POST   /v1/ca/NAME/next             a successor for GetNextCACert
- *   POST   /v1/ca/NAME/activate         the successor takes over
- *   GET    /v1/entries [?before,limit]  GET /v1/entries/NAME   DELETE /v1/entries/NAME
- *   POST   /v1/entries                  {name, profile, protocols, ca, once, password, expires, comments}
+ *   POST   /v1/ca                       {name, root_subject, root_key, issuing_subject, ...}: a new
+ * one POST   /v1/ca/NAME/set              {settings} POST   /v1/ca/NAME/next             a
+ * successor for GetNextCACert POST   /v1/ca/NAME/activate         the successor takes over GET
+ * /v1/entries [?before,limit]  GET /v1/entries/NAME   DELETE /v1/entries/NAME POST   /v1/entries
+ * {name, profile, protocols, ca, once, password, expires, comments}
  *                                       -> {entry, password}: the generated one, this once
  *   POST   /v1/entries/NAME/passwd      {password} or a generated one, as above
  *   POST   /v1/entries/NAME/reset | disable | enable

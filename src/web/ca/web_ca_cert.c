@@ -115,7 +115,8 @@ void mu_web_ca_cert_show(struct mu_kit_call *call)
     if ((rc = mu_ca_certs_each(mu_web_ca_of(call), &filter, show_cert, &s, &err)) != MU_OK)
         goto out;
     if (s.cert == NULL)
-        rc = mu_err_set(&err, MU_NOT_FOUND, MU_REASON_NONE, "no certificate with serial %s was issued here",
+        rc = mu_err_set(&err, MU_NOT_FOUND, MU_REASON_NONE,
+            "no certificate with serial %s was issued here",
             mu_text_escape_to(shown, sizeof shown, mu_bytes_str(call->arg)));
     else
         (void)json_object_set(out, "certificate", s.cert);
@@ -145,8 +146,9 @@ void mu_web_ca_cert_revoke(struct mu_kit_call *call)
         goto out;
     if (word != NULL && (rc = mu_enroll_record_reason_parse(word, &reason, &err)) != MU_OK)
         goto out;
-    if ((rc = mu_ca_revoke(mu_web_ca_of(call), ca, serial, reason,
-             mu_web_ca_operator(call, operator), &err)) != MU_OK)
+    if ((rc = mu_ca_revoke(
+             mu_web_ca_of(call), ca, serial, reason, mu_web_ca_operator(call, operator), &err))
+        != MU_OK)
         goto out;
     mu_kit_json_set_text(out, "result", "revoked");
     mu_kit_json_set_text(out, "serial", serial);

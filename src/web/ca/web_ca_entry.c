@@ -18,9 +18,9 @@ static json_t *entry_json(const struct mu_record_entry *row)
     mu_kit_json_set_int(o, "max_uses", row->max_uses);
     mu_kit_json_set_bool(o, "disabled", row->disabled);
     mu_kit_json_set_text(o, "state",
-        row->disabled                                     ? "disabled"
+        row->disabled                                          ? "disabled"
             : row->max_uses != 0 && row->uses >= row->max_uses ? "used"
-                                                          : "ready");
+                                                               : "ready");
     mu_kit_json_set_time(o, "created", row->created_s);
     mu_kit_json_set_time(o, "expires", row->expires_s);
     mu_kit_json_set_time(o, "last_use", row->last_use_s);
@@ -184,7 +184,7 @@ void mu_web_ca_entry_new(struct mu_kit_call *call)
 
     if ((rc = new_read(call, &entry, &given, &err)) != MU_OK)
         goto out;
-    entry.operator = mu_web_ca_operator(call, operator);
+    entry.operator= mu_web_ca_operator(call, operator);
     if (mu_secret_is_set(&given))
         entry.password = &given;
     if ((rc = mu_ca_entry_new(mu_web_ca_of(call), &entry, &made, &err)) != MU_OK)
@@ -212,7 +212,8 @@ void mu_web_ca_entry_passwd(struct mu_kit_call *call)
         goto out;
     if ((rc = mu_ca_entry_passwd(mu_web_ca_of(call), call->arg,
              mu_secret_is_set(&given) ? &given : NULL, &made, mu_web_ca_operator(call, operator),
-             &err)) != MU_OK)
+             &err))
+        != MU_OK)
         goto out;
     password_put(out, &made);
     rc = entry_put(call, call->arg, out, &err);
@@ -238,8 +239,8 @@ static void set_disabled(struct mu_kit_call *call, bool disabled)
     char operator[32];
 
     mu_web_ca_done(call,
-        mu_ca_entry_disable(mu_web_ca_of(call), call->arg, disabled,
-            mu_web_ca_operator(call, operator), &err),
+        mu_ca_entry_disable(
+            mu_web_ca_of(call), call->arg, disabled, mu_web_ca_operator(call, operator), &err),
         "entry", call->arg, &err);
 }
 

@@ -116,8 +116,8 @@ static enum mu_code init_read(
         return rc;
     if ((rc = mu_kit_json_text(call->in, "root_subject", true, &init->root_subject, err)) != MU_OK)
         return rc;
-    if ((rc = mu_kit_json_text(
-             call->in, "issuing_subject", false, &init->issuing_subject, err)) != MU_OK)
+    if ((rc = mu_kit_json_text(call->in, "issuing_subject", false, &init->issuing_subject, err))
+        != MU_OK)
         return rc;
     if ((rc = mu_kit_json_text(call->in, "settings", false, &init->settings, err)) != MU_OK)
         return rc;
@@ -126,10 +126,12 @@ static enum mu_code init_read(
     if ((rc = key_get(call, "issuing_key", &init->issuing_key, err)) != MU_OK)
         return rc;
     if ((rc = mu_kit_json_int(
-             call->in, "root_lifetime_s", 86400, century, &init->root_lifetime_s, err)) != MU_OK)
+             call->in, "root_lifetime_s", 86400, century, &init->root_lifetime_s, err))
+        != MU_OK)
         return rc;
-    if ((rc = mu_kit_json_int(call->in, "issuing_lifetime_s", 86400, century,
-             &init->issuing_lifetime_s, err)) != MU_OK)
+    if ((rc = mu_kit_json_int(
+             call->in, "issuing_lifetime_s", 86400, century, &init->issuing_lifetime_s, err))
+        != MU_OK)
         return rc;
     return mu_kit_json_bool(call->in, "ra", &init->with_ra, err);
 }
@@ -140,7 +142,7 @@ void mu_web_ca_info_new(struct mu_kit_call *call)
     struct mu_err err = {0};
     char operator[32];
 
-    init.operator = mu_web_ca_operator(call, operator);
+    init.operator= mu_web_ca_operator(call, operator);
     if (init_read(call, &init, &err) != MU_OK
         || mu_ca_init(mu_web_ca_of(call), &init, &err) != MU_OK)
         mu_kit_call_fail(call, &err);
@@ -157,8 +159,9 @@ void mu_web_ca_info_set(struct mu_kit_call *call)
 
     if (mu_kit_json_check(call->in, known, &err) != MU_OK
         || mu_kit_json_text(call->in, "settings", true, &settings, &err) != MU_OK
-        || mu_ca_set(mu_web_ca_of(call), call->arg, settings, mu_web_ca_operator(call, operator),
-               &err) != MU_OK)
+        || mu_ca_set(
+               mu_web_ca_of(call), call->arg, settings, mu_web_ca_operator(call, operator), &err)
+            != MU_OK)
         mu_kit_call_fail(call, &err);
     else
         show(call, call->arg);
@@ -169,7 +172,8 @@ void mu_web_ca_info_next(struct mu_kit_call *call)
     struct mu_err err = {0};
     char operator[32];
 
-    if (mu_ca_next(mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err) != MU_OK)
+    if (mu_ca_next(mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err)
+        != MU_OK)
         mu_kit_call_fail(call, &err);
     else
         show(call, call->arg);
@@ -180,8 +184,8 @@ void mu_web_ca_info_activate(struct mu_kit_call *call)
     struct mu_err err = {0};
     char operator[32];
 
-    if (mu_ca_activate(
-            mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err) != MU_OK)
+    if (mu_ca_activate(mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err)
+        != MU_OK)
         mu_kit_call_fail(call, &err);
     else
         show(call, call->arg);
@@ -210,8 +214,9 @@ static void service_set(struct mu_kit_call *call, bool enabled)
         mu_kit_call_fail(call, &err);
         return;
     }
-    if (mu_ca_service_set(mu_web_ca_of(call), proto, enabled, mu_web_ca_operator(call, operator),
-            &err) != MU_OK)
+    if (mu_ca_service_set(
+            mu_web_ca_of(call), proto, enabled, mu_web_ca_operator(call, operator), &err)
+        != MU_OK)
         mu_kit_call_fail(call, &err);
     else
         mu_web_ca_info_services(call);

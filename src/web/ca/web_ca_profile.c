@@ -90,7 +90,8 @@ static enum mu_code setting_line(
     const char *text = json_string_value(value);
 
     if (text == NULL || strpbrk(text, "\r\n") != NULL || strpbrk(key, "\r\n=[#") != NULL)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "request: a setting is not one line of text");
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "request: a setting is not one line of text");
     mu_buf_putf(out, "%s = %s\n", key, text);
     return mu_buf_check(out, "settings", err);
 }
@@ -122,12 +123,14 @@ static enum mu_code settings_get(
     if (json_is_string(settings))
         mu_buf_put_str(out, json_string_value(settings));
     else if (json_is_object(settings))
-        json_object_foreach (settings, key, value) {
+        json_object_foreach(settings, key, value)
+        {
             if ((rc = setting_line(key, value, out, err)) != MU_OK)
                 return rc;
         }
     else if (settings != NULL && !json_is_null(settings))
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "request: 'settings' is neither text nor object");
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "request: 'settings' is neither text nor object");
     return mu_buf_check(out, "settings", err);
 }
 
@@ -141,7 +144,8 @@ static void put(struct mu_kit_call *call, const char *name, bool create, struct 
     if ((rc = settings_get(call, &settings, err)) != MU_OK)
         goto out;
     if ((rc = mu_ca_profile_put(mu_web_ca_of(call), name, mu_buf_str(&settings), create,
-             mu_web_ca_operator(call, operator), err)) != MU_OK)
+             mu_web_ca_operator(call, operator), err))
+        != MU_OK)
         goto out;
     rc = profile_put(call, name, out, err);
 out:
@@ -179,6 +183,7 @@ void mu_web_ca_profile_remove(struct mu_kit_call *call)
     char operator[32];
 
     mu_web_ca_done(call,
-        mu_ca_profile_remove(mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err),
+        mu_ca_profile_remove(
+            mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err),
         "profile", call->arg, &err);
 }

@@ -105,7 +105,8 @@ static bool list_has(const json_t *list, const json_t *text)
     json_t *v;
     size_t i;
 
-    json_array_foreach ((json_t *)(uintptr_t)list, i, v) {
+    json_array_foreach((json_t *)(uintptr_t)list, i, v)
+    {
         if (json_equal(v, text))
             return true;
     }
@@ -117,7 +118,8 @@ static void append_missing(json_t *changes, const json_t *from, const json_t *in
     json_t *v;
     size_t i;
 
-    json_array_foreach ((json_t *)(uintptr_t)from, i, v) {
+    json_array_foreach((json_t *)(uintptr_t)from, i, v)
+    {
         json_t *o;
 
         if (list_has(in, v))
@@ -223,7 +225,8 @@ void mu_web_ca_queue_approve(struct mu_kit_call *call)
     if ((rc = mu_kit_json_text(call->in, "profile", false, &profile, &err)) != MU_OK)
         goto out;
     if ((rc = mu_ca_queue_approve(mu_web_ca_of(call), call->arg, profile,
-             mu_web_ca_operator(call, operator), &serial, &err)) != MU_OK)
+             mu_web_ca_operator(call, operator), &serial, &err))
+        != MU_OK)
         goto out;
     mu_kit_json_set_text(out, "result", "approved");
     mu_kit_json_set_text(out, "id", call->arg);
@@ -247,11 +250,13 @@ void mu_web_ca_queue_reject(struct mu_kit_call *call)
     if ((rc = mu_kit_json_text(call->in, "reason", true, &reason, &err)) != MU_OK)
         goto out;
     if (reason[0] == '\0') {
-        rc = mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "the reason is empty: it goes to the client");
+        rc = mu_err_set(
+            &err, MU_INPUT, MU_REASON_NONE, "the reason is empty: it goes to the client");
         goto out;
     }
-    if ((rc = mu_ca_queue_reject(mu_web_ca_of(call), call->arg, reason,
-             mu_web_ca_operator(call, operator), &err)) != MU_OK)
+    if ((rc = mu_ca_queue_reject(
+             mu_web_ca_of(call), call->arg, reason, mu_web_ca_operator(call, operator), &err))
+        != MU_OK)
         goto out;
     mu_kit_json_set_text(out, "result", "rejected");
     mu_kit_json_set_text(out, "id", call->arg);

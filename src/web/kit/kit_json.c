@@ -47,8 +47,8 @@ enum mu_code mu_kit_json_decode(struct mu_bytes text, json_t **out, struct mu_er
         return MU_OK;
     }
     if (text.n > MU_KIT_JSON_MAX)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "request: more than %d octets of JSON",
-            MU_KIT_JSON_MAX);
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "request: more than %d octets of JSON", MU_KIT_JSON_MAX);
     if (!depth_ok(text))
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
             "request: JSON nested deeper than %d levels", MU_KIT_JSON_DEPTH);
@@ -84,7 +84,8 @@ enum mu_code mu_kit_json_check(const json_t *in, const char *const *known, struc
     const char *key;
     json_t *value;
 
-    json_object_foreach ((json_t *)(uintptr_t)in, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)in, key, value)
+    {
         const char *near_word;
         char shown[80];
         size_t i = 0;
@@ -110,8 +111,8 @@ static json_t *member(const json_t *in, const char *key)
     return json_is_null(v) ? NULL : v;
 }
 
-enum mu_code mu_kit_json_text(const json_t *in, const char *key, bool required, const char **out,
-    struct mu_err *err)
+enum mu_code mu_kit_json_text(
+    const json_t *in, const char *key, bool required, const char **out, struct mu_err *err)
 {
     json_t *v = member(in, key);
 
@@ -123,8 +124,8 @@ enum mu_code mu_kit_json_text(const json_t *in, const char *key, bool required, 
     return MU_OK;
 }
 
-enum mu_code mu_kit_json_int(const json_t *in, const char *key, int64_t min, int64_t max,
-    int64_t *out, struct mu_err *err)
+enum mu_code mu_kit_json_int(
+    const json_t *in, const char *key, int64_t min, int64_t max, int64_t *out, struct mu_err *err)
 {
     json_t *v = member(in, key);
     int64_t n;

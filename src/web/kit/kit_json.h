@@ -15,19 +15,19 @@
 
 enum {
     MU_KIT_JSON_MAX = 1 << 20, /* one request: the largest is a profile of some KiB */
-    MU_KIT_JSON_DEPTH = 16,    /* nesting of a request; ours have four levels */
+    MU_KIT_JSON_DEPTH = 16, /* nesting of a request; ours have four levels */
 };
 
 /* One object, no member given twice, no NUL in strings. Empty text is the empty object. The caller
  * drops *out with json_decref. */
 enum mu_code mu_kit_json_decode(struct mu_bytes text, json_t **out, struct mu_err *err) MU_CHECK;
 /* Compact, members in the order they were set, with a line feed behind. */
-enum mu_code mu_kit_json_encode(const json_t *value, struct mu_buf *out, struct mu_err *err)
-    MU_CHECK;
+enum mu_code mu_kit_json_encode(
+    const json_t *value, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 
 /* Every member must be one of known (ends with NULL); the error names the nearest known one. */
-enum mu_code mu_kit_json_check(const json_t *in, const char *const *known, struct mu_err *err)
-    MU_CHECK;
+enum mu_code mu_kit_json_check(
+    const json_t *in, const char *const *known, struct mu_err *err) MU_CHECK;
 /* *out borrowed from in; NULL if absent or null, which is an error if required. */
 enum mu_code mu_kit_json_text(const json_t *in, const char *key, bool required, const char **out,
     struct mu_err *err) MU_CHECK;
@@ -35,8 +35,8 @@ enum mu_code mu_kit_json_text(const json_t *in, const char *key, bool required, 
 enum mu_code mu_kit_json_int(const json_t *in, const char *key, int64_t min, int64_t max,
     int64_t *out, struct mu_err *err) MU_CHECK;
 /* true, false, or the text yes, no, true, false. Absent: *out stays. */
-enum mu_code mu_kit_json_bool(const json_t *in, const char *key, bool *out, struct mu_err *err)
-    MU_CHECK;
+enum mu_code mu_kit_json_bool(
+    const json_t *in, const char *key, bool *out, struct mu_err *err) MU_CHECK;
 
 /* Setters that are total: NULL becomes null, text that is no UTF-8 is escaped, a failed
  * allocation leaves the member out. */

@@ -24,7 +24,8 @@ static void call_free(struct call *c)
 /* The answer of last resort needs no memory of jansson's. */
 static void respond(mu_kit_done *done, void *cookie, int status, const json_t *body)
 {
-    static const char broken[] = "{\"schema\":\"" MU_KIT_SCHEMA "\",\"error\":{\"code\":\"\","
+    static const char broken[] =
+        "{\"schema\":\"" MU_KIT_SCHEMA "\",\"error\":{\"code\":\"\","
         "\"kind\":\"memory\",\"what\":\"out of memory\",\"likely\":\"\",\"next\":\"\"}}\n";
     struct mu_http_response response = {0};
     struct mu_buf text;
@@ -32,11 +33,11 @@ static void respond(mu_kit_done *done, void *cookie, int status, const json_t *b
     mu_buf_init_secret(&text, (size_t)64 << 20); /* a new password may be in it */
     response.body.secret = true;
     if (body == NULL || mu_kit_json_encode(body, &text, NULL) != MU_OK
-        || mu_http_response_set(
-               &response, status, "application/json", mu_buf_bytes(&text), NULL) != MU_OK) {
+        || mu_http_response_set(&response, status, "application/json", mu_buf_bytes(&text), NULL)
+            != MU_OK) {
         mu_http_response_clear(&response);
-        if (mu_http_response_set(
-                &response, 500, "application/json", mu_bytes_str(broken), NULL) != MU_OK)
+        if (mu_http_response_set(&response, 500, "application/json", mu_bytes_str(broken), NULL)
+            != MU_OK)
             response.status = 500;
     }
     if (mu_http_response_add(&response, "Cache-Control", "no-store", NULL) != MU_OK)
@@ -91,8 +92,8 @@ static bool pattern_fits(const char *pattern, struct mu_bytes path, struct mu_by
     return memchr(arg->p, '/', arg->n) == NULL;
 }
 
-static const struct mu_kit_route *route_find(const struct mu_kit_router *router,
-    const char *method, struct mu_bytes path, struct mu_bytes *arg, struct mu_err *err)
+static const struct mu_kit_route *route_find(const struct mu_kit_router *router, const char *method,
+    struct mu_bytes path, struct mu_bytes *arg, struct mu_err *err)
 {
     char shown[128];
     bool path_known = false;
@@ -206,8 +207,7 @@ void mu_kit_dispatch(const struct mu_kit_router *router, const struct mu_http_re
 
     if (peer_check(router, request->peer, &err) != MU_OK)
         goto fail;
-    route = route_find(
-        router, request->method, mu_http_target_path(request->target), &arg, &err);
+    route = route_find(router, request->method, mu_http_target_path(request->target), &arg, &err);
     if (route == NULL || call_new(router, request, arg, &c, &err) != MU_OK)
         goto fail;
     c->done = done;

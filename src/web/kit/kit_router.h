@@ -10,16 +10,16 @@
 #include "web/kit/kit_json.h"
 
 struct mu_kit_call {
-    void *context;  /* the router's */
-    json_t *in;     /* object: the body's members, and the query's as text; never NULL */
-    char *arg;      /* what {} in the pattern stood for, decoded; NULL without */
-    int64_t uid;    /* who asks */
+    void *context; /* the router's */
+    json_t *in; /* object: the body's members, and the query's as text; never NULL */
+    char *arg; /* what {} in the pattern stood for, decoded; NULL without */
+    int64_t uid; /* who asks */
 };
 
 typedef void mu_kit_handler(struct mu_kit_call *call);
 
 struct mu_kit_route {
-    const char *method;  /* "GET", "POST", "DELETE"; NULL ends the table */
+    const char *method; /* "GET", "POST", "DELETE"; NULL ends the table */
     const char *pattern; /* "/v1/queue/{}/approve": {} is one path segment, at most one of them */
     mu_kit_handler *handler;
 };
