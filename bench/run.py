@@ -145,9 +145,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="muster-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as t:
         tmp = Path(t)
         bound = json.loads(subprocess.run(["taskset", "-c", "0", str(build / "bench/bound"), "1000"], check=True, capture_output=True, text=True).stdout)
+        engine = json.loads(subprocess.run(["taskset", "-c", "0", str(build / "bench/engine"), "1000"], check=True, capture_output=True, text=True).stdout)
         rows, client = ours(build, tmp, o.n)
         rows += scepserver(build, tmp, max(200, o.n // 4)) if shutil.which("scepserver") else []
     print(f"OpenSSL {bound['openssl']}: bare crypto {bound['crypto_bound_ms']:.3f} ms, plain OpenSSL calls {bound['plain_openssl_ms']:.3f} ms of CPU per enrollment")
+    print(f"our engine in process, without network and store: {engine['engine_ms']:.3f} ms")
     print(f"{'responder':<28}{'clients':>8}{'issued':>8}{'refused':>8}{'per s':>8}{'p50 ms':>8}{'p99 ms':>8}{'CPU ms':>8}{'bound':>7}{'RSS MB':>8}")
     for name, r in rows:
         share = bound["crypto_bound_ms"] / r["cpu_per_ms"] if r["cpu_per_ms"] else 0
