@@ -108,6 +108,45 @@ static void trace_use(const struct mu_scep_client *c)
     }
 }
 
+/* The chain of the CA as far as it is known: what came and what is trusted. */
+static enum mu_code chain_of_ca(
+    const struct mu_scep_client *c, struct mu_pki_certs *chain, struct mu_err *err)
+{
+    const struct mu_pki_certs *lists[2] = {&c->ca_certs, &c->anchors};
+    struct mu_pki_certs pool = {.n = 0};
+    enum mu_code rc = MU_OK;
+    size_t i, j;
+
+    for (j = 0; j < 2; j++) {
+        for (i = 0; i < lists[j]->n && rc == MU_OK; i++)
+            rc = mu_pki_certs_add(&pool, lists[j]->v[i], err);
+    }
+    if (rc == MU_OK)
+        rc = mu_pki_certs_chain(c->ca, &pool, chain, err);
+    mu_pki_certs_clear(&pool);
+    return rc;
+}
+
+/* S068: an intermediate CA whose root is nowhere to be found. MU_OK if there is a root. */
+static enum mu_code check_root(const struct mu_scep_client *c, struct mu_err *err)
+{
+    struct mu_pki_certs chain = {.n = 0};
+    struct mu_pki_cert *top = c->ca;
+    char name[MU_SCEP_NAME_TEXT], issuer[MU_SCEP_NAME_TEXT];
+    enum mu_code rc;
+
+    rc = chain_of_ca(c, &chain, err);
+    if (rc == MU_OK && chain.n != 0)
+        top = chain.v[chain.n - 1];
+    if (rc == MU_OK && !mu_pki_name_equal(top->subject, top->issuer))
+        rc = mu_err_set(err, MU_AUTH, MU_M(212),
+            "scep: the issuer \"%s\" of the intermediate CA \"%s\" is missing",
+            mu_scep_client_name(top->issuer, false, issuer),
+            mu_scep_client_name(top->subject, false, name));
+    mu_pki_certs_clear(&chain);
+    return rc;
+}
+
 /* With the anchors set: CA and RAs have to lead up to them (SCEP-31). */
 static enum mu_code check_all(struct mu_scep_client *c, struct mu_err *err)
 {
@@ -123,6 +162,8 @@ static enum mu_code check_all(struct mu_scep_client *c, struct mu_err *err)
         rc = mu_scep_client_ca_path(c, use[i], NULL, now_s, err);
         if (rc == MU_OK)
             continue;
+        if (err != NULL && err->reason == MU_M(213) && check_root(c, err) != MU_OK)
+            return MU_AUTH;
         if (err != NULL && err->reason == MU_M(213))
             mu_err_narrow(err, MU_M(209));
         mu_err_context(err, "scep: the %s \"%s\" is not known here", i == 0 ? "CA" : "RA",
@@ -154,22 +195,16 @@ static enum mu_code prepare_question(struct mu_scep_client *c, struct mu_err *er
 {
     struct mu_pki_certs chain = {.n = 0};
     struct mu_pki_cert *top = c->ca;
-    char name[MU_SCEP_NAME_TEXT], issuer[MU_SCEP_NAME_TEXT];
     enum mu_code rc;
     size_t i;
 
-    rc = mu_pki_certs_chain(c->ca, &c->ca_certs, &chain, err);
+    rc = check_root(c, err);
+    if (rc == MU_OK)
+        rc = chain_of_ca(c, &chain, err);
     if (rc != MU_OK)
         goto out;
     if (chain.n != 0)
         top = chain.v[chain.n - 1];
-    if (!mu_pki_cert_is_self_signed(top)) {
-        rc = mu_err_set(err, MU_AUTH, MU_M(212),
-            "scep: the issuer \"%s\" of the intermediate CA \"%s\" is missing",
-            mu_scep_client_name(top->issuer, false, issuer),
-            mu_scep_client_name(top->subject, false, name));
-        goto out;
-    }
     mu_pki_certs_clear(&c->save);
     rc = mu_pki_certs_add(&c->save, top, err);
     for (i = chain.n; i > 0 && rc == MU_OK; i--) {

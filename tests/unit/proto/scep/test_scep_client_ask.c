@@ -1,0 +1,324 @@
+/* What the client sends: algorithms by capabilities, POST or GET, keys, the self-signed
+ * certificate (SCEP-09, SCEP-19..25, SCEP-36, SCEP-50..52). */
+#include "world.h"
+
+#include <string.h>
+
+struct row {
+    const char *caps;
+    bool legacy;
+    enum mu_code code;
+    int m;
+    enum mu_pki_digest digest;
+    enum mu_pki_cipher cipher;
+    const char *method;
+    const char *warns;
+};
+
+static const struct row rows[] = {
+    {"SCEPStandard", false, MU_OK, 0, MU_PKI_SHA256, MU_PKI_AES128_CBC, "POST", NULL},
+    {"AES\nSHA-256\nPOSTPKIOperation", false, MU_OK, 0, MU_PKI_SHA256, MU_PKI_AES128_CBC, "POST",
+        NULL},
+    {"aes\r\nsha-512\r\n", false, MU_OK, 0, MU_PKI_SHA512, MU_PKI_AES128_CBC, "GET",
+        "POST is not offered"},
+    {"AES\nSHA-1\nSHA-256\nSHA-512\nDES3\nPOSTPKIOperation", true, MU_OK, 0, MU_PKI_SHA256,
+        MU_PKI_AES128_CBC, "POST", NULL},
+    {"AES\nSHA-1", false, MU_UNSUPPORTED, 303, 0, 0, NULL, NULL},
+    {"DES3\nSHA-256", false, MU_UNSUPPORTED, 303, 0, 0, NULL, NULL},
+    {"DES3\nSHA-1\nPOSTPKIOperation", true, MU_OK, 0, MU_PKI_SHA1, MU_PKI_DES3_CBC, "POST",
+        "legacy algorithms in use"},
+    {"DES\nMD5", true, MU_OK, 0, MU_PKI_MD5, MU_PKI_DES_CBC, "GET", "legacy algorithms in use"},
+    {"", false, MU_UNSUPPORTED, 303, 0, 0, NULL, NULL},
+    {"", true, MU_OK, 0, MU_PKI_SHA1, MU_PKI_DES3_CBC, "GET", "told no capabilities"},
+};
+
+static void algorithms_follow_the_capabilities(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        struct mu_scep_client *client = NULL;
+        struct mu_scep_client_result result;
+        enum mu_code rc;
+
+        world_init(&w);
+        w.only_caps = rows[i].caps;
+        w.config.allow_legacy = w.credential.allow_legacy = rows[i].legacy;
+        memset(&world_err, 0, sizeof world_err);
+        rc = world_run(&w, &client);
+        if (rc != rows[i].code)
+            fail_msg("'%s': %d %s", rows[i].caps, (int)rc, world_err.what);
+        mu_scep_client_result(client, &result);
+        if (rc != MU_OK) {
+            world_failed(rc, rows[i].code, rows[i].m, "no common algorithm");
+            assert_non_null(strstr(mu_err_next_text(&world_err), "allow-legacy"));
+            assert_int_equal(w.sent, 0);
+        } else {
+            assert_int_equal(result.digest, rows[i].digest);
+            assert_int_equal(result.cipher, rows[i].cipher);
+            assert_string_equal(w.last_method, rows[i].method);
+            if (rows[i].warns != NULL)
+                assert_non_null(strstr(result.warnings, rows[i].warns));
+            else
+                assert_string_equal(result.warnings, "");
+        }
+        mu_scep_client_free(client);
+        world_clear(&w);
+    }
+}
+
+/* SCEP-21: HTTP errors and dropped connections at GetCACaps count as no capabilities. */
+static void no_capabilities_by_http_error(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.caps_status = 404;
+    world_failed(world_run(&w, NULL), MU_UNSUPPORTED, 303, "no capabilities");
+    w.config.allow_legacy = w.credential.allow_legacy = true;
+    world_ok(world_run(&w, NULL));
+    assert_string_equal(w.last_method, "GET");
+    world_clear(&w);
+}
+
+/* SCEP-23. */
+static void a_missing_scepstandard_can_be_fatal(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.config.expect_standard = true;
+    world_ok(world_run(&w, NULL));
+    w.only_caps = "AES\nSHA-256\nPOSTPKIOperation";
+    world_failed(world_run(&w, NULL), MU_AUTH, 303, "SCEPStandard");
+    world_clear(&w);
+}
+
+static void wishes_count_if_they_are_allowed(void **state)
+{
+    static const struct { enum mu_pki_digest d; enum mu_pki_cipher c; bool legacy; int m; } t[] = {
+        {MU_PKI_SHA384, MU_PKI_AES256_CBC, false, 0},
+        {MU_PKI_SHA224, MU_PKI_AES192_CBC, false, 0},
+        {MU_PKI_MD5, MU_PKI_CIPHER_NONE, false, 705},
+        {MU_PKI_DIGEST_NONE, MU_PKI_BLOWFISH_CBC, false, 705},
+        {MU_PKI_SHA1, MU_PKI_BLOWFISH_CBC, true, 0},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof t / sizeof t[0]; i++) {
+        struct world w;
+        enum mu_code rc;
+
+        world_init(&w);
+        w.config.digest = t[i].d;
+        w.config.cipher = t[i].c;
+        w.config.allow_legacy = w.credential.allow_legacy = t[i].legacy;
+        rc = world_run(&w, NULL);
+        if (t[i].m != 0)
+            world_failed(rc, MU_UNSUPPORTED, t[i].m, "weak or legacy");
+        else if (rc != MU_OK)
+            fail_msg("row %zu: %s", i, world_err.what);
+        world_clear(&w);
+    }
+}
+
+/* S045, SCEP-10: '+', '/', '=' escaped, no line breaks; the size told is that of the value. */
+static void get_is_escaped_base64_in_one_line(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.config.method = MU_SCEP_METHOD_GET;
+    world_ok(world_run(&w, NULL));
+    assert_string_equal(w.last_method, "GET");
+    assert_null(strpbrk(strstr(w.last_url, "message=") + 8, "+/=\n \r"));
+    assert_true(world_traced(&w.trace, "scep request: base64 "));
+    assert_string_equal(w.last_type, "PKCSReq");
+    world_clear(&w);
+}
+
+static void too_long_for_get(struct world *w, unsigned n, struct mu_http_response *response)
+{
+    if (strcmp(w->last_method, "GET") == 0 || n == 99)
+        world_ok(mu_http_response_set(
+            response, 414, "text/plain", mu_bytes_str("too long\n"), &world_err));
+}
+
+static void too_long_for_all(struct world *w, unsigned n, struct mu_http_response *response)
+{
+    (void)w;
+    (void)n;
+    world_ok(
+        mu_http_response_set(response, 414, "text/plain", mu_bytes_str("no\n"), &world_err));
+}
+
+/* SCEP-09, M108. */
+static void a_414_switches_to_post(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.only_caps = "AES\nSHA-256";
+    w.tamper = too_long_for_get;
+    world_ok(world_run(&w, NULL));
+    assert_string_equal(w.last_method, "POST");
+    assert_int_equal(w.sent, 2);
+    w.tamper = too_long_for_all;
+    w.sent = 0;
+    world_failed(world_run(&w, NULL), MU_NETWORK, 108, "414");
+    assert_int_equal(w.sent, 2);
+    w.config.method = MU_SCEP_METHOD_GET;
+    w.sent = 0;
+    world_failed(world_run(&w, NULL), MU_NETWORK, 108, NULL);
+    assert_int_equal(w.sent, 1);
+    world_clear(&w);
+}
+
+/* SCEP-52: subject and key of the CSR, digitalSignature and keyEncipherment. */
+static void the_self_signed_certificate_is_like_the_request(void **state)
+{
+    struct world w;
+    struct mu_scep_client *client;
+    struct mu_scep_client_result result;
+    struct mu_pki_csr *csr = NULL;
+
+    (void)state;
+    world_init(&w);
+    world_ok(world_run(&w, &client));
+    mu_scep_client_result(client, &result);
+    world_ok(mu_pki_csr_decode(w.config.csr, &csr, &world_err));
+    assert_true(mu_pki_name_equal(result.self_signed->subject, csr->subject));
+    assert_true(mu_bytes_equal(result.self_signed->spki, csr->spki));
+    assert_true(mu_pki_cert_is_self_signed(result.self_signed));
+    assert_int_equal(result.self_signed->exts.key_usage,
+        MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
+    assert_true(result.self_signed->not_before_s < w.now_s);
+    assert_true(result.self_signed->not_after_s > w.now_s + 86400);
+    mu_pki_csr_free(csr);
+    mu_scep_client_free(client);
+    world_clear(&w);
+}
+
+static void an_empty_subject_still_has_an_issuer(void **state)
+{
+    struct world w;
+    struct mu_scep_client *client;
+    struct mu_scep_client_result result;
+
+    (void)state;
+    world_init(&w);
+    world_request(&w, "", KEY_CLIENT, "secret");
+    w.issue_subject = "/CN=given";
+    world_ok(world_run(&w, &client));
+    mu_scep_client_result(client, &result);
+    assert_false(mu_pki_name_is_empty(result.self_signed->issuer));
+    mu_scep_client_free(client);
+    world_clear(&w);
+}
+
+/* SCEP-36, M305: an EC key can sign, but the answer needs the challenge to be enveloped with. */
+static void ec_keys_need_a_challenge(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    world_request(&w, "/CN=ec", KEY_EC, "secret");
+    world_ok(world_run(&w, NULL));
+    world_request(&w, "/CN=ec", KEY_EC, NULL);
+    w.sent = 0;
+    world_failed(world_run(&w, NULL), MU_UNSUPPORTED, 305, "RSA");
+    assert_int_equal(w.sent, 0);
+    world_clear(&w);
+}
+
+static void ec_polls_are_answered_with_the_password(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.pending_n = 1;
+    world_request(&w, "/CN=ec", KEY_EC, "secret");
+    world_ok(world_run(&w, NULL));
+    assert_int_equal(w.sent, 2);
+    world_clear(&w);
+}
+
+/* An EC CA cannot decrypt: both directions by password. */
+static void ec_cas_are_reached_by_password(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    mu_pki_certs_clear(&w.chain);
+    mu_pki_cert_free(w.ca);
+    w.ca = world_cert(&(struct world_cert){.subject = "/CN=EC CA", .key = KEY_EC_CA, .is_ca = true,
+        .key_usage = MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_CERT_SIGN});
+    world_ok(mu_pki_certs_add(&w.chain, w.ca, &world_err));
+    w.credential.cert = w.ca;
+    w.credential.key = w.credential.ca_key = world_key(KEY_EC_CA);
+    world_ok(world_run(&w, NULL));
+    world_request(&w, "/CN=x", KEY_CLIENT, NULL);
+    world_failed(world_run(&w, NULL), MU_UNSUPPORTED, 303, "cannot decrypt");
+    world_clear(&w);
+}
+
+static void iis_answers(struct world *w, unsigned n, struct mu_http_response *response)
+{
+    if (n == 1)
+        world_ok(
+            mu_http_response_set(response, 500, "text/plain", mu_bytes_str("no\n"), &world_err));
+    world_ok(mu_http_response_add(response, "Server", "Microsoft-IIS/10.0", &world_err));
+    (void)w;
+}
+
+/* SCEP-25: only where it is asked for, and only once. */
+static void iis_is_asked_again_with_3des_in_compat_mode(void **state)
+{
+    struct world w;
+    struct mu_scep_client *client;
+    struct mu_scep_client_result result;
+
+    (void)state;
+    world_init(&w);
+    w.tamper = iis_answers;
+    world_failed(world_run(&w, NULL), MU_NETWORK, 304, "500");
+    w.config.compat_iis = w.config.allow_legacy = w.credential.allow_legacy = true;
+    w.sent = 0;
+    world_ok(world_run(&w, &client));
+    mu_scep_client_result(client, &result);
+    assert_int_equal(result.cipher, MU_PKI_DES3_CBC);
+    assert_int_equal(result.digest, MU_PKI_SHA1);
+    assert_int_equal(w.sent, 2);
+    mu_scep_client_free(client);
+    world_clear(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(algorithms_follow_the_capabilities),
+        cmocka_unit_test(no_capabilities_by_http_error),
+        cmocka_unit_test(a_missing_scepstandard_can_be_fatal),
+        cmocka_unit_test(wishes_count_if_they_are_allowed),
+        cmocka_unit_test(get_is_escaped_base64_in_one_line),
+        cmocka_unit_test(a_414_switches_to_post),
+        cmocka_unit_test(the_self_signed_certificate_is_like_the_request),
+        cmocka_unit_test(an_empty_subject_still_has_an_issuer),
+        cmocka_unit_test(ec_keys_need_a_challenge),
+        cmocka_unit_test(ec_polls_are_answered_with_the_password),
+        cmocka_unit_test(ec_cas_are_reached_by_password),
+        cmocka_unit_test(iis_is_asked_again_with_3des_in_compat_mode),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
