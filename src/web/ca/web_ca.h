@@ -1,14 +1,17 @@
+/* clang-format off */
 /*
  * What an operator asks of the CA, as JSON (schema "muster/1"). The table below serves the admin
  * socket and, by function call, a command that found no server running.
  *
  *   GET    /v1/ca                       CAs with their certificates, services
  *   GET    /v1/ca/NAME                  one of them
- *   POST   /v1/ca                       {name, root_subject, root_key, issuing_subject, ...}: a new
- * one POST   /v1/ca/NAME/set              {settings} POST   /v1/ca/NAME/next             a
- * successor for GetNextCACert POST   /v1/ca/NAME/activate         the successor takes over GET
- * /v1/entries [?before,limit]  GET /v1/entries/NAME   DELETE /v1/entries/NAME POST   /v1/entries
- * {name, profile, protocols, ca, once, password, expires, comments}
+ *   POST   /v1/ca                       {name, root_subject, root_key, ...}: a new one
+ *   POST   /v1/ca/NAME/set              {settings}
+ *   POST   /v1/ca/NAME/next             a successor for GetNextCACert
+ *   POST   /v1/ca/NAME/activate         the successor takes over
+ *   GET    /v1/entries [?limit]         GET /v1/entries/NAME   DELETE /v1/entries/NAME
+ *   POST   /v1/entries                  {name, profile, protocols, ca, once, max_uses, password,
+ *                                       expires, comments}
  *                                       -> {entry, password}: the generated one, this once
  *   POST   /v1/entries/NAME/passwd      {password} or a generated one, as above
  *   POST   /v1/entries/NAME/reset | disable | enable
@@ -29,6 +32,7 @@
  * Times are UTC, serials upper-case hex, absent values null. A password leaves in the one answer
  * that made it, never in another.
  */
+/* clang-format on */
 #ifndef MU_WEB_CA_H
 #define MU_WEB_CA_H
 
