@@ -247,6 +247,36 @@ static enum mu_code check_algorithms(
     return MU_OK;
 }
 
+/* From the private key on until the request has shown to be its sender's, there is one answer to
+ * all that may be wrong. Whoever sends recorded envelopes, changed a little, would else learn from
+ * the differences what is in them (COM-13). Only our own trace tells more. */
+static enum mu_code unreadable(
+    const struct mu_scep_server *s, enum mu_code rc, const struct mu_err *why, struct mu_err *err)
+{
+    mu_scep_server_trace(
+        s, MU_TRACE_CHECK, "unreadable: %s", why != NULL ? why->what : "see the answer");
+    if (rc == MU_MEMORY || rc == MU_INTERNAL)
+        return rc;
+    return mu_err_set(err, MU_AUTH, MU_REFUSE_SIGNATURE,
+        "scep: the message cannot be decrypted, or holds no request that was signed with its own "
+        "key (RFC 8894 3.2.2, 3.3.1)");
+}
+
+/* Polls and queries go on without their content (SCEP-63), which then names nothing (SCEP-73). */
+static enum mu_code opened(struct mu_scep_server *s, enum mu_code rc, struct mu_err *err)
+{
+    if (rc == MU_OK)
+        mu_scep_server_trace(s, MU_TRACE_CHECK, "decrypted %s, %zu bytes",
+            mu_pki_cipher_title(s->enveloped.cipher), s->plain.n);
+    if (rc != MU_AUTH)
+        return rc;
+    rc = unreadable(s, rc, err, err);
+    if (s->claim.op == MU_OP_ENROLL)
+        return rc;
+    mu_err_clear(err);
+    return MU_OK;
+}
+
 static enum mu_code decrypt(
     struct mu_scep_server *s, const struct mu_credential *credential, struct mu_err *err)
 {
@@ -267,9 +297,24 @@ static enum mu_code decrypt(
         rc = mu_pki_enveloped_open(
             &s->enveloped, credential->key, credential->allow_legacy, &s->plain, err);
     }
+    return opened(s, rc, err);
+}
+
+/* Proof of possession (COM-18). What is wrong with it is told to who has the request's key, and to
+ * whoever proves possession with an algorithm too weak for us; both have made the request. */
+static enum mu_code check_possession(
+    const struct mu_scep_server *s, const struct mu_credential *credential, struct mu_err *err)
+{
+    enum mu_code rc = mu_pki_csr_verify(s->csr, credential->allow_legacy, NULL, err);
+
     if (rc == MU_OK)
-        mu_scep_server_trace(s, MU_TRACE_CHECK, "decrypted %s, %zu bytes",
-            mu_pki_cipher_title(s->enveloped.cipher), s->plain.n);
+        return MU_OK;
+    if (!mu_bytes_equal(s->signer->spki, s->csr->spki)
+        && (rc != MU_UNSUPPORTED || mu_pki_csr_verify(s->csr, true, NULL, NULL) != MU_OK))
+        return unreadable(s, rc, err, err);
+    if (rc == MU_UNSUPPORTED)
+        mu_err_narrow(err, MU_REFUSE_ALGORITHM);
+    mu_err_context(err, "scep: proof of possession (RFC 2986 3)");
     return rc;
 }
 
@@ -282,18 +327,10 @@ static enum mu_code read_csr(struct mu_scep_server *s, const struct mu_credentia
     enum mu_code rc;
 
     rc = mu_pki_csr_decode(mu_buf_bytes(&s->plain), &s->csr, err);
-    if (rc != MU_OK) {
-        mu_err_narrow(err, MU_REFUSE_MALFORMED);
-        mu_err_context(err, "scep: the certificate request (RFC 8894 3.3.1)");
+    if (rc != MU_OK)
+        return unreadable(s, rc, err, err);
+    if ((rc = check_possession(s, credential, err)) != MU_OK)
         return rc;
-    }
-    rc = mu_pki_csr_verify(s->csr, credential->allow_legacy, NULL, err);
-    if (rc != MU_OK) {
-        if (rc == MU_UNSUPPORTED)
-            mu_err_narrow(err, MU_REFUSE_ALGORITHM);
-        mu_err_context(err, "scep: proof of possession (RFC 2986 3)");
-        return rc;
-    }
     mu_scep_server_trace(s, MU_TRACE_CHECK, "proof of possession ok, %s",
         name_text(s->csr->subject, name, sizeof name));
     /* SCEP-53: the key counts, not the name (INTEROP 3.10). */
@@ -331,8 +368,8 @@ static enum mu_code read_data(struct mu_scep_server *s, const struct mu_credenti
         return MU_OK;
     }
     if (!mu_scep_msg_get_serial(plain, &question->issuer, &question->serial))
-        return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
-            "scep: %s without issuer and serial number (RFC 8894 3.3.4)", s->claim.message_type);
+        mu_scep_server_trace(s, MU_TRACE_CHECK,
+            "note: %s without issuer and serial number (RFC 8894 3.3.4)", s->claim.message_type);
     return MU_OK;
 }
 
