@@ -73,9 +73,26 @@ static const char *word_of(struct mu_bytes oid, char buf[OID_TEXT])
     return mu_pki_oid_text(oid, buf, OID_TEXT);
 }
 
+/* "2.5.4.05" is the same OID as "2.5.4.5", so the encodings are compared. */
+static const struct type_row *type_by_dotted(const char *dotted)
+{
+    const struct type_row *row = NULL;
+    struct mu_buf der;
+    struct mu_der oid;
+    mu_buf_init(&der, 256);
+    mu_der_put_oid(&der, dotted);
+    if (mu_der_only(mu_buf_bytes(&der), MU_DER_OID, &oid))
+        for (size_t i = 0; !row && i < TYPES; i++)
+            if (mu_der_oid_is(oid.value, types[i].oid))
+                row = &types[i];
+    mu_buf_clear(&der);
+    return row;
+}
+
 static bool is_dotted(const char *s)
 {
-    return s[0] && strspn(s, "0123456789.") == strlen(s) && strchr(s, '.');
+    size_t n = strlen(s);
+    return n && n < OID_TEXT && strspn(s, "0123456789.") == n && strchr(s, '.');
 }
 
 /* ---- writing ---- */
@@ -139,9 +156,8 @@ static enum mu_code attribute_put(struct mu_buf *der, const char *type, const ch
     const struct type_row *row = type_by_word(type);
     if (!row && !is_dotted(type))
         return type_unknown(type, err);
-    for (size_t i = 0; !row && i < TYPES; i++)
-        if (strcmp(types[i].oid, type) == 0)
-            row = &types[i];
+    if (!row)
+        row = type_by_dotted(type);
     enum mu_code rc = value_check(row, value, err);
     if (rc != MU_OK)
         return rc;
@@ -369,10 +385,11 @@ bad:
 }
 
 /* Text of a value; "#hex" of the element if it is no string. */
-static bool value_text(const struct mu_der *value, struct mu_buf *out)
+static bool value_text(const struct mu_der *value, struct mu_buf *out, bool *is_hex)
 {
     mu_buf_reset(out);
-    if (mu_der_string(value, out) && !out->failed)
+    *is_hex = !mu_der_string(value, out) || out->failed;
+    if (!*is_hex)
         return true;
     mu_buf_reset(out);
     mu_buf_put_byte(out, '#');
@@ -400,9 +417,10 @@ bool mu_pki_name_each(struct mu_bytes name_der, mu_pki_name_each_call *call, voi
     struct attribute a;
     struct mu_buf value;
     char oid[OID_TEXT];
+    bool is_hex;
     mu_buf_init(&value, MU_LIMIT_MESSAGE);
     while (walk_next(&w, &a)) {
-        if (!value_text(&a.value, &value))
+        if (!value_text(&a.value, &value, &is_hex))
             w.bad = true;
         else
             call(cookie, word_of(a.oid, oid), mu_buf_str(&value));
@@ -457,11 +475,10 @@ bool mu_pki_name_format(struct mu_bytes name_der, enum mu_pki_name_style style, 
                                                                  : marks[style].next);
         mu_buf_put_str(out, word_of(a.oid, oid));
         mu_buf_put_str(out, marks[style].equals);
-        if (!value_text(&a.value, &value))
+        bool is_hex;
+        if (!value_text(&a.value, &value, &is_hex))
             w.bad = true;
         mu_buf_reset(&escaped);
-        bool is_hex = value.n && value.p[0] == '#' && a.value.tag != MU_DER_UTF8_STRING
-            && a.value.tag != MU_DER_PRINTABLE_STRING;
         if (is_hex)
             mu_buf_put_bytes(&escaped, mu_buf_bytes(&value));
         else
