@@ -115,7 +115,7 @@ struct mu_enroll_facts {
     bool approved;                     /* an operator has said yes: approval and renewal window are settled */
     const struct mu_pki_cert *issuer;
     const char *crl_url, *ocsp_url, *ca_issuers_url; /* of the CA; NULL: none */
-    const char *key_seen_as;           /* another subject that has a certificate of this key; NULL: none */
+    const char *key_seen_as;           /* subject (comma form) of another certificate of this key; NULL: none */
 };
 
 struct mu_enroll_grant {

@@ -99,9 +99,18 @@ static enum mu_code check_key(struct work *w)
     return MU_OK;
 }
 
+/* After the subject: the name to be issued counts, not the one asked for. */
 static enum mu_code check_key_seen(struct work *w)
 {
+    struct mu_buf name = {0};
+    bool same;
+
     if (!w->profile->refuse_key_seen || w->facts->key_seen_as == NULL || w->facts->approved)
+        return MU_OK;
+    same = mu_pki_name_format(mu_buf_bytes(&w->grant->subject), MU_PKI_NAME_COMMA, &name)
+        && strcmp(mu_buf_str(&name), w->facts->key_seen_as) == 0;
+    mu_buf_clear(&name);
+    if (same)
         return MU_OK;
     return mu_err_set(w->err, MU_DENIED, MU_REFUSE_KEY_SEEN,
         "this key was certified before under another name");
@@ -284,7 +293,7 @@ static const struct {
     enum mu_code (*check)(struct work *);
 } rules[] = {
     {"protocol", check_protocol}, {"renewal", check_renewal}, {"key", check_key},
-    {"key-seen", check_key_seen}, {"subject", check_subject}, {"san", check_san},
+    {"subject", check_subject}, {"key-seen", check_key_seen}, {"san", check_san},
     {"dates", check_dates}, {"approval", check_approval}, {"extensions", put_extensions},
 };
 

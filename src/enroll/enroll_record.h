@@ -99,7 +99,7 @@ struct mu_record_audit {
     const char *subject;
     struct mu_bytes serial;
     const char *transaction_id;
-    const char *address, *user_agent;
+    const char *address, *user_agent; /* admin calls: address is the operator */
     int64_t size;             /* of the message */
     const char *message;      /* the sentence of PRODUCT's event table */
 };

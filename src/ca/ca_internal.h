@@ -1,0 +1,126 @@
+/* What the files of ca/ share: the snapshot of the configuration, one request under way. */
+#ifndef MU_CA_CA_INTERNAL_H
+#define MU_CA_CA_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "ca/ca.h"
+
+/* ---- the configuration in use: immutable, counted, replaced whole ---- */
+
+/* A key with the certificate it belongs to. */
+struct mu_ca_pair {
+    struct mu_pki_key *key;    /* NULL: could not be loaded */
+    struct mu_pki_certs certs; /* its certificate first */
+};
+
+struct mu_ca_one {
+    char *name, *settings;
+    char *key_ref, *ra_key_ref, *next_key_ref;
+    int64_t created_s;
+    struct mu_ca_pair ca, ra, next;
+    char why[256];          /* a key is missing: the reason */
+    char *subject;          /* of the CA, comma form: for the event texts */
+    /* settings */
+    char *crl_url, *ocsp_url, *ca_issuers_url, *no_challenge;
+    int64_t crl_lifetime_s, crl_renew_s, pending_max, pending_age_s, retransmit_s;
+    bool allow_legacy, single_ca_cert, sign_alg_rsa_encryption, caps_sha384, is_default;
+};
+
+struct mu_ca_snapshot {
+    atomic_uint refs;
+    struct mu_ca_one *cas;
+    size_t ca_n;
+    struct mu_enroll_profile **profiles;
+    size_t profile_n;
+    bool keys_matter;       /* some profile refuses keys seen under another name */
+    bool off[4];            /* by enum mu_proto: switched off */
+};
+
+enum mu_code mu_ca_snapshot_load(const struct mu_ca_config *config, struct mu_ca_snapshot **out,
+    struct mu_err *err) MU_CHECK;
+void mu_ca_snapshot_free(struct mu_ca_snapshot *snapshot); /* gives one count back */
+/* Fills the members that stand under 'settings'. one may be NULL: only checked. */
+enum mu_code mu_ca_settings_parse(const char *name, const char *settings, struct mu_ca_one *one,
+    struct mu_err *err) MU_CHECK;
+/* NULL if there is none. name NULL or "": the default one. */
+struct mu_ca_one *mu_ca_snapshot_find(const struct mu_ca_snapshot *snapshot, const char *name);
+const struct mu_enroll_profile *mu_ca_snapshot_profile(
+    const struct mu_ca_snapshot *snapshot, const char *name);
+
+/* ---- tokens per address ---- */
+
+struct mu_ca_rate;
+struct mu_ca_rate *mu_ca_rate_new(int burst, double per_s, int attempts);
+void mu_ca_rate_free(struct mu_ca_rate *rate);
+/* False: none left; *wait_s is when there will be one. "" is never limited. */
+bool mu_ca_rate_take(struct mu_ca_rate *rate, const char *address, int64_t now_s, int64_t *wait_s);
+void mu_ca_rate_give_back(struct mu_ca_rate *rate, const char *address, int64_t now_s);
+/* Wrong passwords: false if there were too many within the hour. */
+bool mu_ca_rate_may_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s);
+void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s);
+
+/* ---- the service ---- */
+
+struct mu_ca {
+    struct mu_ca_config config;
+    struct mu_secret secret;
+    pthread_mutex_t lock;          /* of the pointer below */
+    struct mu_ca_snapshot *snapshot;
+    pthread_mutex_t admin_lock;    /* one change of configuration or CRL at a time */
+    struct mu_ca_rate *rate;
+    struct {
+        atomic_uint_fast64_t requests, issued, renewed, pending, refused, rate_limited, resent;
+        atomic_uint_fast64_t refused_by[MU_REFUSE_LAST - MU_REFUSE_FIRST];
+    } stats;
+};
+
+struct mu_ca_snapshot *mu_ca_snapshot_get(struct mu_ca *ca); /* give it back with _free */
+/* HMAC-SHA-256 of a password: what entries are found by. */
+bool mu_ca_password_hash(const struct mu_ca *ca, struct mu_bytes password, uint8_t out[32]);
+/* Tells whoever listens. */
+void mu_ca_tell(struct mu_ca *ca, const struct mu_record_audit *event);
+/* An admin change with its audit line; reloads the snapshot if reload. message is formatted. */
+enum mu_code mu_ca_change(struct mu_ca *ca, struct mu_store_change *change, bool reload,
+    const char *action, const char *operator, struct mu_err *err, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+
+/* ---- issuing ---- */
+
+/* A certificate as rows: owns what the rows point at. */
+struct mu_ca_issue {
+    struct mu_pki_cert *cert;
+    struct mu_record_cert row;
+    struct mu_buf subject, serial_hex;
+    uint8_t subject_hash[32], key_hash[32];
+    char message[768];
+};
+/* Signs what was granted, by the CA's own key or its successor's, or through config.issuer. */
+enum mu_code mu_ca_issue_sign(struct mu_ca *ca, const struct mu_ca_one *one, bool use_next,
+    const struct mu_enroll_grant *grant, const struct mu_pki_csr *csr, struct mu_pki_cert **out,
+    struct mu_err *err) MU_CHECK;
+/* Fills row and message (PRODUCT's sentence) from cert, which it takes over. renews: serial, n 0: none. */
+enum mu_code mu_ca_issue_row(struct mu_ca_issue *issue, struct mu_pki_cert *cert,
+    const struct mu_ca_one *one, struct mu_bytes renews, int64_t now_s, struct mu_err *err) MU_CHECK;
+void mu_ca_issue_clear(struct mu_ca_issue *issue);
+bool mu_ca_subject_text(struct mu_bytes name, struct mu_buf *out);
+/* DER of a request without its challengePassword. */
+enum mu_code mu_ca_csr_strip(const struct mu_pki_csr *csr, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+
+/* ---- answering ---- */
+
+/* Takes over the job of one SCEP request. */
+void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot, const struct mu_http_request *request,
+    mu_ca_reply *reply, void *cookie);
+/* Headers every answer has (ACCEPTANCE C036), then the reply. */
+void mu_ca_answer(struct mu_http_response *response, mu_ca_reply *reply, void *cookie);
+void mu_ca_answer_text(int status, const char *text, mu_ca_reply *reply, void *cookie);
+
+/* Makes and stores the next CRL of one. */
+enum mu_code mu_ca_crl_make(struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der, struct mu_err *err) MU_CHECK;
+/* The latest, copied. MU_NOT_FOUND if there is none. */
+enum mu_code mu_ca_crl_read(struct mu_ca *ca, const char *name, struct mu_buf *der,
+    struct mu_record_crl *facts, struct mu_err *err) MU_CHECK;
+
+#endif

@@ -1,0 +1,64 @@
+/* One SCEP request on its way: ca_scep.c brings it in and out, ca_decide.c decides. */
+#ifndef MU_CA_CA_JOB_H
+#define MU_CA_CA_JOB_H
+
+#include "ca/ca_internal.h"
+
+struct mu_scep_server;
+
+struct mu_ca_job {
+    struct mu_ca *ca;
+    struct mu_ca_snapshot *snapshot;
+    const struct mu_http_request *request;
+    mu_ca_reply *reply;
+    void *cookie;
+    int64_t now_s;
+    const char *address;              /* "" if unknown */
+    char user_agent[160], transaction_id[320]; /* escaped, for logs */
+    bool has_token;                   /* to be given back at a good end */
+
+    struct mu_scep_server *server;
+    struct mu_claim claim;
+    struct mu_credential credential;
+    struct mu_question question;
+    const struct mu_ca_one *one;
+    bool use_next;                    /* enveloped to the successor (SCEP-78) */
+
+    bool is_ours;                     /* the signer bears this CA's name: a renewal if it is one of ours */
+    bool has_password;
+    uint8_t signer[32], password_hash[32], key_hash[32], asked_hash[32], planned_hash[32];
+
+    const struct mu_enroll_profile *profile;
+    char entry[80];                   /* "" without a challenge */
+    struct mu_enroll_grant grant;
+    struct mu_ca_issue issue;
+    struct mu_buf asked, planned;     /* subjects as text: asked for, to be issued */
+    struct mu_buf csr;                /* what is kept of a waiting one */
+    struct mu_buf text;               /* what an audit line needs */
+
+    struct mu_decision decision;
+    struct mu_pki_cert *again;        /* a certificate issued before */
+    struct mu_buf crl;
+    struct mu_http_response response; /* ready before the record is submitted */
+
+    struct mu_record_request row;
+    struct mu_record_audit audit;
+    struct mu_store_change change;
+};
+
+/* Decides what job->question asks, records it and answers; takes over the job. */
+void mu_ca_decide(struct mu_ca_job *job);
+
+/* Ends: each answers and frees the job. done uses job->decision; refuse says why not and keeps an
+ * audit line; ready sends job->response as it is. */
+void mu_ca_job_done(struct mu_ca_job *job);
+void mu_ca_job_refuse(struct mu_ca_job *job, const struct mu_err *why);
+void mu_ca_job_ready(struct mu_ca_job *job);
+/* Makes job->response of job->decision. */
+enum mu_code mu_ca_job_write(struct mu_ca_job *job, struct mu_err *err) MU_CHECK;
+/* MU_DENIED with the table's sentence for the reason. */
+enum mu_code mu_ca_refusal(struct mu_err *err, enum mu_reason reason);
+/* Adds what is known of the request to an audit line. */
+void mu_ca_job_audit(const struct mu_ca_job *job, struct mu_record_audit *audit);
+
+#endif
