@@ -104,6 +104,8 @@ static enum mu_code extensions_decode(struct mu_pki_csr *csr, struct mu_err *err
             &value, err);
     if (rc != MU_OK || !value.whole.p)
         return rc;
+    if (value.whole.n > MU_LIMIT_EXTENSIONS) /* COM-15 */
+        return bad("extensions of more octets than are taken", err);
     return mu_pki_exts_decode(value.whole, &csr->exts, err);
 }
 
@@ -116,7 +118,8 @@ static enum mu_code info_decode(struct mu_bytes in, struct mu_pki_csr *csr, stru
     if (!mu_der_get(&in, MU_DER_INTEGER, &el) || !mu_der_int(el.value, &version))
         return bad("version", err);
     csr->version = version < 0 || version > INT32_MAX ? INT32_MAX : (int)version;
-    if (!mu_der_get(&in, MU_DER_SEQUENCE, &el) || !mu_pki_name_valid(el.whole))
+    if (!mu_der_get(&in, MU_DER_SEQUENCE, &el) || el.whole.n > MU_LIMIT_NAME
+        || !mu_pki_name_valid(el.whole))
         return bad("subject", err);
     csr->subject = el.whole;
     if (!mu_der_get(&in, MU_DER_SEQUENCE, &el))

@@ -262,6 +262,8 @@ static EVP_PKEY *rsa_from_bits(struct mu_bytes bits)
     /* an even one is no RSA key, and OpenSSL would find out only in the middle of its use */
     if (!(modulus.value.p[modulus.value.n - 1] & 1) || !(exponent.value.p[exponent.value.n - 1] & 1))
         return NULL;
+    if (e_len == 1 && e[0] == 1) /* everybody could sign with it */
+        return NULL;
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, n_len),
         OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, e_len),
@@ -306,6 +308,7 @@ static enum mu_code ec_from_spki(struct mu_bytes alg_params, struct mu_bytes bit
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
             "EC key without a named curve (RFC 5480 2.1.1)");
     const char *name = curve_of(curve.value, oid, sizeof(oid));
+    ERR_clear_error(); /* an OID that is none leaves something there */
     if (!name || strcmp(name, OBJ_nid2sn(NID_undef)) == 0)
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM, "unknown curve %s",
             mu_pki_oid_text(curve.value, oid, sizeof(oid)));

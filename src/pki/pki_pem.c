@@ -1,6 +1,7 @@
 /* PEM armor: blocks out of a text, and into one. */
 #include "pki/pki_pem.h"
 
+#include "base/der.h"
 #include "base/text.h"
 
 static const char begin_mark[] = "-----BEGIN ";
@@ -26,6 +27,10 @@ static struct mu_bytes from(struct mu_bytes in, const uint8_t *p)
 
 bool mu_pki_pem_is(struct mu_bytes text)
 {
+    /* DER of more than 127 octets, or BER: no text has an octet like that behind a '0'. What looks
+     * like PEM inside is somebody's words. */
+    if (text.n > 1 && text.p[0] == MU_DER_SEQUENCE && text.p[1] >= 0x80)
+        return false;
     return find(text, begin_mark) != NULL;
 }
 
