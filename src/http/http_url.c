@@ -29,6 +29,9 @@ static enum mu_code refuse(struct mu_err *err, const char *text, const char *why
     char shown[128];
     size_t n = strlen(text);
 
+    /* The text is not repeated: what stands before an '@' may be a password. */
+    if (strchr(text, '@') != NULL)
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the URL %s", why);
     return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the URL \"%s\" %s",
         mu_text_escape_to(shown, sizeof(shown), mu_bytes(text, n)), why);
 }
@@ -151,7 +154,6 @@ enum mu_code mu_http_url_parse(
         return rc;
     authority_n = strcspn(rest, "/?#");
     if (memchr(rest, '@', authority_n) != NULL)
-        /* The text is not repeated: what stands before the '@' may be a password. */
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
             "the URL holds a user or password before '@'; these have options of their own");
     if (!parse_host(rest, authority_n, &url, &end))

@@ -80,6 +80,15 @@ static void user_info_is_refused_and_not_repeated(void **state)
     assert_int_equal(mu_http_url_parse("https://me:Pa55word@host/x", NULL, &u, &err), MU_INPUT);
     assert_null(strstr(err.what, "Pa55word"));
     assert_int_equal(mu_http_url_parse("me@host", "http", &u, NULL), MU_INPUT);
+    /* whatever else is wrong with it */
+    static const char *const cases[] = {"ftp://me:Pa55word@host/", "me:Pa55word@host",
+        "http://me:Pa55word @host/", "http://me:Pa55word\x7f@host/", "http:/me:Pa55word@host/",
+        "https://me:Pa55word#@host/", "https://me:Pa55word/@host/"};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(mu_http_url_parse(cases[i], NULL, &u, &err), MU_INPUT);
+        if (strstr(err.what, "Pa55word"))
+            fail_msg("repeated: %s", err.what);
+    }
 }
 
 static void very_long_urls_and_hosts_are_refused(void **state)
