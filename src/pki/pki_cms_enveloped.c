@@ -290,7 +290,7 @@ static bool content_decrypt(const struct mu_pki_enveloped *e, struct mu_bytes co
     if (p && !ok)
         mu_bytes_wipe(p, e->ciphertext.n + EVP_MAX_BLOCK_LENGTH);
     if (p)
-        out->n = ok ? before + (size_t)n + (size_t)last : before;
+        out->p[out->n = ok ? before + (size_t)n + (size_t)last : before] = 0;
     return ok;
 }
 

@@ -124,6 +124,24 @@ static void a_refused_key_leaves_nothing_in_openssls_queue(void **state)
     }
 }
 
+/* base/buf.h promises a NUL behind the content; the padding must not stand there. */
+static void decrypted_text_ends_where_it_ends(void **state)
+{
+    struct mu_pki_cert *cert = kit_cert(&(struct kit_cert){.subject = "CN=r", .key = kit_key("rsa:2048", 0)});
+    const struct mu_pki_enveloped_params params = {.recipient = cert, .cipher = MU_PKI_AES128_CBC};
+    struct mu_buf der = {0}, plain = {0};
+    struct mu_pki_enveloped e;
+    kit_ok(mu_pki_enveloped_encode(&params, kit_str("text"), kit_env(), &der, kit_err_));
+    kit_ok(mu_pki_enveloped_decode(mu_buf_bytes(&der), &e, kit_err_));
+    kit_ok(mu_pki_enveloped_open(&e, kit_key("rsa:2048", 0), false, &plain, kit_err_));
+    assert_int_equal(plain.n, 4);
+    assert_string_equal(mu_buf_str(&plain), "text");
+    mu_pki_enveloped_clear(&e);
+    mu_buf_clear(&der);
+    mu_buf_clear(&plain);
+    mu_pki_cert_free(cert);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +149,7 @@ int main(void)
         cmocka_unit_test(names_and_extensions_beyond_their_limit_are_refused),
         cmocka_unit_test(an_rsa_key_with_exponent_1_is_none),
         cmocka_unit_test(a_refused_key_leaves_nothing_in_openssls_queue),
+        cmocka_unit_test(decrypted_text_ends_where_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
