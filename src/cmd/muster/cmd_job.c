@@ -9,48 +9,36 @@
 #include "cmd/muster/cmd_facts.h"
 #include "net/net_loop.h"
 
-static void flush_status(struct mu_cmd_job *job)
-{
-    if (job->status[0] != '\0')
-        mu_cmd_print_line(job->cmd, "status", job->status);
-    job->status[0] = '\0';
-}
-
 static void on_step(void *ctx, enum mu_agent_step step, const char *text)
 {
     struct mu_cmd_job *job = ctx;
-    const char *tail;
+    char line[300];
 
-    flush_status(job);
     if (step == MU_AGENT_STEP_STATUS && mu_text_starts(text, "PENDING")) {
-        snprintf(job->status, sizeof job->status, "%s", text); /* the pause comes next */
+        snprintf(line, sizeof line, "%s (Ctrl-C is safe)", text);
+        mu_cmd_print_progress(job->cmd, mu_agent_step_word(step), line);
+        job->last_line_s = mu_env_now(&job->cmd->env);
+        job->told_pending = true;
         return;
     }
     mu_cmd_print_line(job->cmd, mu_agent_step_word(step), text);
-    tail = step == MU_AGENT_STEP_WARNING ? text : NULL;
-    if (tail != NULL && job->cmd->args.json)
-        fprintf(stderr, "muster: warning: %s\n", tail);
+    if (step == MU_AGENT_STEP_WARNING && job->cmd->args.json)
+        fprintf(stderr, "muster: warning: %s\n", text);
 }
 
+/* On a terminal the line follows each poll, elsewhere there is one a minute at most. */
 static void on_wait(void *ctx, int64_t wait_s, int64_t limit_s)
 {
     struct mu_cmd_job *job = ctx;
     int64_t now = mu_env_now(&job->cmd->env);
     char line[200];
 
-    snprintf(line, sizeof line, "%-40s asking again every %lld s (Ctrl-C is safe)",
-        job->status[0] != '\0' ? job->status : "PENDING", (long long)wait_s);
-    job->status[0] = '\0';
-    if (!job->started_waiting)
-        mu_cmd_print_progress(job->cmd, "status", line);
-    else if (now - job->last_line_s >= 60) {
-        snprintf(line, sizeof line, "PENDING, next question in %lld s, for at most %lld min",
-            (long long)wait_s, (long long)(limit_s / 60));
-        mu_cmd_print_progress(job->cmd, "status", line);
-    }
-    if (!job->started_waiting || now - job->last_line_s >= 60)
-        job->last_line_s = now;
-    job->started_waiting = true;
+    if (job->polls++ == 0 || (!mu_cmd_ask_possible() && now - job->last_line_s < 60))
+        return;
+    job->last_line_s = now;
+    snprintf(line, sizeof line, "PENDING, asked %u times, next question in %lld s, for at most %lld min (Ctrl-C is safe)",
+        job->polls, (long long)wait_s, (long long)(limit_s / 60));
+    mu_cmd_print_progress(job->cmd, mu_agent_step_word(MU_AGENT_STEP_STATUS), line);
 }
 
 static void on_trust(void *ctx, struct mu_agent_job *running, const struct mu_agent_trust *question)
@@ -102,8 +90,10 @@ static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outco
     if (outcome->result == MU_AGENT_NOTHING && outcome->why != NULL)
         mu_cmd_print_note(job->cmd, "%s%snothing to do: %s", job->name != NULL ? job->name : "",
             job->name != NULL ? ": " : "", outcome->why);
+    if (outcome->result == MU_AGENT_WAITING && !job->told_pending)
+        mu_cmd_print_line(job->cmd, mu_agent_step_word(MU_AGENT_STEP_STATUS), "PENDING, waits for an operator");
     if (outcome->result == MU_AGENT_WAITING && job->name != NULL)
-        mu_cmd_print_note(job->cmd, "  %-10s muster poll %s", "do", job->name);
+        mu_cmd_print_note(job->cmd, "  %-10s muster poll %s", "later", job->name);
     if (exit_code == MU_CMD_OK && !job->quiet_end)
         mu_cmd_print_done(job->cmd);
     return exit_code;
@@ -130,7 +120,6 @@ static void on_done(void *ctx, const struct mu_agent_outcome *outcome, const str
 
     job->running = NULL;
     job->done = true;
-    flush_status(job);
     if (err != NULL) {
         own = *err;
         accepting_line(job, &own);

@@ -15,11 +15,11 @@ struct mu_cmd_job {
 
     struct mu_agent_host host;
     struct mu_agent_job *running;
-    bool started_waiting, done;
+    bool told_pending, done;
+    unsigned polls;
     int64_t last_line_s;
     char fingerprint[100]; /* of a CA that was not known and not accepted */
     char ca_name[MU_KEYSTORE_NAME];
-    char status[96];       /* a PENDING line that waits for its pause */
     int exit_code;
 };
 
