@@ -37,12 +37,16 @@ def ask(muster_ca):
     return call
 
 
+def pin_of(demo):
+    out = subprocess.run(["openssl", "x509", "-in", demo.root, "-noout", "-fingerprint", "-sha256"],
+                         capture_output=True, text=True, check=True).stdout
+    return out.strip().split("=", 1)[1]
+
+
 def enroll(muster, demo, tmp_path, name, challenge, *more):
     secret = demo.secret(challenge, tmp_path / f"{challenge}.txt")
-    pin = subprocess.run(["openssl", "x509", "-in", demo.root, "-noout", "-fingerprint", "-sha256"],
-                         capture_output=True, text=True, check=True).stdout.strip().split("=", 1)[1]
     return run(muster, "--store", tmp_path / "store", "enroll", name, "--via", "scep", "--url", demo.url,
-               "--subject", f"/C=NL/O=Test/CN={name}", "--challenge-file", secret, "--pin", pin, *more)
+               "--subject", f"/C=NL/O=Test/CN={name}", "--challenge-file", secret, "--pin", pin_of(demo), *more)
 
 
 # ---- demo ----
@@ -242,15 +246,13 @@ def test_entry_life(demo, ask, tmp_path):
 
 
 def test_a_new_entry_enrolls_once(demo, muster, ask, tmp_path):
-    pin = subprocess.run(["openssl", "x509", "-in", demo.root, "-noout", "-fingerprint", "-sha256"],
-                         capture_output=True, text=True, check=True).stdout.strip().split("=", 1)[1]
     secret = tmp_path / "once.secret"
     ask(demo.dir, "profile", "new", "plain")
     ask(demo.dir, "entry", "new", "once", "--profile", "plain", "--out", secret)
 
     def go(name):
         return run(muster, "--store", tmp_path / "store", "enroll", name, "--via", "scep", "--url", demo.url,
-                   "--subject", f"/CN={name}", "--challenge-file", secret, "--pin", pin)
+                   "--subject", f"/CN={name}", "--challenge-file", secret, "--pin", pin_of(demo))
 
     assert go("first").code == 0
     r = go("second")
@@ -304,26 +306,37 @@ def test_a_long_directory_works(muster_ca, ask, tmp_path):
         assert s.stop() == 0
 
 
-def test_record_keeps_messages(start_demo, muster, tmp_path):
+def random_entry(demo, muster, ask, tmp_path, name):
+    """Makes an entry, enrolls with it, and returns its password."""
+    secret = tmp_path / f"{name}.secret"
+    ask(demo.dir, "entry", "new", name, "--profile", "default", "--out", secret)
+    r = run(muster, "--store", tmp_path / "store", "enroll", name, "--via", "scep", "--url", demo.url,
+            "--subject", f"/CN={name}", "--challenge-file", secret, "--pin", pin_of(demo))
+    assert r.code == 0, r
+    return secret.read_text().strip()
+
+
+def test_record_keeps_messages(start_demo, muster, ask, tmp_path):
     d = start_demo("--record", tmp_path / "rec")
-    assert enroll(muster, d, tmp_path, "rec1", "challenge1").code == 0
+    password = random_entry(d, muster, ask, tmp_path, "rec1").encode()
     files = {p.name.split("-", 1)[1] for p in (tmp_path / "rec").iterdir()}
     assert files == {"request.txt", "request.der", "reply.txt", "reply.der"}
     for p in (tmp_path / "rec").iterdir():
         assert mode(p) == 0o600
-        assert b"challenge1" not in p.read_bytes()
+        assert password not in p.read_bytes()
     posts = [p for p in (tmp_path / "rec").glob("*-request.der")]
     kinds = subprocess.run(["openssl", "cms", "-cmsout", "-inform", "DER", "-in", posts[0], "-print", "-noout"],
                            capture_output=True, text=True)
     assert "signedData" in kinds.stdout
 
 
-def test_debug_traces_without_secrets(start_demo, muster, tmp_path):
+def test_debug_traces_without_secrets(start_demo, muster, ask, tmp_path):
+    """D1."""
     d = start_demo("--debug", "scep")
-    assert enroll(muster, d, tmp_path, "tr1", "challenge1").code == 0
+    password = random_entry(d, muster, ask, tmp_path, "tr1")
     err = d.stderr()
     assert re.search(r"scep \w+: ", err)
-    assert "challenge1" not in err
+    assert password not in err
 
 
 # ---- how it fails ----

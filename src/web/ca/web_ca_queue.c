@@ -230,7 +230,7 @@ void mu_web_ca_queue_approve(struct mu_kit_call *call)
         goto out;
     mu_kit_json_set_text(out, "result", "approved");
     mu_kit_json_set_text(out, "id", call->arg);
-    mu_web_ca_set_serial(out, "serial", mu_buf_bytes(&serial));
+    mu_kit_json_set_buf(out, "serial", &serial);
 out:
     mu_buf_clear(&serial);
     mu_web_ca_finish(call, rc, out, &err);

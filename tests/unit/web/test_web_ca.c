@@ -321,7 +321,7 @@ static const char *make_pending(struct fixture *f, unsigned char tag)
     static char id[16];
     const struct mu_pki_key_spec spec = {.type = MU_PKI_KEY_RSA, .bits = 2048};
     struct mu_pki_csr_params params = {.digest = MU_PKI_SHA256};
-    uint8_t digest[32] = {tag}, subject_hash[32];
+    uint8_t digest[32] = {tag}, subject_hash[64];
     struct mu_buf name = {0}, csr = {0};
     struct mu_pki_key *key = NULL;
 
