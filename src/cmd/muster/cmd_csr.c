@@ -16,7 +16,6 @@ static enum mu_code put(const char *path, const struct mu_buf *pem, struct mu_er
 static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_agent_settings *out,
     struct mu_secret *challenge, struct mu_err *err)
 {
-    char subject[MU_KEYSTORE_NAME + 8];
     enum mu_code rc;
 
     if (cmd->args.url != NULL || cmd->args.ca != NULL || cmd->args.demo)
@@ -24,8 +23,7 @@ static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_
     rc = mu_agent_settings_load(cmd->store, name, out, err);
     if ((rc != MU_OK && rc != MU_NOT_FOUND) || (rc = mu_cmd_settings_args(&cmd->args, out, err)) != MU_OK)
         return rc;
-    snprintf(subject, sizeof subject, "/CN=%s", name);
-    if (out->subject == NULL && (rc = mu_agent_settings_set(out, "subject", subject, err)) != MU_OK)
+    if ((rc = mu_cmd_settings_subject(cmd, name, out, err)) != MU_OK)
         return rc;
     return mu_cmd_settings_challenge(cmd, challenge, err);
 }

@@ -11,6 +11,7 @@
 #include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_config.h"
 #include "cmd/muster/cmd_print.h"
+#include "cmd/muster/cmd_serial.h"
 
 static enum mu_code set(struct mu_agent_settings *settings, const char *key, const char *value,
     const char *option, struct mu_err *err)
@@ -304,15 +305,25 @@ static enum mu_code stored(struct mu_cmd *cmd, const char *name, struct mu_agent
     return rc == MU_NOT_FOUND ? MU_OK : rc;
 }
 
-static enum mu_code default_subject(struct mu_agent_settings *settings, const char *name,
-    struct mu_err *err)
+enum mu_code mu_cmd_settings_subject(struct mu_cmd *cmd, const char *name,
+    struct mu_agent_settings *settings, struct mu_err *err)
 {
-    char text[MU_KEYSTORE_NAME + 8];
+    struct mu_buf serial = {0}, text = {0};
+    enum mu_code rc = MU_OK;
 
-    if (settings->subject != NULL)
-        return MU_OK;
-    snprintf(text, sizeof text, "/CN=%s", name);
-    return set(settings, "subject", text, "subject", err);
+    if (settings->subject == NULL) {
+        mu_buf_putf(&text, "/CN=%s", name);
+        rc = set(settings, "subject", mu_buf_str(&text), "subject", err);
+    } else if (mu_cmd_serial_is_in(settings->subject)) {
+        rc = mu_cmd_serial_read(mu_cmd_config_agent(cmd->config, "serial-source"), &serial, err);
+        if (rc == MU_OK && !mu_cmd_serial_expand(settings->subject, mu_buf_str(&serial), &text))
+            rc = mu_buf_check(&text, "subject", err);
+        if (rc == MU_OK)
+            rc = set(settings, "subject", mu_buf_str(&text), "subject", err);
+    }
+    mu_buf_clear(&serial);
+    mu_buf_clear(&text);
+    return rc;
 }
 
 /* A valid certificate and a pending request need no password: nobody is asked for one then. */
@@ -347,7 +358,7 @@ enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
         (rc = named_ca(cmd, &made, &configured, err)) != MU_OK ||
         (cmd->args.demo && (rc = demo(cmd, &made, &demo_challenge, err)) != MU_OK) ||
         (rc = mu_cmd_settings_args(&cmd->args, &made, err)) != MU_OK ||
-        (rc = default_subject(&made, name, err)) != MU_OK ||
+        (rc = mu_cmd_settings_subject(cmd, name, &made, err)) != MU_OK ||
         (rc = check_whole(&made, name, err)) != MU_OK ||
         (rc = mu_cmd_settings_challenge(cmd, challenge, err)) != MU_OK)
         goto out;

@@ -15,6 +15,10 @@ enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args, struct mu_agen
 enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
     struct mu_agent_settings *settings, struct mu_secret *challenge, struct mu_err *err) MU_CHECK;
 
+/* '/CN=<name>' if there is no subject; SN in one becomes the unit's serial number. */
+enum mu_code mu_cmd_settings_subject(struct mu_cmd *cmd, const char *name,
+    struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
+
 /* Only the secrets, for 'renew' and the like: nobody is asked. */
 enum mu_code mu_cmd_settings_challenge(struct mu_cmd *cmd, struct mu_secret *challenge,
     struct mu_err *err) MU_CHECK;
