@@ -67,8 +67,9 @@ static enum mu_code keep(struct mu_scep_client *c, struct mu_pki_cert *cert,
     enum mu_code rc = MU_OK;
     size_t i, j;
 
+    /* What does not fit is not needed: the nearest come first, and a chain is only for comfort. */
     for (j = 0; j < 3; j++) {
-        for (i = 0; i < lists[j]->n && rc == MU_OK; i++)
+        for (i = 0; i < lists[j]->n && pool.n < MU_LIMIT_CERTS && rc == MU_OK; i++)
             rc = mu_pki_certs_add(&pool, lists[j]->v[i], err);
     }
     if (rc == MU_OK)

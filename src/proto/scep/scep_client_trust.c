@@ -2,6 +2,7 @@
  * up to it. Nothing is trusted by first sight. */
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "pki/pki_name.h"
 #include "proto/scep/scep_client_internal.h"
 
@@ -19,7 +20,7 @@ enum mu_code mu_scep_client_ca_path(const struct mu_scep_client *c, struct mu_pk
 
     for (i = 0; i < c->ca_certs.n && rc == MU_OK; i++)
         rc = mu_pki_certs_add(&pool, c->ca_certs.v[i], err);
-    for (i = 0; more != NULL && i < more->n && rc == MU_OK; i++)
+    for (i = 0; more != NULL && i < more->n && pool.n < MU_LIMIT_CERTS && rc == MU_OK; i++)
         rc = mu_pki_certs_add(&pool, more->v[i], err);
     if (rc == MU_OK)
         rc = mu_pki_path_check(cert, &pool, &c->anchors, &opts, err);

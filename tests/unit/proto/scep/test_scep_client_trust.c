@@ -1,7 +1,10 @@
 /* Pins, known CAs, questions, and paths to what is trusted (SCEP-29..31, S068, M209, M211, M212). */
 #include "world.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "base/limits.h"
 
 /* root -> issuing CA; GetCACert gives both, or the issuing one alone. */
 static void make_intermediate(struct world *w, bool send_root)
@@ -182,9 +185,37 @@ static void a_foreign_ra_is_refused(void **state)
     world_clear(&w);
 }
 
+/* An issued certificate is not lost because there is no room for all CAs to look for its chain. */
+static void as_many_trusted_cas_as_there_may_be(void **state)
+{
+    struct world w;
+    struct mu_pki_certs all = {.n = 0};
+    char subject[32];
+    unsigned i;
+
+    (void)state;
+    world_init(&w);
+    for (i = 1; i < MU_LIMIT_CERTS; i++) {
+        struct mu_pki_cert *cert;
+
+        snprintf(subject, sizeof subject, "/CN=CA %u", i);
+        cert = world_cert(
+            &(struct world_cert){.subject = subject, .key = KEY_OTHER, .is_ca = true, .serial = i});
+        world_ok(mu_pki_certs_add(&all, cert, &world_err));
+        mu_pki_cert_free(cert);
+    }
+    world_ok(mu_pki_certs_add(&all, w.ca, &world_err));
+    w.config.trusted = &all;
+    world_ok(world_run(&w, NULL));
+    assert_int_equal(w.saves, 1);
+    mu_pki_certs_clear(&all);
+    world_clear(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_many_trusted_cas_as_there_may_be),
         cmocka_unit_test(a_pin_decides),
         cmocka_unit_test(the_pin_may_name_root_or_issuing_ca),
         cmocka_unit_test(a_false_ca_beside_a_pinned_root_is_found),
