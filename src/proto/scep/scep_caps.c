@@ -35,7 +35,7 @@ static unsigned word_cap(struct mu_bytes word)
     char text[WORD_MAX];
     size_t i;
 
-    if (word.n >= sizeof text)
+    if (word.n >= sizeof text || memchr(word.p, 0, word.n) != NULL)
         return 0;
     memcpy(text, word.p, word.n);
     text[word.n] = '\0';

@@ -208,7 +208,7 @@ static void refuse(struct mu_decision *d, enum mu_reason reason, const char *tex
 
 static void decide(struct world *w, const struct mu_question *q, struct mu_decision *d)
 {
-    if (w->refuse != MU_REASON_NONE) {
+    if (w->refuse != MU_REASON_NONE && q->claim.transaction_id != NULL) {
         refuse(d, w->refuse, w->refuse_text);
         return;
     }
