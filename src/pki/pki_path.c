@@ -48,7 +48,8 @@ static void set_options(X509_STORE_CTX *ctx, const struct mu_pki_path_opts *opts
     if (opts->any_time)
         flags |= X509_V_FLAG_NO_CHECK_TIME;
     X509_VERIFY_PARAM_set_flags(param, flags);
-    X509_VERIFY_PARAM_set_time(param, (time_t)opts->now_s);
+    if (!opts->any_time) /* a time given would be checked in spite of the flag */
+        X509_VERIFY_PARAM_set_time(param, (time_t)opts->now_s);
     X509_VERIFY_PARAM_set_auth_level(param, opts->allow_legacy ? LEVEL_LEGACY : LEVEL_STRICT);
 }
 

@@ -1,0 +1,112 @@
+/* Path validation with our clock: M212, M213, dates, weak links. */
+#include <openssl/err.h>
+#include <string.h>
+
+#include "kit.h"
+
+struct world {
+    struct mu_pki_cert *root, *sub, *leaf, *stranger, *no_ca, *of_no_ca, *sha1_sub, *sha1_leaf, *small;
+};
+
+static int make_world(void **state)
+{
+    static struct world w;
+    struct mu_pki_key *root_key = kit_key("ec:P-256", 0), *sub_key = kit_key("ec:P-256", 1);
+    struct mu_pki_key *leaf_key = kit_key("ec:P-256", 2), *rsa = kit_key("rsa:2048", 0);
+    w.root = kit_cert(&(struct kit_cert){.subject = "/CN=root", .key = root_key, .is_ca = true});
+    w.sub = kit_cert(&(struct kit_cert){.subject = "/CN=sub", .issuer = "/CN=root", .serial = "2",
+        .key = sub_key, .issuer_key = root_key, .is_ca = true});
+    w.leaf = kit_cert(&(struct kit_cert){.subject = "/CN=leaf", .issuer = "/CN=sub", .serial = "3",
+        .key = leaf_key, .issuer_key = sub_key, .not_before_s = KIT_NOW - 86400,
+        .not_after_s = KIT_NOW + 86400});
+    w.stranger = kit_cert(&(struct kit_cert){.subject = "/CN=stranger", .key = rsa, .is_ca = true});
+    w.no_ca = kit_cert(&(struct kit_cert){.subject = "/CN=noca", .issuer = "/CN=root", .serial = "4",
+        .key = sub_key, .issuer_key = root_key});
+    w.of_no_ca = kit_cert(&(struct kit_cert){.subject = "/CN=child", .issuer = "/CN=noca",
+        .serial = "5", .key = leaf_key, .issuer_key = sub_key});
+    w.sha1_sub = kit_cert(&(struct kit_cert){.subject = "/CN=oldsub", .issuer = "/CN=stranger",
+        .serial = "6", .key = sub_key, .issuer_key = rsa, .is_ca = true, .digest = MU_PKI_SHA1});
+    w.sha1_leaf = kit_cert(&(struct kit_cert){.subject = "/CN=oldleaf", .issuer = "/CN=oldsub",
+        .serial = "7", .key = leaf_key, .issuer_key = sub_key});
+    w.small = kit_cert(&(struct kit_cert){.subject = "/CN=small", .issuer = "/CN=root", .serial = "8",
+        .key = kit_key("rsa:1024", 0), .issuer_key = root_key});
+    *state = &w;
+    return 0;
+}
+
+static int forget_world(void **state)
+{
+    struct world *w = *state;
+    struct mu_pki_cert *all[] = {w->root, w->sub, w->leaf, w->stranger, w->no_ca, w->of_no_ca,
+        w->sha1_sub, w->sha1_leaf, w->small};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        mu_pki_cert_free(all[i]);
+    return 0;
+}
+
+static enum mu_code check(struct mu_pki_cert *leaf, struct mu_pki_cert *middle,
+    struct mu_pki_cert *anchor, const struct mu_pki_path_opts *opts, struct mu_err *err)
+{
+    struct mu_pki_cert *a[] = {middle}, *b[] = {anchor};
+    const struct mu_pki_certs intermediates = {a, middle ? 1 : 0}, anchors = {b, anchor ? 1 : 0};
+    enum mu_code rc = mu_pki_path_check(leaf, &intermediates, &anchors, opts, err);
+    assert_int_equal(ERR_peek_error(), 0);
+    return rc;
+}
+
+static void paths_are_judged(void **state)
+{
+    struct world *w = *state;
+    const struct mu_pki_path_opts now = {.now_s = KIT_NOW}, partial = {.now_s = KIT_NOW, .partial = true},
+                                  legacy = {.now_s = KIT_NOW, .allow_legacy = true},
+                                  later = {.now_s = KIT_NOW + 2 * 86400},
+                                  early = {.now_s = KIT_NOW - 2 * 86400},
+                                  any = {.now_s = KIT_NOW + 2 * 86400, .any_time = true};
+    const struct {
+        struct mu_pki_cert *leaf, *middle, *anchor;
+        const struct mu_pki_path_opts *opts;
+        enum mu_code code;
+        int reason;
+        const char *says;
+    } rows[] = {
+        {w->leaf, w->sub, w->root, &now, MU_OK, 0, ""},
+        {w->root, NULL, w->root, &now, MU_OK, 0, ""},
+        {w->leaf, w->sub, NULL, &now, MU_AUTH, 212, "\"CN = root\" of the intermediate CA \"CN = sub\""},
+        {w->leaf, NULL, w->sub, &now, MU_AUTH, 212, "CN = root"}, /* an anchor, but not a root */
+        {w->leaf, NULL, w->sub, &partial, MU_OK, 0, ""},
+        {w->leaf, NULL, w->root, &now, MU_AUTH, 213, "its issuer is \"CN = sub\""},
+        {w->leaf, NULL, w->stranger, &now, MU_AUTH, 213, "does not verify with the CA you named"},
+        {w->leaf, w->sub, w->stranger, &now, MU_AUTH, 212, "CN = root"},
+        {w->stranger, NULL, w->root, &now, MU_AUTH, 213, "CN = stranger"},
+        {w->of_no_ca, w->no_ca, w->root, &now, MU_AUTH, 213, "CN = noca"},
+        {w->leaf, w->sub, w->root, &later, MU_AUTH, 213, "expired on 2025-11-21 17:33:20 UTC"},
+        {w->leaf, w->sub, w->root, &early, MU_AUTH, 802, "not valid before 2025-11-19 17:33:20 UTC"},
+        {w->leaf, w->sub, w->root, &any, MU_OK, 0, ""},
+        {w->sha1_leaf, w->sha1_sub, w->stranger, &now, MU_AUTH, 705, "weak or legacy"},
+        {w->sha1_leaf, w->sha1_sub, w->stranger, &legacy, MU_OK, 0, ""},
+        {w->small, NULL, w->root, &now, MU_AUTH, 705, "weak or legacy"},
+        {w->small, NULL, w->root, &legacy, MU_OK, 0, ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mu_err err = {0};
+        enum mu_code rc = check(rows[i].leaf, rows[i].middle, rows[i].anchor, rows[i].opts, &err);
+        if (rc != rows[i].code || (int)err.reason != rows[i].reason || !strstr(err.what, rows[i].says))
+            fail_msg("row %zu gives %d M%d: %s", i, (int)rc, (int)err.reason, err.what);
+    }
+}
+
+static void nothing_given_is_no_crash(void **state)
+{
+    struct world *w = *state;
+    const struct mu_pki_path_opts now = {.now_s = KIT_NOW};
+    assert_int_equal(mu_pki_path_check(w->leaf, NULL, NULL, &now, NULL), MU_AUTH);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_are_judged),
+        cmocka_unit_test(nothing_given_is_no_crash),
+    };
+    return cmocka_run_group_tests(tests, make_world, forget_world);
+}
