@@ -45,8 +45,6 @@ static int fetched(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, v
         exit_code = write_certs(cmd, certs);
     if (exit_code == MU_CMD_OK)
         exit_code = mu_cmd_certs_print(cmd, certs, outcome->answer->ca);
-    if (exit_code == MU_CMD_OK)
-        mu_cmd_print_done(cmd);
     return exit_code;
 }
 

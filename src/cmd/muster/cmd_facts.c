@@ -20,19 +20,23 @@ int mu_cmd_facts_class(const struct mu_agent_facts *facts)
 
 static void last_json(struct mu_cmd_json *j, const struct mu_agent_facts *f)
 {
+    struct mu_buf causes = {0};
+
     if (f->last_result == NULL) {
         mu_cmd_json_null(j, "last");
         return;
     }
+    mu_cmd_json_causes(f->last_likely, &causes);
     mu_cmd_json_open(j, "last", '{');
     mu_cmd_json_text(j, "result", f->last_result);
     mu_cmd_json_text(j, "code", f->last_code);
     mu_cmd_json_text(j, "reason", f->last_what);
     mu_cmd_json_text(j, "transaction", f->last_txn);
-    mu_cmd_json_list(j, "causes", f->last_likely, "\n");
+    mu_cmd_json_list(j, "causes", mu_buf_str(&causes), "\n");
     mu_cmd_json_text(j, "do", f->last_next);
     mu_cmd_json_time(j, "time", f->last_s);
     mu_cmd_json_close(j, '}');
+    mu_buf_clear(&causes);
 }
 
 static void sha256_json(struct mu_cmd_json *j, const char *colons)

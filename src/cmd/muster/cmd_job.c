@@ -94,8 +94,6 @@ static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outco
         mu_cmd_print_line(job->cmd, mu_agent_step_word(MU_AGENT_STEP_STATUS), "PENDING, waits for an operator");
     if (outcome->result == MU_AGENT_WAITING && job->name != NULL)
         mu_cmd_print_note(job->cmd, "  %-10s muster poll %s", "later", job->name);
-    if (exit_code == MU_CMD_OK && !job->quiet_end)
-        mu_cmd_print_done(job->cmd);
     return exit_code;
 }
 
@@ -177,5 +175,7 @@ int mu_cmd_job_finish(struct mu_cmd_job *job, enum mu_code rc, const struct mu_e
         if (!job->done)
             return interrupted(job);
     }
+    if (job->exit_code == MU_CMD_OK && !job->quiet_end)
+        mu_cmd_print_done(cmd); /* now, so that nothing of the trace comes behind it */
     return job->exit_code;
 }

@@ -2,6 +2,7 @@
 #include "cmd/muster/cmd_json.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/text.h"
 #include "base/time.h"
@@ -112,4 +113,28 @@ void mu_cmd_json_list(struct mu_cmd_json *j, const char *key, const char *text, 
         text += n + (end != NULL ? sep : 0);
     }
     mu_cmd_json_close(j, ']');
+}
+
+bool mu_cmd_json_causes(const char *text, struct mu_buf *lines)
+{
+    char mark[16];
+    unsigned rank = 1;
+
+    while (text != NULL) {
+        const char *next;
+
+        snprintf(mark, sizeof mark, "%u. ", rank);
+        if (!mu_text_starts(text, mark))
+            break;
+        text += strlen(mark);
+        snprintf(mark, sizeof mark, "; %u. ", ++rank);
+        next = strstr(text, mark);
+        mu_buf_put(lines, text, next != NULL ? (size_t)(next - text) : strlen(text));
+        if (next != NULL)
+            mu_buf_put_byte(lines, '\n');
+        text = next != NULL ? next + 2 : NULL;
+    }
+    if (text != NULL)
+        mu_buf_put_str(lines, text);
+    return !lines->failed;
 }

@@ -23,4 +23,7 @@ void mu_cmd_json_time(struct mu_cmd_json *j, const char *key, int64_t t);
 /* Text with one item a line, or by the separator, as an array of texts. */
 void mu_cmd_json_list(struct mu_cmd_json *j, const char *key, const char *text, const char *separator);
 
+/* Ranked causes "1. this; 2. that" as one a line, without the numbers; other text as it is. */
+bool mu_cmd_json_causes(const char *text, struct mu_buf *lines);
+
 #endif

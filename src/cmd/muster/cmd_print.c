@@ -33,6 +33,26 @@ static void put_part(FILE *to, const char *word, const char *text)
     } while (*text != '\0');
 }
 
+/* Ranked causes stand one under the other. */
+static void put_likely(const struct mu_err *err)
+{
+    struct mu_buf lines = {0}, ranked = {0};
+    const char *p;
+    unsigned rank = 1;
+
+    mu_cmd_json_causes(mu_err_likely_text(err), &lines);
+    for (p = mu_buf_str(&lines); strchr(mu_buf_str(&lines), '\n') != NULL && *p != '\0';) {
+        size_t n = strcspn(p, "\n");
+
+        mu_buf_putf(&ranked, "%u. %.*s%s", rank++, (int)n, p, p[n] == '\n' ? "\n" : "");
+        p += n + (p[n] == '\n');
+    }
+    if (lines.n > 0)
+        put_part(stderr, "likely", ranked.n > 0 ? mu_buf_str(&ranked) : mu_buf_str(&lines));
+    mu_buf_clear(&lines);
+    mu_buf_clear(&ranked);
+}
+
 void mu_cmd_print_line(struct mu_cmd *cmd, const char *word, const char *text)
 {
     if (!is_talking(cmd))
@@ -120,8 +140,7 @@ int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err
         code[0] != '\0' ? ": " : "", head, cmd->color_err ? "\033[0m" : "");
     if (strcmp(head, err->what) != 0)
         put_part(stderr, "what", err->what);
-    if (mu_err_likely_text(err)[0] != '\0')
-        put_part(stderr, "likely", mu_err_likely_text(err));
+    put_likely(err);
     if (mu_err_next_text(err)[0] != '\0')
         put_part(stderr, "do", mu_err_next_text(err));
     return mu_err_exit_code(err);

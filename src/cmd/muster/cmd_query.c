@@ -93,7 +93,6 @@ static int crl_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome
         exit_code = mu_cmd_print_json(cmd, &out);
     } else {
         crl_text(crl, cmd->args.output != NULL ? cmd->args.output : outcome->file);
-        mu_cmd_print_done(cmd);
     }
     mu_pki_crl_free(crl);
     mu_buf_clear(&stored);
@@ -138,8 +137,6 @@ static int cert_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcom
         fwrite(pem.p, 1, pem.n, stdout);
     }
     mu_buf_clear(&pem);
-    if (exit_code == MU_CMD_OK)
-        mu_cmd_print_done(cmd);
     return exit_code;
 }
 
@@ -225,7 +222,6 @@ static int probe_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outco
         printf("warning      %s\n", a->warnings);
     if (a != NULL && a->ca_certs != NULL)
         mu_cmd_certs_text(a->ca_certs, a->ca);
-    mu_cmd_print_done(cmd);
     return exit_code;
 }
 

@@ -33,12 +33,29 @@ out:
     return exit_code;
 }
 
+/* With --all, what has no certificate and no request is not due: it was never asked for with success. */
+static bool is_nothing_to_renew(struct mu_cmd *cmd, const char *name)
+{
+    struct mu_agent_facts facts = {0};
+    bool nothing;
+
+    if (mu_agent_show(&cmd->agent, name, &facts, NULL) != MU_OK)
+        return false;
+    nothing = facts.serial == NULL && !facts.is_pending;
+    mu_agent_facts_clear(&facts);
+    if (nothing)
+        mu_cmd_print_note(cmd, "%s: nothing to do: it has no certificate yet", name);
+    return nothing;
+}
+
 static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
 {
     const struct mu_agent_renew how = {
         .name = name, .force = cmd->args.force, .rekey = cmd->args.rekey,
         .dry_run = cmd->args.dry_run, .no_wait = cmd->args.no_wait};
 
+    if (is_one_of_many && is_nothing_to_renew(cmd, name))
+        return MU_CMD_OK;
     return renew(cmd, &how, is_one_of_many);
 }
 

@@ -115,6 +115,8 @@ enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args, struct mu_agen
         return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, mu_proto_parse(args->via) != MU_PROTO_NONE
             ? "--via %s: not available in this version, only scep" : "--via %s: known are scep, est, cmp",
             args->via);
+    if (settings->protocol == NULL && (rc = set(settings, "protocol", "scep", "via", err)) != MU_OK)
+        return rc;
     for (i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if ((rc = set(settings, plain[i].key, plain[i].value, plain[i].option, err)) != MU_OK)
             return rc;

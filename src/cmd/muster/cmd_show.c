@@ -66,8 +66,8 @@ static void print_changed(const struct mu_agent_facts *facts)
 {
     const char *p = facts->changed;
 
-    if (p == NULL || *p == '\0') {
-        puts("nothing was changed by the CA");
+    if (facts->serial == NULL || p == NULL || *p == '\0') {
+        puts(facts->serial == NULL ? "no certificate yet" : "nothing was changed by the CA");
         return;
     }
     while (*p != '\0') {

@@ -70,12 +70,35 @@ static void times_and_lists(void **state)
     mu_buf_clear(&out);
 }
 
+static void ranked_causes_become_lines(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"1. too early; 2. a challenge is wanted; or both; 3. other", "too early\na challenge is wanted; or both\nother"},
+        {"1. alone", "alone"},
+        {"Typo; no DNS yet at boot.", "Typo; no DNS yet at boot."},
+        {"", ""},
+        {NULL, ""},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_buf out = {0};
+
+        assert_true(mu_cmd_json_causes(cases[i].in, &out));
+        assert_string_equal(mu_buf_str(&out), cases[i].out);
+        mu_buf_clear(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_arrays_and_commas),
         cmocka_unit_test(text_is_escaped),
         cmocka_unit_test(times_and_lists),
+        cmocka_unit_test(ranked_causes_become_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
