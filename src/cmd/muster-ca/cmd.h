@@ -12,13 +12,7 @@
 #include "base/env.h"
 
 /* sysexits, as PRODUCT.md lists them */
-enum {
-    CMD_USAGE = 64,
-    CMD_CANNOT_CREATE = 73,
-    CMD_IO = 74,
-    CMD_NO_PERMISSION = 77,
-    CMD_CONFIG = 78
-};
+enum { CMD_USAGE = 64, CMD_CANNOT_CREATE = 73, CMD_IO = 74 };
 
 struct cmd_context {
     const char *dir; /* --dir, NULL: the system's instance */

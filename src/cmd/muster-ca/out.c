@@ -35,7 +35,8 @@ int cmd_fail(const struct cmd_context *ctx, const struct mu_err *err)
             cmd_put_json(body);
         json_decref(body);
     }
-    return mu_err_exit_code(err);
+    /* The catalog's 6, "issued but not stored", is about a client's files. */
+    return err->reason == MU_M(702) ? CMD_CANNOT_CREATE : mu_err_exit_code(err);
 }
 
 const char *cmd_text(const json_t *object, const char *key)

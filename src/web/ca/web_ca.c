@@ -55,12 +55,18 @@ const char *mu_web_ca_operator(const struct mu_kit_call *call, char buf[32])
 void mu_web_ca_finish(
     struct mu_kit_call *call, enum mu_code rc, json_t *out, const struct mu_err *err)
 {
+    struct mu_err own;
+
     if (rc == MU_OK) {
         mu_kit_call_answer(call, out);
         return;
     }
+    own = *err;
+    /* A refusal's words are for the client that asked, not for the operator who mistyped. */
+    if (rc == MU_NOT_FOUND && own.reason >= MU_REFUSE_FIRST)
+        mu_err_narrow(&own, MU_REASON_NONE);
     json_decref(out);
-    mu_kit_call_fail(call, err);
+    mu_kit_call_fail(call, &own);
 }
 
 void mu_web_ca_done(struct mu_kit_call *call, enum mu_code rc, const char *key, const char *value,

@@ -182,6 +182,14 @@ static json_t *issue_json(const struct mu_ca_queue_view *view)
     return o;
 }
 
+static void explain_absence(enum mu_code rc, struct mu_err *err)
+{
+    if (rc != MU_NOT_FOUND)
+        return;
+    mu_err_likely(err, "It was settled already, or the client took it back.");
+    mu_err_next(err, "muster-ca queue list --state all");
+}
+
 struct show {
     json_t *out;
     int64_t now_s;
@@ -207,6 +215,7 @@ void mu_web_ca_queue_show(struct mu_kit_call *call)
     struct mu_err err = {0};
     enum mu_code rc = mu_ca_queue_show(mu_web_ca_of(call), call->arg, show_request, &s, &err);
 
+    explain_absence(rc, &err);
     mu_web_ca_finish(call, rc, s.out, &err);
 }
 
@@ -232,6 +241,7 @@ void mu_web_ca_queue_approve(struct mu_kit_call *call)
     mu_kit_json_set_text(out, "id", call->arg);
     mu_kit_json_set_buf(out, "serial", &serial);
 out:
+    explain_absence(rc, &err);
     mu_buf_clear(&serial);
     mu_web_ca_finish(call, rc, out, &err);
 }
@@ -261,5 +271,6 @@ void mu_web_ca_queue_reject(struct mu_kit_call *call)
     mu_kit_json_set_text(out, "result", "rejected");
     mu_kit_json_set_text(out, "id", call->arg);
 out:
+    explain_absence(rc, &err);
     mu_web_ca_finish(call, rc, out, &err);
 }
