@@ -14,6 +14,17 @@
 
 /* ---- the job itself ---- */
 
+/* A kill left a key whose request is gone, or was never made: nobody will ask for it. */
+static enum mu_code orphan_key_remove(struct mu_agent_job *job, struct mu_err *err)
+{
+    struct mu_keystore *store = job->agent->store;
+
+    if (mu_keystore_has(store, MU_KEYSTORE_STATE, job->name, "pending")
+        || !mu_keystore_has(store, MU_KEYSTORE_STATE, job->name, "key"))
+        return MU_OK;
+    return mu_keystore_remove(store, MU_KEYSTORE_STATE, job->name, "key", err);
+}
+
 enum mu_code mu_agent_job_new(struct mu_agent *agent, const char *name,
     const struct mu_agent_host *host, struct mu_agent_job **out, struct mu_err *err)
 {
@@ -28,10 +39,11 @@ enum mu_code mu_agent_job_new(struct mu_agent *agent, const char *name,
     mu_agent_pending_clear(&job->pending);
     if (name != NULL) {
         snprintf(job->name, sizeof(job->name), "%s", name);
-        rc = mu_keystore_lock(agent->store, name, &job->lock, err);
+        if ((rc = mu_keystore_lock(agent->store, name, &job->lock, err)) == MU_OK)
+            rc = orphan_key_remove(job, err);
     }
     if (rc != MU_OK) {
-        free(job);
+        mu_agent_job_free(job);
         return rc;
     }
     *out = job;

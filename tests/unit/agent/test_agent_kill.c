@@ -1,0 +1,256 @@
+/*
+ * A kill at every call that changes the disk: each of them and all behind it do nothing, as if the
+ * program were gone. Afterwards the same command goes on with the same transaction, and nothing is
+ * lost, doubled or left over (HOUSE 10, REN-10, REN-11).
+ */
+#include "world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/keystore_io.h"
+
+static unsigned calls, stop_at; /* 0: never */
+
+static bool alive(void)
+{
+    calls++;
+    if (stop_at == 0 || calls < stop_at)
+        return true;
+    errno = EIO;
+    return false;
+}
+
+int __real_mu_keystore_io_create(int dir, const char *name, unsigned mode);
+int __real_mu_keystore_io_write(int fd, const void *p, size_t n);
+int __real_mu_keystore_io_fsync(int fd);
+int __real_mu_keystore_io_close(int fd);
+int __real_mu_keystore_io_rename(int dir, const char *from, const char *to);
+int __real_mu_keystore_io_symlink(int dir, const char *name, const char *target);
+int __real_mu_keystore_io_unlink(int dir, const char *name);
+int __real_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode);
+int __wrap_mu_keystore_io_create(int dir, const char *name, unsigned mode);
+int __wrap_mu_keystore_io_write(int fd, const void *p, size_t n);
+int __wrap_mu_keystore_io_fsync(int fd);
+int __wrap_mu_keystore_io_close(int fd);
+int __wrap_mu_keystore_io_rename(int dir, const char *from, const char *to);
+int __wrap_mu_keystore_io_symlink(int dir, const char *name, const char *target);
+int __wrap_mu_keystore_io_unlink(int dir, const char *name);
+int __wrap_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode);
+
+int __wrap_mu_keystore_io_create(int dir, const char *name, unsigned mode)
+{
+    return alive() ? __real_mu_keystore_io_create(dir, name, mode) : -1;
+}
+
+int __wrap_mu_keystore_io_write(int fd, const void *p, size_t n)
+{
+    return alive() ? __real_mu_keystore_io_write(fd, p, n) : -1;
+}
+
+int __wrap_mu_keystore_io_fsync(int fd)
+{
+    return alive() ? __real_mu_keystore_io_fsync(fd) : -1;
+}
+
+int __wrap_mu_keystore_io_close(int fd)
+{
+    int rc = __real_mu_keystore_io_close(fd);
+
+    return alive() ? rc : -1;
+}
+
+int __wrap_mu_keystore_io_rename(int dir, const char *from, const char *to)
+{
+    return alive() ? __real_mu_keystore_io_rename(dir, from, to) : -1;
+}
+
+int __wrap_mu_keystore_io_symlink(int dir, const char *name, const char *target)
+{
+    return alive() ? __real_mu_keystore_io_symlink(dir, name, target) : -1;
+}
+
+int __wrap_mu_keystore_io_unlink(int dir, const char *name)
+{
+    return alive() ? __real_mu_keystore_io_unlink(dir, name) : -1;
+}
+
+int __wrap_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode)
+{
+    return alive() ? __real_mu_keystore_io_mkdir(dir, name, mode) : -1;
+}
+
+/* One key for all: making them is not what is looked at. */
+static void use_one_key(struct world *w)
+{
+    const struct mu_pki_key_spec spec = {MU_PKI_KEY_RSA, 2048};
+    struct mu_pki_key *key = NULL;
+    struct mu_buf text = {.secret = true};
+    char path[128], used[MU_KEYSTORE_NAME];
+
+    assert_int_equal(mu_pki_key_generate(&spec, &key, NULL), MU_OK);
+    assert_int_equal(mu_keystore_key_text(key, NULL, NULL, &text, NULL), MU_OK);
+    snprintf(path, sizeof(path), "%s/own.key", w->kit->root);
+    assert_int_equal(mu_keystore_file_write(path, 0600, mu_buf_bytes(&text), NULL), MU_OK);
+    assert_int_equal(mu_agent_settings_set(&w->settings, "key-file", path, NULL), MU_OK);
+    assert_int_equal(
+        mu_keystore_ca_add(w->kit->store, "sceptest", w->peer.cert, false, used, NULL), MU_OK);
+    mu_pki_key_free(key);
+    mu_buf_clear(&text);
+}
+
+/* The command again after the kill, in a new process so to say. */
+static void restart(struct world *w)
+{
+    stop_at = 0;
+    world_restart(w);
+}
+
+static void expect_clean(struct world *w, const char *name)
+{
+    char path[128];
+
+    mu_pki_cert_free(world_latest(w, name));
+    snprintf(path, sizeof(path), "certs/%s/ca.crt-0", name);
+    assert_true(kit_has(w->kit, path));
+    snprintf(path, sizeof(path), "state/%s.pending", name);
+    assert_false(kit_has(w->kit, path));
+    snprintf(path, sizeof(path), "state/%s.key", name);
+    assert_false(kit_has(w->kit, path));
+    assert_int_equal(kit_count(w->kit, ".tmp-"), 0);
+}
+
+/* With pend the request is PENDING first, so that the kill meets a poll too. */
+static void kill_everywhere(struct world *w, unsigned pend, unsigned least)
+{
+    struct mu_agent_enroll request = {.settings = &w->settings};
+    char name[16], whole[64];
+    unsigned n;
+
+    use_one_key(w);
+    w->peer.pend = pend;
+    for (n = 1;; n++) {
+        size_t before = w->peer.txn_n;
+        bool killed;
+
+        snprintf(name, sizeof(name), "k%u", n);
+        snprintf(whole, sizeof(whole), "certs/%s/latest.crt", name);
+        calls = 0;
+        stop_at = n;
+        world_enroll(w, name, request);
+        killed = calls >= n;
+        restart(w);
+        if (kit_has(w->kit, whole)) /* key and certificate, or neither */
+            mu_pki_cert_free(world_latest(w, name));
+        world_enroll(w, name, request);
+        assert_int_equal(w->err.code, MU_OK);
+        assert_true(w->result == MU_AGENT_ISSUED || w->result == MU_AGENT_NOTHING);
+        assert_int_equal(w->peer.txn_n, before + 1);
+        world_enroll(w, name, request);
+        world_expect(w, MU_AGENT_NOTHING);
+        expect_clean(w, name);
+        if (!killed)
+            break;
+    }
+    assert_true(n > least);
+}
+
+static void test_enroll_killed_anywhere(void **state)
+{
+    kill_everywhere(*state, 0, 40);
+}
+
+static void test_pending_killed_anywhere(void **state)
+{
+    kill_everywhere(*state, 1, 55);
+}
+
+static void test_renew_killed_anywhere(void **state)
+{
+    struct world *w = *state;
+    struct mu_agent_enroll request = {.settings = &w->settings};
+    char name[16];
+    unsigned n;
+
+    use_one_key(w);
+    assert_int_equal(mu_agent_settings_set(&w->settings, "reuse-key", "yes", NULL), MU_OK);
+    for (n = 1;; n++) {
+        bool killed;
+        size_t before;
+
+        snprintf(name, sizeof(name), "r%u", n);
+        world_enroll(w, name, request);
+        world_expect(w, MU_AGENT_ISSUED);
+        before = w->peer.txn_n;
+        calls = 0;
+        stop_at = n;
+        world_renew(w, name, (struct mu_agent_renew){.force = true});
+        killed = calls >= n;
+        restart(w);
+        mu_pki_cert_free(world_latest(w, name)); /* at every moment a pair in use */
+        world_renew(w, name, (struct mu_agent_renew){0});
+        assert_int_equal(w->err.code, MU_OK);
+        assert_true(w->peer.txn_n <= before + 1);
+        if (w->peer.txn_n == before) { /* it never got out: once more */
+            world_renew(w, name, (struct mu_agent_renew){.force = true});
+            world_expect(w, MU_AGENT_ISSUED);
+        }
+        assert_int_equal(w->peer.txn_n, before + 1);
+        expect_clean(w, name);
+        if (!killed)
+            break;
+    }
+    assert_true(n > 30);
+}
+
+/* M702: a disk that is full at one call only is an error, and what worked still works. */
+static void test_what_cannot_be_saved_is_fetched_again(void **state)
+{
+    struct world *w = *state;
+    struct mu_agent_enroll request = {.settings = &w->settings};
+    struct mu_err err = {0};
+    struct mu_agent_facts facts = {0};
+    unsigned n;
+
+    use_one_key(w);
+    /* From behind: the first call whose failure leaves a request but no certificate. */
+    for (n = 60; n > 1; n--) {
+        char name[16], pending[64], crt[64];
+
+        snprintf(name, sizeof(name), "s%u", n);
+        snprintf(pending, sizeof(pending), "state/%s.pending", name);
+        snprintf(crt, sizeof(crt), "certs/%s/latest.crt", name);
+        calls = 0;
+        stop_at = n;
+        world_enroll(w, name, request);
+        restart(w);
+        if (!kit_has(w->kit, pending) || kit_has(w->kit, crt))
+            continue;
+        assert_int_equal(w->err.reason, 702);
+        assert_int_equal(mu_err_exit_code(&w->err), 6);
+        assert_int_equal(mu_agent_show(&w->agent, name, &facts, &err), MU_OK);
+        assert_int_equal(facts.state, MU_AGENT_PENDING);
+        mu_agent_facts_clear(&facts);
+        world_poll(w, name, false);
+        world_expect(w, MU_AGENT_ISSUED);
+        expect_clean(w, name);
+        return;
+    }
+    fail_msg("no call of the save was met");
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_enroll_killed_anywhere),
+        T(test_pending_killed_anywhere),
+        T(test_renew_killed_anywhere),
+        T(test_what_cannot_be_saved_is_fetched_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
