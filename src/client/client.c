@@ -30,7 +30,7 @@ struct mu_client {
 static void finish(struct mu_client *client, enum mu_code rc);
 static void go_on(struct mu_client *client, enum mu_code rc);
 
-static const struct mu_client_proto *proto_find(enum mu_proto proto)
+const struct mu_client_proto *mu_client_proto_find(enum mu_proto proto)
 {
     for (size_t i = 0; i < sizeof(protos) / sizeof(protos[0]); i++)
         if (protos[i]->proto == proto)
@@ -269,7 +269,7 @@ static enum mu_code session_open(
 enum mu_code mu_client_new(
     const struct mu_client_config *config, struct mu_client **out, struct mu_err *err)
 {
-    const struct mu_client_proto *proto = proto_find(config->proto);
+    const struct mu_client_proto *proto = mu_client_proto_find(config->proto);
     struct mu_client *client;
     enum mu_code rc;
 

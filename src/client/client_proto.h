@@ -16,6 +16,9 @@ struct mu_client_proto {
     void (*free)(void *engine);
 };
 
+/* The row of a protocol; NULL if there is none. */
+const struct mu_client_proto *mu_client_proto_find(enum mu_proto proto);
+
 extern const struct mu_client_proto mu_client_proto_scep; /* client_scep.c */
 
 #endif
