@@ -105,11 +105,8 @@ static json_t *ask(
     struct fixture *f, int status, const char *method, const char *target, const char *body)
 {
     const struct mu_http_peer peer = {.is_unix = true, .uid = 0};
-    struct mu_http_request request = {.method = method,
-        .target = target,
-        .minor = 1,
-        .body = mu_bytes_str(body),
-        .peer = &peer};
+    struct mu_http_request request = {
+        .method = method, .target = target, .minor = 1, .body = mu_bytes_str(body), .peer = &peer};
     struct seen s = {0};
 
     mu_kit_dispatch(&f->router, &request, done, &s);
@@ -166,8 +163,7 @@ static void a_ca_is_made_and_shown(void **state)
     assert_string_equal(text_of(root, "subject"), "CN=Root");
     assert_string_equal(text_of(root, "key"), "EC P-256");
     assert_int_equal(strlen(text_of(root, "sha256")), 32 * 3 - 1); /* D4 */
-    assert_string_equal(
-        text_of(json_array_get(json_object_get(ca, "ra"), 0), "key"), "RSA 2048");
+    assert_string_equal(text_of(json_array_get(json_object_get(ca, "ra"), 0), "key"), "RSA 2048");
     assert_string_equal(text_of(out, "time"), "2024-11-21T11:52:11Z");
     json_decref(out);
     out = ask(f, 200, "GET", "/v1/ca/ca", "");
@@ -310,7 +306,8 @@ static void profiles_are_made_from_text_object_and_preset(void **state)
     ask_drop(f, 200, "DELETE", "/v1/profiles/p2", "");
     ask_drop(f, 404, "GET", "/v1/profiles/p2", "");
     ask_drop(f, 404, "POST", "/v1/profiles", "{\"name\":\"p3\",\"preset\":\"none-such\"}");
-    ask_drop(f, 400, "POST", "/v1/profiles", "{\"name\":\"p3\",\"settings\":{\"lifetime\":\"1d\\nsan = drop\"}}");
+    ask_drop(f, 400, "POST", "/v1/profiles",
+        "{\"name\":\"p3\",\"settings\":{\"lifetime\":\"1d\\nsan = drop\"}}");
     ask_drop(f, 400, "POST", "/v1/profiles", "{\"name\":\"p3\",\"settings\":7}");
     ask_drop(f, 400, "POST", "/v1/profiles", "{\"name\":\"p3\",\"settings\":\"lifetyme = 30d\"}");
 }
@@ -359,7 +356,8 @@ static void make_queue(struct fixture *f)
 {
     make_ca(f);
     ask_drop(f, 200, "POST", "/v1/profiles",
-        "{\"name\":\"drops\",\"settings\":\"approval = manual\\nsubject-drop = C\\nsubject-set = OU=AS\\n\"}");
+        "{\"name\":\"drops\",\"settings\":\"approval = manual\\nsubject-drop = C\\nsubject-set = "
+        "OU=AS\\n\"}");
 }
 
 static void a_request_is_shown_asked_against_issue(void **state)
@@ -418,7 +416,8 @@ static void an_approved_request_is_issued_and_revoked(void **state)
     json_decref(out);
     snprintf(target, sizeof target, "/v1/issued/%s", serial);
     out = ask(f, 200, "GET", target, "");
-    assert_non_null(strstr(text_of(json_object_get(out, "certificate"), "pem"), "BEGIN CERTIFICATE"));
+    assert_non_null(
+        strstr(text_of(json_object_get(out, "certificate"), "pem"), "BEGIN CERTIFICATE"));
     json_decref(out);
     snprintf(body, sizeof body, "{\"serial\":\"%s\",\"reason\":\"keyCompromise\"}", serial);
     ask_drop(f, 200, "POST", "/v1/revoke", body);
@@ -495,8 +494,7 @@ static void figures_count_what_is_there(void **state)
     make_pending(f, 3);
     ask_drop(f, 200, "POST", "/v1/entries", "{\"name\":\"e1\"}");
     out = ask(f, 200, "GET", "/v1/stats", "");
-    assert_int_equal(
-        json_integer_value(json_object_get(json_object_get(out, "now"), "queue")), 1);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(out, "now"), "queue")), 1);
     assert_int_equal(
         json_integer_value(json_object_get(json_object_get(out, "now"), "entries")), 1);
     assert_int_equal(
