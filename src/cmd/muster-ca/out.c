@@ -63,10 +63,10 @@ const char *cmd_time(const json_t *object, const char *key, char buf[48])
     struct tm tm;
 
     if (!mu_time_parse_rfc3339(cmd_text(object, key), &t))
-        return strcpy(buf, "-");
+        return memcpy(buf, "-", 2);
     tt = (time_t)t;
     if (localtime_r(&tt, &tm) == NULL || strftime(buf, 48, "%Y-%m-%d %H:%M %Z", &tm) == 0)
-        return strcpy(buf, "-");
+        return memcpy(buf, "-", 2);
     return buf;
 }
 
