@@ -1,4 +1,4 @@
-/* One certificate: decoding, its key, its texts. Lists are pki_certs.c, making is pki_cert_make.c. */
+/* One certificate: decoding, its key, its texts. Lists: pki_certs.c, making: pki_cert_make.c. */
 #include "pki/pki_cert.h"
 
 #include <stdatomic.h>
@@ -29,8 +29,8 @@ static struct box *box_of(struct mu_pki_cert *cert)
 
 static enum mu_code bad_field(const char *field, struct mu_err *err)
 {
-    return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED, "malformed certificate: %s (RFC 5280 4.1)",
-        field);
+    return mu_err_set(
+        err, MU_INPUT, MU_REFUSE_MALFORMED, "malformed certificate: %s (RFC 5280 4.1)", field);
 }
 
 static bool take_time(struct mu_bytes *in, int64_t *out)
@@ -44,7 +44,8 @@ static enum mu_code tail_decode(struct mu_bytes in, struct mu_pki_cert *c, struc
 {
     struct mu_der id, wrapped;
     c->exts.path_len = -1;
-    if (!mu_der_optional(&in, MU_DER_CONTEXT(1), &id) || !mu_der_optional(&in, MU_DER_CONTEXT(2), &id)
+    if (!mu_der_optional(&in, MU_DER_CONTEXT(1), &id)
+        || !mu_der_optional(&in, MU_DER_CONTEXT(2), &id)
         || !mu_der_optional(&in, MU_DER_CONTEXT_CONSTRUCTED(3), &wrapped) || in.n)
         return bad_field("extensions", err);
     return wrapped.whole.p ? mu_pki_exts_decode(wrapped.value, &c->exts, err) : MU_OK;

@@ -68,7 +68,8 @@ enum mu_code mu_pki_cert_make(const struct mu_pki_tbs *tbs, const struct mu_pki_
     if (rc == MU_OK)
         rc = mu_buf_check(&b, "certificate", err);
     if (rc == MU_OK)
-        rc = mu_pki_sign_wrap(mu_buf_bytes(&b), mu_buf_bytes(&sig_alg), issuer_key, digest, der, err);
+        rc = mu_pki_sign_wrap(
+            mu_buf_bytes(&b), mu_buf_bytes(&sig_alg), issuer_key, digest, der, err);
     mu_buf_clear(&b);
     mu_buf_clear(&sig_alg);
     return rc;

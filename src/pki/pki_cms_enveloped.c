@@ -290,7 +290,7 @@ static bool content_decrypt(const struct mu_pki_enveloped *e, struct mu_bytes co
     if (p && !ok)
         mu_bytes_wipe(p, e->ciphertext.n + EVP_MAX_BLOCK_LENGTH);
     if (p)
-        out->p[out->n = ok ? before + (size_t)n + (size_t)last : before] = 0;
+        mu_pki_cut(out, ok ? before + (size_t)n + (size_t)last : before);
     return ok;
 }
 
@@ -370,7 +370,7 @@ static bool content_encrypt(enum mu_pki_cipher cipher, const uint8_t *key, const
         && EVP_EncryptFinal_ex(ctx, p + n, &last) == 1;
     EVP_CIPHER_CTX_free(ctx);
     if (ok)
-        out->n = (size_t)n + (size_t)last;
+        mu_pki_cut(out, (size_t)n + (size_t)last);
     return ok;
 }
 

@@ -256,7 +256,8 @@ enum mu_code mu_pki_pwri_put(struct mu_buf *b, const struct mu_secret *password,
         || (rc = mu_env_random(env, iv, sizeof(iv), err)) != MU_OK)
         return rc;
     mu_buf_init(&wrapped, WRAPPED_MAX);
-    if (derive(&kdf, password, key, sizeof(key)) && wrap_3211(key, iv, content_key, env, &wrapped)) {
+    if (derive(&kdf, password, key, sizeof(key))
+        && wrap_3211(key, iv, content_key, env, &wrapped)) {
         size_t info = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(3));
         mu_der_put_int(b, 0); /* COM-11 */
         kdf_put(b, kdf.salt);

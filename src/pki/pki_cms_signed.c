@@ -8,8 +8,8 @@
 
 static enum mu_code bad(const char *what, const char *clause, struct mu_err *err)
 {
-    return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED, "cms: malformed SignedData: %s (RFC 5652 %s)",
-        what, clause);
+    return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
+        "cms: malformed SignedData: %s (RFC 5652 %s)", what, clause);
 }
 
 /* ---- decoding ---- */
@@ -228,7 +228,8 @@ static enum mu_code attrs_check(const struct mu_pki_signed *s, struct mu_err *er
     if (!mu_der_only(value, MU_DER_OCTET_STRING, &el) || n == 0
         || !mu_bytes_equal(el.value, mu_bytes(digest, n)))
         return mu_err_set(err, MU_AUTH, MU_REFUSE_SIGNATURE,
-            "cms: attribute messageDigest is missing or is not the content's digest (RFC 5652 11.2)");
+            "cms: attribute messageDigest is missing or is not the content's digest (RFC 5652 "
+            "11.2)");
     return MU_OK;
 }
 

@@ -306,7 +306,6 @@ bool mu_pki_ext_format(const char *oid, struct mu_bytes value, struct mu_buf *ou
     mu_buf_clear(&one);
     if (ok)
         return true;
-    if (out->n > before)
-        out->n = before;
+    mu_pki_cut(out, before);
     return mu_text_hex(out, value, ':');
 }

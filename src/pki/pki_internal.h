@@ -47,6 +47,13 @@ enum mu_pki_digest mu_pki_digest_by_oid(struct mu_bytes oid);
 enum mu_pki_cipher mu_pki_cipher_by_oid(struct mu_bytes oid);
 bool mu_pki_cipher_is_aead(enum mu_pki_cipher c);
 
+/* Cuts b to its first n octets, keeping the NUL behind them that buf.h promises. */
+static inline void mu_pki_cut(struct mu_buf *b, size_t n)
+{
+    if (b->p && n <= b->n)
+        b->p[b->n = n] = 0;
+}
+
 /* Borrowed. The key keeps it for as long as it lives. */
 EVP_PKEY *mu_pki_key_evp(const struct mu_pki_key *key);
 /* Takes evp over, also on failure. */

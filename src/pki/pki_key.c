@@ -1,13 +1,11 @@
-/* Keys: what they are, where they come from and how they are written. Using them is pki_key_use.c. */
+/* Keys: what they are and where they come from. Files are pki_key_file.c, using them is
+ * pki_key_use.c. */
 #include "pki/pki_key.h"
 
-#include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
-#include <openssl/pem.h>
-#include <openssl/pkcs12.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +13,6 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "pki/pki_internal.h"
-#include "pki/pki_pem.h"
 
 struct mu_pki_key {
     atomic_uint refs;
@@ -28,7 +25,6 @@ struct mu_pki_key {
 enum {
     RSA_MODULUS_MAX = 2048, /* octets: OpenSSL's own limit of 16384 bits */
     RSA_EXPONENT_MAX = 8,   /* octets: a longer one only burns time */
-    PBKDF2_ITERATIONS = 100000,
 };
 
 /* ---- specifications ---- */
@@ -81,7 +77,8 @@ enum mu_code mu_pki_key_spec_parse(const char *word, bool allow_legacy,
     }
     char shown[80];
     return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-        "unknown key type '%s'; known are rsa:2048, rsa:3072, rsa:4096 (with allow-legacy rsa:1024, "
+        "unknown key type '%s'; known are rsa:2048, rsa:3072, rsa:4096 (with allow-legacy "
+        "rsa:1024, "
         "rsa:1536), ec:P-256, ec:P-384, ec:P-521, ed25519, ed448",
         mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(word)));
 }
@@ -260,7 +257,8 @@ static EVP_PKEY *rsa_from_bits(struct mu_bytes bits)
         || !native_order(exponent.value, e, sizeof(e), &e_len))
         return NULL;
     /* an even one is no RSA key, and OpenSSL would find out only in the middle of its use */
-    if (!(modulus.value.p[modulus.value.n - 1] & 1) || !(exponent.value.p[exponent.value.n - 1] & 1))
+    if (!(modulus.value.p[modulus.value.n - 1] & 1)
+        || !(exponent.value.p[exponent.value.n - 1] & 1))
         return NULL;
     if (e_len == 1 && e[0] == 1) /* everybody could sign with it */
         return NULL;
@@ -362,108 +360,6 @@ enum mu_code mu_pki_key_from_spki(struct mu_bytes spki, struct mu_pki_key **out,
 malformed:
     return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
         "malformed SubjectPublicKeyInfo (RFC 5280 4.1.2.7)");
-}
-
-/* ---- private keys as text ---- */
-
-struct password_call {
-    const struct mu_secret *password;
-    bool asked;
-};
-
-static int give_password(char *buf, int size, int rwflag, void *cookie)
-{
-    struct password_call *call = cookie;
-    call->asked = true;
-    if (!call->password || !call->password->p || call->password->n > (size_t)size)
-        return -1;
-    memcpy(buf, call->password->p, call->password->n);
-    return (int)call->password->n;
-}
-
-static EVP_PKEY *decode_der(struct mu_bytes der, struct password_call *call)
-{
-    const uint8_t *p = der.p;
-    EVP_PKEY *evp = d2i_AutoPrivateKey(NULL, &p, (long)der.n);
-    if (evp)
-        return evp;
-    BIO *bio = BIO_new_mem_buf(der.p, (int)der.n);
-    if (bio)
-        evp = d2i_PKCS8PrivateKey_bio(bio, NULL, give_password, call);
-    BIO_free(bio);
-    return evp;
-}
-
-enum mu_code mu_pki_key_decode(struct mu_bytes text, const struct mu_secret *password,
-    struct mu_pki_key **out, struct mu_err *err)
-{
-    struct password_call call = {password, false};
-    EVP_PKEY *evp = NULL;
-    if (text.n > MU_LIMIT_FILE)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "private key file is too long");
-    if (mu_pki_pem_is(text)) {
-        BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
-        if (bio)
-            evp = PEM_read_bio_PrivateKey(bio, NULL, give_password, &call);
-        BIO_free(bio);
-    } else if (text.n) {
-        evp = decode_der(text, &call);
-    }
-    if (evp) {
-        ERR_clear_error();
-        return mu_pki_key_wrap(evp, true, false, out, err);
-    }
-    ERR_clear_error();
-    if (call.asked)
-        return mu_err_set(err, MU_INPUT, MU_M(703),
-            password && password->p ? "the private key's password is wrong"
-                                    : "the private key is encrypted and no password was given");
-    return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "no private key in the file");
-}
-
-static X509_SIG *encrypt_pkcs8(const EVP_PKEY *evp, const struct mu_secret *password)
-{
-    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(evp);
-    X509_ALGOR *pbe = info ? PKCS5_pbe2_set_iv(mu_pki_alg_cipher(MU_PKI_AES256_CBC),
-                                 PBKDF2_ITERATIONS, NULL, 0, NULL, NID_hmacWithSHA256)
-                           : NULL;
-    X509_SIG *sig = NULL;
-    if (pbe)
-        sig = PKCS8_set0_pbe((const char *)password->p, (int)password->n, info, pbe);
-    if (!sig)
-        X509_ALGOR_free(pbe);
-    PKCS8_PRIV_KEY_INFO_free(info);
-    return sig;
-}
-
-enum mu_code mu_pki_key_encode(const struct mu_pki_key *key, const struct mu_secret *password,
-    struct mu_buf *out, struct mu_err *err)
-{
-    if (key->is_token || !key->has_private)
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
-            key->is_token ? "a key in a token cannot be written to a file"
-                          : "this key has no private part");
-    BIO *bio = BIO_new(BIO_s_secmem());
-    X509_SIG *sig = NULL;
-    int ok = 0;
-    if (bio && password && password->p) {
-        sig = encrypt_pkcs8(key->evp, password);
-        ok = sig && PEM_write_bio_PKCS8(bio, sig);
-    } else if (bio) {
-        ok = PEM_write_bio_PKCS8PrivateKey(bio, key->evp, NULL, NULL, 0, NULL, NULL);
-    }
-    enum mu_code rc = MU_OK;
-    if (ok) {
-        char *p;
-        long n = BIO_get_mem_data(bio, &p);
-        mu_buf_put(out, p, (size_t)n);
-        rc = mu_buf_check(out, "private key", err);
-    } else {
-        rc = mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "cannot write the private key");
-    }
-    X509_SIG_free(sig);
-    BIO_free(bio);
-    return rc;
 }
 
 /* ---- facts ---- */

@@ -131,10 +131,10 @@ enum mu_code mu_pki_key_sign(const struct mu_pki_key *key, enum mu_pki_digest d,
     bool ok = row->digest == MU_PKI_DIGEST_NONE ? sign_eddsa(evp, tbs, p, &n)
                                                 : sign_digest(evp, row->digest, tbs, p, &n);
     if (!ok) {
-        signature->n = before;
+        mu_pki_cut(signature, before);
         return mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "signing failed");
     }
-    signature->n = before + n;
+    mu_pki_cut(signature, before + n);
     return MU_OK;
 }
 
@@ -282,8 +282,9 @@ enum mu_code mu_pki_key_verify(const struct mu_pki_key *key, struct mu_bytes sig
             "the signature algorithm does not fit the key");
 
     EVP_PKEY *evp = mu_pki_key_evp(key);
-    bool ok = eddsa ? verify_eddsa(evp, tbs, signature)
-                    : verify_digest(evp, d, row->family == SIG_RSA_PSS ? &pss : NULL, tbs, signature);
+    bool ok = eddsa
+        ? verify_eddsa(evp, tbs, signature)
+        : verify_digest(evp, d, row->family == SIG_RSA_PSS ? &pss : NULL, tbs, signature);
     ERR_clear_error();
     if (!ok)
         return mu_err_set(err, MU_AUTH, MU_REFUSE_SIGNATURE, "the signature is wrong");
@@ -310,7 +311,7 @@ enum mu_code mu_pki_key_transport_encrypt(const struct mu_pki_key *key, struct m
         && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1
         && EVP_PKEY_encrypt(ctx, p, &n, content_key.p, content_key.n) == 1;
     EVP_PKEY_CTX_free(ctx);
-    out->n = before + (ok ? n : 0);
+    mu_pki_cut(out, before + (ok ? n : 0));
     return ok ? MU_OK
               : mu_pki_ossl_fail(err, MU_INPUT, MU_REFUSE_UNDELIVERABLE,
                   "cannot encrypt to the recipient's key");
@@ -337,7 +338,8 @@ static EVP_PKEY_CTX *decrypt_context(const struct mu_pki_key *key, struct mu_byt
 {
     struct mu_der seq, oid;
     enum mu_pki_digest digest = MU_PKI_DIGEST_NONE, mgf_digest = MU_PKI_DIGEST_NONE;
-    bool known = mu_der_only(alg, MU_DER_SEQUENCE, &seq) && mu_der_get(&seq.value, MU_DER_OID, &oid);
+    bool known =
+        mu_der_only(alg, MU_DER_SEQUENCE, &seq) && mu_der_get(&seq.value, MU_DER_OID, &oid);
     bool oaep = known && mu_der_oid_is(oid.value, MU_OID_RSA_OAEP);
     if (oaep)
         known = oaep_decode(seq.value, &digest, &mgf_digest);
@@ -349,7 +351,8 @@ static EVP_PKEY_CTX *decrypt_context(const struct mu_pki_key *key, struct mu_byt
     }
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(mu_pki_key_evp(key), NULL);
     bool ok = ctx && EVP_PKEY_decrypt_init(ctx) == 1
-        && EVP_PKEY_CTX_set_rsa_padding(ctx, oaep ? RSA_PKCS1_OAEP_PADDING : RSA_PKCS1_PADDING) == 1;
+        && EVP_PKEY_CTX_set_rsa_padding(ctx, oaep ? RSA_PKCS1_OAEP_PADDING : RSA_PKCS1_PADDING)
+            == 1;
     if (ok && oaep)
         ok = EVP_PKEY_CTX_set_rsa_oaep_md(ctx, mu_pki_alg_md(digest)) == 1
             && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, mu_pki_alg_md(mgf_digest)) == 1;

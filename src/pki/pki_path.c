@@ -57,7 +57,8 @@ static void set_options(X509_STORE_CTX *ctx, const struct mu_pki_path_opts *opts
 static void name_of(X509 *x, bool issuer, char *buf, size_t size)
 {
     uint8_t *der = NULL;
-    int n = x ? i2d_X509_NAME(issuer ? X509_get_issuer_name(x) : X509_get_subject_name(x), &der) : 0;
+    int n =
+        x ? i2d_X509_NAME(issuer ? X509_get_issuer_name(x) : X509_get_subject_name(x), &der) : 0;
     mu_pki_name_text(mu_bytes(der, n > 0 ? (size_t)n : 0), buf, size);
     OPENSSL_free(der);
 }
@@ -75,8 +76,9 @@ static enum mu_code bad_time(X509 *x, int error, const struct mu_pki_path_opts *
         tm.tm_min, tm.tm_sec};
     (void)mu_time_from_civil(&civil, &t);
     name_of(x, false, name, sizeof(name));
-    mu_err_set(err, MU_AUTH, expired ? MU_M(213) : MU_M(802), "the certificate \"%s\" %s %s; now is %s",
-        name, expired ? "expired on" : "is not valid before", mu_time_plain(t, date),
+    mu_err_set(err, MU_AUTH, expired ? MU_M(213) : MU_M(802),
+        "the certificate \"%s\" %s %s; now is %s", name,
+        expired ? "expired on" : "is not valid before", mu_time_plain(t, date),
         mu_time_plain(opts->now_s, now));
     if (expired) {
         mu_err_likely(err, "It was not renewed, or the clock here is wrong.");

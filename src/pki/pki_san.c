@@ -246,7 +246,8 @@ enum mu_code mu_pki_san_parse(const char *text, struct mu_buf *der, struct mu_er
 static void format_ip(struct mu_bytes v, struct mu_buf *out)
 {
     char text[INET6_ADDRSTRLEN];
-    if ((v.n == 4 || v.n == 16) && inet_ntop(v.n == 4 ? AF_INET : AF_INET6, v.p, text, sizeof(text)))
+    if ((v.n == 4 || v.n == 16)
+        && inet_ntop(v.n == 4 ? AF_INET : AF_INET6, v.p, text, sizeof(text)))
         mu_buf_put_str(out, text);
     else
         mu_text_hex(out, v, 0);
@@ -375,7 +376,8 @@ static bool name_equal(const struct mu_der *a, const struct mu_der *b)
 bool mu_pki_san_subset(struct mu_bytes sub, struct mu_bytes all)
 {
     struct mu_der sub_seq, all_seq, wanted, name;
-    if (!mu_der_only(sub, MU_DER_SEQUENCE, &sub_seq) || !mu_der_only(all, MU_DER_SEQUENCE, &all_seq))
+    if (!mu_der_only(sub, MU_DER_SEQUENCE, &sub_seq)
+        || !mu_der_only(all, MU_DER_SEQUENCE, &all_seq))
         return false;
     while (sub_seq.value.n) {
         struct mu_bytes in = all_seq.value;

@@ -80,8 +80,8 @@ static enum mu_code failed(const char *what, ck_ulong rv, struct mu_err *err)
 {
     if (rv == CKR_PIN_INCORRECT)
         return mu_err_set(err, MU_AUTH, MU_M(703), "the token's PIN is wrong");
-    return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "the token refuses to %s (PKCS#11 code 0x%lx)",
-        what, rv);
+    return mu_err_set(
+        err, MU_INTERNAL, MU_REASON_NONE, "the token refuses to %s (PKCS#11 code 0x%lx)", what, rv);
 }
 
 static enum mu_code module_open(const char *path, struct module *m, struct mu_err *err)
@@ -235,7 +235,8 @@ enum mu_code mu_pki_token_make(const char *module, const struct mu_pki_token_uri
     if (uri->object.n == 0)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
             "the pkcs11: URI needs object=NAME for the new key");
-    if ((rc = module_open(module, &m, err)) == MU_OK && (rc = slot_find(&m, uri, &slot, err)) == MU_OK
+    if ((rc = module_open(module, &m, err)) == MU_OK
+        && (rc = slot_find(&m, uri, &slot, err)) == MU_OK
         && (rc = session_open(&m, slot, pin, err)) == MU_OK
         && (rc = name_is_free(&m, uri, err)) == MU_OK)
         rc = generate(&m, uri, spec, err);

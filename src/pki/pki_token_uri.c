@@ -53,7 +53,8 @@ static enum mu_code take_pin(const char *value, size_t n, bool is_source, struct
     enum mu_code rc;
     mu_buf_init_secret(&text, 1024);
     if (!percent_decode(value, n, &text))
-        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "a percent code in the pkcs11: URI is broken");
+        rc = mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "a percent code in the pkcs11: URI is broken");
     else if (is_source)
         rc = pin_from_file(mu_buf_str(&text), pin, err);
     else
@@ -96,7 +97,8 @@ enum mu_code mu_pki_token_uri_parse(const char *uri, struct mu_pki_token_uri *ou
     struct mu_pki_token_uri parsed = {0};
     enum mu_code rc = MU_OK;
     if (!mu_text_starts(uri, scheme))
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "a key in a token is named by a pkcs11: URI");
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "a key in a token is named by a pkcs11: URI");
     for (const char *p = uri + strlen(scheme); *p && rc == MU_OK;) {
         size_t n = strcspn(p, ";?&"), name_n = strcspn(p, "=;?&");
         if (name_n < n)

@@ -1,5 +1,5 @@
-/* Inside src/pki: extended key usages between bit and OID, and OIDs that reading, writing and
- * printing of extensions share. */
+/* Inside src/pki: words and OIDs that reading, writing and printing of names and extensions
+ * share. */
 #ifndef MU_PKI_WORDS_H
 #define MU_PKI_WORDS_H
 
@@ -14,5 +14,12 @@
 unsigned mu_pki_eku_bit(struct mu_bytes oid);
 /* NULL if the bit has no OID. */
 const char *mu_pki_eku_oid(unsigned bit);
+
+enum { MU_OID_TEXT = 128 };
+
+/* Short word of an attribute type ("CN"), or its dotted OID in buf. */
+const char *mu_pki_name_type_word(struct mu_bytes oid, char buf[MU_OID_TEXT]);
+/* The other way; what is no known word comes back as it is. */
+const char *mu_pki_name_type_oid(const char *word);
 
 #endif

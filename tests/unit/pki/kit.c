@@ -173,8 +173,8 @@ struct mu_buf kit_vector(const char *path)
     uint8_t chunk[4096];
     size_t n;
     struct mu_buf out = {0};
-    snprintf(full, sizeof(full), "%s/%s", getenv("MU_VECTORS") ? getenv("MU_VECTORS") : "tests/vectors",
-        path);
+    snprintf(full, sizeof(full), "%s/%s",
+        getenv("MU_VECTORS") ? getenv("MU_VECTORS") : "tests/vectors", path);
     FILE *f = fopen(full, "rb");
     if (!f)
         fail_msg("cannot open %s", full);

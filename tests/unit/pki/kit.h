@@ -1,4 +1,5 @@
-/* What the tests of src/pki share: keys made once, certificates, an environment without surprises. */
+/* What the tests of src/pki share: keys made once, certificates, an environment without surprises.
+ */
 #ifndef MU_TEST_PKI_KIT_H
 #define MU_TEST_PKI_KIT_H
 

@@ -13,7 +13,8 @@ static void openssl_agrees_with_what_we_make_and_read(void **state)
         bool is_ca, v1;
     } rows[] = {
         {"rsa:2048", "0x4A96E1736D", 0, 0, "DNS:a.example", false, false},
-        {"ec:P-256", "ff:00", 0, 0, NULL, true, false}, /* CA-01: positive though the top bit is set */
+        {"ec:P-256", "ff:00", 0, 0, NULL, true,
+            false}, /* CA-01: positive though the top bit is set */
         {"ec:P-384", "0x0102030405060708090a0b0c0d0e0f10", 0, 0, NULL, false, false},
         {"ed25519", "1", 2524607999, 2524608000, NULL, false, false}, /* CA-03: the turn of 2049 */
         {"rsa:2048", "1", 0, 253402300799, NULL, true, false}, /* 99991231235959Z */
@@ -21,8 +22,13 @@ static void openssl_agrees_with_what_we_make_and_read(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct mu_pki_cert *cert = kit_cert(&(struct kit_cert){.subject = "/C=NL/O=Example/CN=a",
-            .key = kit_key(rows[i].key, 0), .serial = rows[i].serial, .not_before_s = rows[i].from,
-            .not_after_s = rows[i].to, .san = rows[i].san, .is_ca = rows[i].is_ca, .v1 = rows[i].v1});
+            .key = kit_key(rows[i].key, 0),
+            .serial = rows[i].serial,
+            .not_before_s = rows[i].from,
+            .not_after_s = rows[i].to,
+            .san = rows[i].san,
+            .is_ca = rows[i].is_ca,
+            .v1 = rows[i].v1});
         X509 *x = kit_x509(cert);
         assert_int_equal(X509_verify(x, X509_get0_pubkey(x)), 1);
         assert_int_equal(X509_get_version(x) + 1, cert->version);
@@ -109,8 +115,10 @@ static void issuers_are_verified_by_name_and_signature(void **state)
         &(struct kit_cert){.subject = "/CN=ca", .key = kit_key("ec:P-256", 0), .is_ca = true});
     struct mu_pki_cert *same_name = kit_cert(
         &(struct kit_cert){.subject = "/CN=ca", .key = kit_key("ec:P-256", 1), .is_ca = true});
-    struct mu_pki_cert *leaf = kit_cert(&(struct kit_cert){.subject = "/CN=leaf", .issuer = "/CN=ca",
-        .key = kit_key("rsa:2048", 0), .issuer_key = kit_key("ec:P-256", 0)});
+    struct mu_pki_cert *leaf = kit_cert(&(struct kit_cert){.subject = "/CN=leaf",
+        .issuer = "/CN=ca",
+        .key = kit_key("rsa:2048", 0),
+        .issuer_key = kit_key("ec:P-256", 0)});
     kit_ok(mu_pki_cert_verify(leaf, ca, false, kit_err_));
     assert_int_equal(mu_pki_cert_verify(leaf, same_name, false, kit_err()), MU_AUTH);
     assert_true(kit_says("certificate \"CN = leaf\""));
@@ -168,14 +176,19 @@ static void serials_are_typed_in_several_ways(void **state)
         const char *text, *octets;
         size_t n;
     } rows[] = {
-        {"476823", "\x07\x46\x97", 3}, {"0x74697", "\x07\x46\x97", 3}, {"07:46:97", "\x07\x46\x97", 3},
-        {"4A96E1736D", "\x4a\x96\xe1\x73\x6d", 5}, {"0", "\0", 1}, {"255", "\0\xff", 2},
-        {"ABC", "\x0a\xbc", 2}, {"0xFF", "\0\xff", 2},
+        {"476823", "\x07\x46\x97", 3},
+        {"0x74697", "\x07\x46\x97", 3},
+        {"07:46:97", "\x07\x46\x97", 3},
+        {"4A96E1736D", "\x4a\x96\xe1\x73\x6d", 5},
+        {"0", "\0", 1},
+        {"255", "\0\xff", 2},
+        {"ABC", "\x0a\xbc", 2},
+        {"0xFF", "\0\xff", 2},
         {"340282366920938463463374607431768211456", "\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 17},
     };
     static const char *const bad[] = {"", "0x", "x", "12 34g", "-1",
-        "99999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999"
-        "999999999999"};
+        ("99999999999999999999999999999999999999999999999999999"
+         "99999999999999999999999999999999999999999999999999999")};
     struct mu_buf out = {0};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         mu_buf_reset(&out);

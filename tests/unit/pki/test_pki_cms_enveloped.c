@@ -15,7 +15,8 @@ static struct mu_bytes plain(void)
 
 static struct mu_pki_cert *recipient(unsigned which)
 {
-    return kit_cert(&(struct kit_cert){.subject = "/C=NL/CN=recipient", .key = kit_key("rsa:2048", which)});
+    return kit_cert(
+        &(struct kit_cert){.subject = "/C=NL/CN=recipient", .key = kit_key("rsa:2048", which)});
 }
 
 static void encode(enum mu_pki_cipher cipher, bool legacy, struct mu_buf *out)
@@ -122,7 +123,8 @@ static void versions_follow_the_recipient(void **state)
     assert_int_equal(inner, 0); /* COM-11 */
     mu_buf_reset(&der);
     kit_ok(mu_secret_set(&password, kit_str("pw"), kit_err_));
-    const struct mu_pki_enveloped_params params = {.password = &password, .cipher = MU_PKI_AES128_CBC};
+    const struct mu_pki_enveloped_params params = {
+        .password = &password, .cipher = MU_PKI_AES128_CBC};
     kit_ok(mu_pki_enveloped_encode(&params, plain(), kit_env(), &der, kit_err_));
     versions_of(kit_bytes_of(&der), &outer, &inner);
     assert_int_equal(outer, 3);
@@ -152,7 +154,8 @@ static void openssl_encode(const struct openssl_encrypt *how, struct mu_buf *out
     CMS_ContentInfo *cms =
         CMS_encrypt_ex(NULL, NULL, cipher, flags | CMS_PARTIAL | CMS_STREAM, ctx, NULL);
     assert_non_null(cms);
-    CMS_RecipientInfo *info = CMS_add1_recipient_cert(cms, x, flags | (how->oaep ? CMS_KEY_PARAM : 0));
+    CMS_RecipientInfo *info =
+        CMS_add1_recipient_cert(cms, x, flags | (how->oaep ? CMS_KEY_PARAM : 0));
     assert_non_null(info);
     if (how->oaep) {
         EVP_PKEY_CTX *pctx = CMS_RecipientInfo_get0_pkey_ctx(info);
@@ -212,6 +215,42 @@ static void messages_of_openssl_are_opened(void **state)
     }
     mu_pki_cert_free(cert);
     mu_pki_cert_free(other);
+}
+
+static void vectors_of_the_command_line_open(void **state)
+{
+    static const struct {
+        const char *file;
+        bool legacy, password;
+    } rows[] = {
+        {"openssl/enveloped-aes128.der", false, false},
+        {"openssl/enveloped-keyid-ber.der", false, false},
+        {"openssl/enveloped-oaep.der", false, false},
+        {"openssl/authenveloped-gcm.der", false, false},
+        {"openssl/enveloped-des.der", true, false},
+        {"openssl/enveloped-password.der", false, true},
+    };
+    struct mu_buf key_file = kit_vector("openssl/rsa.key");
+    struct mu_secret password = {0};
+    struct mu_pki_key *key;
+    kit_ok(mu_pki_key_decode(kit_bytes_of(&key_file), NULL, &key, kit_err_));
+    kit_ok(mu_secret_set(&password, kit_str("challenge1"), kit_err_));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mu_buf file = kit_vector(rows[i].file), out = {.secret = true};
+        struct mu_pki_enveloped e;
+        kit_ok(mu_pki_enveloped_decode(kit_bytes_of(&file), &e, kit_err_));
+        if (rows[i].password)
+            kit_ok(mu_pki_enveloped_open_password(&e, &password, false, &out, kit_err_));
+        else
+            kit_ok(mu_pki_enveloped_open(&e, key, rows[i].legacy, &out, kit_err_));
+        assert_true(mu_bytes_equal(mu_buf_bytes(&out), kit_str("content of the message")));
+        mu_pki_enveloped_clear(&e);
+        mu_buf_clear(&out);
+        mu_buf_clear(&file);
+    }
+    mu_pki_key_free(key);
+    mu_secret_clear(&password);
+    mu_buf_clear(&key_file);
 }
 
 static void the_recipients_name_may_be_encoded_otherwise(void **state)
@@ -394,7 +433,8 @@ static void keys_that_cannot_decrypt_are_refused(void **state)
     assert_int_equal(mu_pki_enveloped_open(&e, kit_key("ec:P-256", 0), false, &out, kit_err()),
         MU_UNSUPPORTED);
     kit_ok(mu_pki_key_from_spki(mu_pki_key_spki(kit_key("rsa:2048", 0)), &public_only, kit_err_));
-    assert_int_equal(mu_pki_enveloped_open(&e, public_only, false, &out, kit_err()), MU_UNSUPPORTED);
+    assert_int_equal(
+        mu_pki_enveloped_open(&e, public_only, false, &out, kit_err()), MU_UNSUPPORTED);
     mu_pki_key_free(public_only);
     mu_pki_enveloped_clear(&e);
     mu_buf_clear(&der);
@@ -407,7 +447,8 @@ static void nobody_encrypts_to_a_key_that_cannot(void **state)
     struct mu_pki_cert *cert =
         kit_cert(&(struct kit_cert){.subject = "/CN=ec", .key = kit_key("ec:P-256", 0)});
     struct mu_pki_enveloped_params params = {.recipient = cert, .cipher = MU_PKI_AES128_CBC};
-    assert_int_equal(mu_pki_enveloped_encode(&params, plain(), kit_env(), &der, &err), MU_UNSUPPORTED);
+    assert_int_equal(
+        mu_pki_enveloped_encode(&params, plain(), kit_env(), &der, &err), MU_UNSUPPORTED);
     assert_int_equal(err.reason, MU_REFUSE_UNDELIVERABLE);
     params.recipient = NULL;
     assert_int_equal(mu_pki_enveloped_encode(&params, plain(), kit_env(), &der, &err), MU_INPUT);
@@ -490,7 +531,8 @@ static void too_many_iterations_are_refused(void **state)
     struct mu_pki_enveloped e;
     struct mu_buf kdf = {0};
     kit_ok(mu_secret_set(&password, kit_str("pw"), kit_err_));
-    const struct mu_pki_enveloped_params params = {.password = &password, .cipher = MU_PKI_AES128_CBC};
+    const struct mu_pki_enveloped_params params = {
+        .password = &password, .cipher = MU_PKI_AES128_CBC};
     kit_ok(mu_pki_enveloped_encode(&params, plain(), kit_env(), &der, kit_err_));
     kit_ok(mu_pki_enveloped_decode(kit_bytes_of(&der), &e, kit_err_));
     mu_der_put_oid(&kdf, MU_OID_PBKDF2);
@@ -499,7 +541,8 @@ static void too_many_iterations_are_refused(void **state)
     mu_der_put_int(&kdf, 1000001); /* COM-15 */
     mu_der_close(&kdf, seq);
     e.kdf_alg = kit_bytes_of(&kdf);
-    assert_int_equal(mu_pki_enveloped_open_password(&e, &password, false, &out, kit_err()), MU_INPUT);
+    assert_int_equal(
+        mu_pki_enveloped_open_password(&e, &password, false, &out, kit_err()), MU_INPUT);
     assert_true(kit_says("iterations"));
     mu_pki_enveloped_clear(&e);
     mu_secret_clear(&password);
@@ -516,7 +559,8 @@ static void aes_key_wrap_of_the_cmp_profile_is_opened(void **state)
     uint8_t kek[32], content_key[16] = "0123456789abcde", wrapped[24], ciphertext[64];
     int n = 0, last = 0;
     kit_ok(mu_secret_set(&password, kit_str("pw"), kit_err_));
-    assert_int_equal(PKCS5_PBKDF2_HMAC("pw", 2, (const uint8_t *)"salt", 4, 100, EVP_sha1(), 32, kek), 1);
+    assert_int_equal(
+        PKCS5_PBKDF2_HMAC("pw", 2, (const uint8_t *)"salt", 4, 100, EVP_sha1(), 32, kek), 1);
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
     assert_int_equal(EVP_EncryptInit_ex(ctx, EVP_aes_256_wrap(), NULL, kek, NULL), 1);
@@ -545,7 +589,8 @@ static void aes_key_wrap_of_the_cmp_profile_is_opened(void **state)
     assert_true(mu_bytes_equal(mu_buf_bytes(&out), plain()));
     wrapped[3] ^= 1;
     mu_buf_reset(&out);
-    assert_int_equal(mu_pki_enveloped_open_password(&e, &password, false, &out, kit_err()), MU_AUTH);
+    assert_int_equal(
+        mu_pki_enveloped_open_password(&e, &password, false, &out, kit_err()), MU_AUTH);
     mu_secret_clear(&password);
     mu_buf_clear(&der);
     mu_buf_clear(&kdf);
@@ -591,6 +636,7 @@ int main(void)
         cmocka_unit_test(openssl_opens_what_we_make),
         cmocka_unit_test(versions_follow_the_recipient),
         cmocka_unit_test(messages_of_openssl_are_opened),
+        cmocka_unit_test(vectors_of_the_command_line_open),
         cmocka_unit_test(the_recipients_name_may_be_encoded_otherwise),
         cmocka_unit_test(two_recipients_are_refused),
         cmocka_unit_test(legacy_ciphers_are_refused_without_the_switch),

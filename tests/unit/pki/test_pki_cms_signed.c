@@ -18,7 +18,8 @@ static struct mu_pki_cert *signer(const char *key_word)
 }
 
 /* Our message by this key, its certificate inside. */
-static void encode(const char *key_word, const struct mu_pki_signed_params *base, struct mu_buf *out)
+static void encode(
+    const char *key_word, const struct mu_pki_signed_params *base, struct mu_buf *out)
 {
     struct mu_pki_signed_params params = *base;
     struct mu_pki_cert *cert = signer(key_word);
@@ -122,7 +123,8 @@ static void versions_follow_the_content_type(void **state)
         struct mu_buf der = {0};
         struct mu_der whole, el;
         encode("ec:P-256",
-            &(struct mu_pki_signed_params){.content = content(), .content_type = rows[i].type}, &der);
+            &(struct mu_pki_signed_params){.content = content(), .content_type = rows[i].type},
+            &der);
         assert_true(mu_der_only(kit_bytes_of(&der), MU_DER_SEQUENCE, &whole));
         assert_true(mu_der_get(&whole.value, MU_DER_OID, &el));
         assert_true(mu_der_get(&whole.value, MU_DER_CONTEXT_CONSTRUCTED(0), &el));
@@ -239,6 +241,30 @@ static void messages_of_openssl_are_read_and_verified(void **state)
     }
 }
 
+static void vectors_of_the_command_line_verify(void **state)
+{
+    static const struct {
+        const char *file;
+        enum mu_code code;
+    } rows[] = {
+        {"openssl/signed.der", MU_OK},
+        {"openssl/signed-ec-keyid-ber.der", MU_OK},
+        {"openssl/signed-pss.der", MU_OK},
+        {"openssl/signed-two.der", MU_INPUT},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mu_buf file = kit_vector(rows[i].file);
+        struct mu_pki_signed s = {0};
+        assert_int_equal(mu_pki_signed_decode(kit_bytes_of(&file), &s, kit_err()), rows[i].code);
+        if (rows[i].code == MU_OK) {
+            kit_ok(mu_pki_signed_verify(&s, mu_pki_signed_signer(&s), false, kit_err_));
+            assert_true(mu_bytes_equal(s.content, kit_str("content of the message")));
+        }
+        mu_pki_signed_clear(&s);
+        mu_buf_clear(&file);
+    }
+}
+
 static void two_signers_are_refused(void **state)
 {
     struct mu_pki_cert *cert = signer("ec:P-256");
@@ -296,7 +322,8 @@ static void craft_attrs(const struct craft *c, enum mu_pki_digest digest, const 
     for (int i = c->no_type; i < (c->type_twice ? 2 : 1); i++)
         put_attr(set, MU_OID_CONTENT_TYPE, c->type_attr.p ? c->type_attr : kit_bytes_of(&oid));
     if (!c->unsorted && !c->no_digest)
-        put_attr(set, MU_OID_MESSAGE_DIGEST, c->digest_attr.p ? c->digest_attr : kit_bytes_of(&value));
+        put_attr(
+            set, MU_OID_MESSAGE_DIGEST, c->digest_attr.p ? c->digest_attr : kit_bytes_of(&value));
     put_attr(set, "1.2.3", mu_bytes("\x05\x00", 2));
     mu_der_close(set, mark);
     mu_buf_clear(&value);
@@ -514,6 +541,7 @@ int main(void)
         cmocka_unit_test(signed_attributes_are_sorted),
         cmocka_unit_test(absent_content_is_hashed_as_nothing),
         cmocka_unit_test(messages_of_openssl_are_read_and_verified),
+        cmocka_unit_test(vectors_of_the_command_line_verify),
         cmocka_unit_test(two_signers_are_refused),
         cmocka_unit_test(signed_attributes_must_fit_the_content),
         cmocka_unit_test(a_leading_zero_in_the_serial_is_forgiven),

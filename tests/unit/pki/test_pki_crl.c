@@ -39,12 +39,15 @@ static void what_we_make_is_read_by_both(void **state)
     assert_int_equal(X509_CRL_verify(x, X509_get0_pubkey(ca_x)), 1);
     assert_int_equal(X509_CRL_get_version(x), 1); /* CA-15: v2 */
     assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(x)), 2);
-    assert_int_not_equal(X509_CRL_get_ext_by_NID(x, NID_authority_key_identifier, -1), -1); /* CA-16 */
+    assert_int_not_equal(
+        X509_CRL_get_ext_by_NID(x, NID_authority_key_identifier, -1), -1); /* CA-16 */
     ASN1_INTEGER *number = X509_CRL_get_ext_d2i(x, NID_crl_number, NULL, NULL);
     assert_int_equal(ASN1_INTEGER_get(number), 0xff01);
     /* CA-17: reason 0 is left out */
-    assert_int_equal(X509_REVOKED_get_ext_count(sk_X509_REVOKED_value(X509_CRL_get_REVOKED(x), 0)), 1);
-    assert_int_equal(X509_REVOKED_get_ext_count(sk_X509_REVOKED_value(X509_CRL_get_REVOKED(x), 1)), 0);
+    assert_int_equal(
+        X509_REVOKED_get_ext_count(sk_X509_REVOKED_value(X509_CRL_get_REVOKED(x), 0)), 1);
+    assert_int_equal(
+        X509_REVOKED_get_ext_count(sk_X509_REVOKED_value(X509_CRL_get_REVOKED(x), 1)), 0);
     ASN1_INTEGER_free(number);
     X509_CRL_free(x);
     X509_free(ca_x);

@@ -71,7 +71,8 @@ static void openssl_reads_and_verifies_what_we_make(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct mu_buf der = {0};
-        make(&(struct mu_pki_csr_params){.subject = kit_name("/C=NL/CN=a"), .digest = rows[i].digest},
+        make(&(struct mu_pki_csr_params){.subject = kit_name("/C=NL/CN=a"),
+                 .digest = rows[i].digest},
             rows[i].key, &der);
         const uint8_t *p = der.p;
         X509_REQ *req = d2i_X509_REQ(NULL, &p, (long)der.n);

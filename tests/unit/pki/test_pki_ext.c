@@ -158,7 +158,8 @@ static void malformed_and_doubled_extensions_are_refused(void **state)
     assert_int_equal(mu_pki_exts_decode(mu_buf_bytes(&twice), &exts, kit_err()), MU_INPUT);
     assert_true(kit_says("1.2.3 is there twice"));
     mu_buf_clear(&twice);
-    assert_int_equal(mu_pki_exts_decode(mu_bytes("\x30\x02\x30\x00", 4), &exts, kit_err()), MU_INPUT);
+    assert_int_equal(
+        mu_pki_exts_decode(mu_bytes("\x30\x02\x30\x00", 4), &exts, kit_err()), MU_INPUT);
     assert_int_equal(mu_pki_exts_decode(mu_bytes("", 0), &exts, kit_err()), MU_INPUT);
     assert_int_equal(exts.path_len, 77); /* untouched on failure */
 }

@@ -6,7 +6,8 @@
 #include "base/limits.h"
 #include "kit.h"
 
-static struct mu_buf csr_with(const char *challenge, struct mu_bytes subject, struct mu_bytes extensions)
+static struct mu_buf csr_with(
+    const char *challenge, struct mu_bytes subject, struct mu_bytes extensions)
 {
     struct mu_secret secret = {0};
     struct mu_buf der = {0};
@@ -31,8 +32,8 @@ static void der_with_pem_inside_is_der(void **state)
     mu_pki_csr_free(csr);
     mu_buf_clear(&der);
 
-    struct mu_pki_cert *cert = kit_cert(&(struct kit_cert){.subject = "CN=-----BEGIN CERTIFICATE-----",
-        .key = kit_key("ec:P-256", 0)});
+    struct mu_pki_cert *cert = kit_cert(&(struct kit_cert){
+        .subject = "CN=-----BEGIN CERTIFICATE-----", .key = kit_key("ec:P-256", 0)});
     struct mu_pki_certs certs = {0};
     kit_ok(mu_pki_certs_decode(cert->der, &certs, kit_err_));
     assert_int_equal(certs.n, 1);
@@ -119,7 +120,8 @@ static void a_refused_key_leaves_nothing_in_openssls_queue(void **state)
     struct mu_pki_key *key;
     for (size_t i = 0; i < sizeof(spkis) / sizeof(spkis[0]); i++) {
         ERR_clear_error();
-        assert_int_equal(mu_pki_key_from_spki(mu_bytes(spkis[i], 21), &key, kit_err()), MU_UNSUPPORTED);
+        assert_int_equal(
+            mu_pki_key_from_spki(mu_bytes(spkis[i], 21), &key, kit_err()), MU_UNSUPPORTED);
         assert_int_equal(ERR_peek_error(), 0);
     }
 }
@@ -127,7 +129,8 @@ static void a_refused_key_leaves_nothing_in_openssls_queue(void **state)
 /* base/buf.h promises a NUL behind the content; the padding must not stand there. */
 static void decrypted_text_ends_where_it_ends(void **state)
 {
-    struct mu_pki_cert *cert = kit_cert(&(struct kit_cert){.subject = "CN=r", .key = kit_key("rsa:2048", 0)});
+    struct mu_pki_cert *cert =
+        kit_cert(&(struct kit_cert){.subject = "CN=r", .key = kit_key("rsa:2048", 0)});
     const struct mu_pki_enveloped_params params = {.recipient = cert, .cipher = MU_PKI_AES128_CBC};
     struct mu_buf der = {0}, plain = {0};
     struct mu_pki_enveloped e;

@@ -37,7 +37,8 @@ static void words_give_types_and_sizes(void **state)
 
 static void unknown_words_list_the_known_and_weak_ones_are_m705(void **state)
 {
-    static const char *const unknown[] = {"1000", "rsa", "", "rsa:999", "ec:P-999", "dsa", "rsa 2048"};
+    static const char *const unknown[] = {
+        "1000", "rsa", "", "rsa:999", "ec:P-999", "dsa", "rsa 2048"};
     struct mu_pki_key_spec spec;
     struct mu_err err = {0};
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
@@ -83,14 +84,26 @@ static void bad_public_keys_are_refused(void **state)
         {"", 0, MU_INPUT},
         {"\x30\x00", 2, MU_INPUT},
         /* RSA with modulus 0, with an even one, negative, exponent 2 */
-        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x00\x02\x01\x03", 28, MU_INPUT},
-        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x0e\x02\x01\x03", 28, MU_INPUT},
-        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x8f\x02\x01\x03", 28, MU_INPUT},
-        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x0f\x02\x01\x02", 28, MU_INPUT},
+        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06"
+         "\x02\x01\x00\x02\x01\x03",
+            28, MU_INPUT},
+        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06"
+         "\x02\x01\x0e\x02\x01\x03",
+            28, MU_INPUT},
+        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06"
+         "\x02\x01\x8f\x02\x01\x03",
+            28, MU_INPUT},
+        {"\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06"
+         "\x02\x01\x0f\x02\x01\x02",
+            28, MU_INPUT},
         /* EC without a curve, with an unknown one, with a point that is none */
-        {"\x30\x0f\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x03\x02\x00\x04", 17, MU_UNSUPPORTED},
-        {"\x30\x13\x30\x0d\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x02\x2a\x03\x03\x02\x00\x04", 21, MU_UNSUPPORTED},
-        {"\x30\x19\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x02\x00\x04", 27, MU_INPUT},
+        {"\x30\x0f\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x03\x02\x00\x04", 17,
+            MU_UNSUPPORTED},
+        {"\x30\x13\x30\x0d\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x02\x2a\x03\x03\x02\x00\x04", 21,
+            MU_UNSUPPORTED},
+        {"\x30\x19\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01"
+         "\x07\x03\x02\x00\x04",
+            27, MU_INPUT},
         /* Ed25519 with one octet */
         {"\x30\x0b\x30\x05\x06\x03\x2b\x65\x70\x03\x02\x00\x01", 13, MU_INPUT},
     };
@@ -147,7 +160,8 @@ static void key_files_of_openssl_are_read(void **state)
         uint8_t *der = NULL;
         int n = i2d_PrivateKey(mu_pki_key_evp(key), &der);
         mu_pki_key_free(key);
-        kit_ok(mu_pki_key_decode(mu_bytes(der, (size_t)n), NULL, &key, kit_err_)); /* traditional DER */
+        kit_ok(mu_pki_key_decode(
+            mu_bytes(der, (size_t)n), NULL, &key, kit_err_)); /* traditional DER */
         mu_pki_key_free(key);
         OPENSSL_free(der);
         mu_buf_clear(&file);
@@ -189,8 +203,8 @@ static void signatures_verify_and_damage_is_seen(void **state)
         enum mu_pki_digest used = MU_PKI_MD5;
         mu_pki_key_sign_alg(key, rows[i].digest, &alg);
         kit_ok(mu_pki_key_sign(key, rows[i].digest, kit_str("message"), &sig, kit_err_));
-        kit_ok(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("message"), mu_buf_bytes(&sig), NULL,
-            &used, kit_err_));
+        kit_ok(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("message"), mu_buf_bytes(&sig),
+            NULL, &used, kit_err_));
         assert_int_equal(used, rows[i].digest);
         assert_int_equal(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("Message"),
                              mu_buf_bytes(&sig), NULL, NULL, kit_err()),
@@ -234,8 +248,8 @@ static void weak_and_unknown_algorithms_are_refused(void **state)
         mu_buf_reset(&sig);
         mu_pki_key_sign_alg(key, weak[i], &alg);
         kit_ok(mu_pki_key_sign(key, weak[i], kit_str("m"), &sig, kit_err_));
-        assert_int_equal(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("m"), mu_buf_bytes(&sig),
-                             NULL, NULL, &err),
+        assert_int_equal(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("m"),
+                             mu_buf_bytes(&sig), NULL, NULL, &err),
             MU_UNSUPPORTED);
         assert_int_equal(err.reason, MU_M(705));
         kit_ok(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("m"), mu_buf_bytes(&sig), &legacy,
@@ -245,14 +259,14 @@ static void weak_and_unknown_algorithms_are_refused(void **state)
                          mu_buf_bytes(&sig), NULL, NULL, kit_err()),
         MU_UNSUPPORTED);
     assert_true(kit_says("1.2.3"));
-    assert_int_equal(mu_pki_key_verify(key, mu_bytes("\x30", 1), kit_str("m"), mu_buf_bytes(&sig), NULL,
-                         NULL, kit_err()),
+    assert_int_equal(mu_pki_key_verify(key, mu_bytes("\x30", 1), kit_str("m"), mu_buf_bytes(&sig),
+                         NULL, NULL, kit_err()),
         MU_INPUT);
     /* an algorithm of another family than the key */
     mu_buf_reset(&alg);
     mu_pki_key_sign_alg(kit_key("ec:P-256", 0), MU_PKI_SHA256, &alg);
-    assert_int_equal(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("m"), mu_buf_bytes(&sig), NULL,
-                         NULL, kit_err()),
+    assert_int_equal(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("m"), mu_buf_bytes(&sig),
+                         NULL, NULL, kit_err()),
         MU_AUTH);
     mu_buf_clear(&alg);
     mu_buf_clear(&sig);
@@ -278,8 +292,8 @@ static void *sign_often(void *arg)
         struct mu_buf alg = {0}, sig = {0};
         mu_pki_key_sign_alg(key, MU_PKI_SHA256, &alg);
         bool ok = mu_pki_key_sign(key, MU_PKI_SHA256, kit_str("m"), &sig, NULL) == MU_OK
-            && mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("m"), mu_buf_bytes(&sig), NULL, NULL,
-                   NULL)
+            && mu_pki_key_verify(
+                   key, mu_buf_bytes(&alg), kit_str("m"), mu_buf_bytes(&sig), NULL, NULL, NULL)
                 == MU_OK;
         mu_buf_clear(&alg);
         mu_buf_clear(&sig);

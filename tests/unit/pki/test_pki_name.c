@@ -21,7 +21,8 @@ static void names_are_read_and_written(void **state)
             "DC=org,DC=OpenXPKI,DC=Test Deployment,CN=router-SN", NULL},
         /* R018: a backslash escapes, white space stays */
         {"/O=a\\/b/CN=c", "/O=a\\/b/CN=c", "O=a/b,CN=c", NULL},
-        {"/O= leading/CN=trailing ", "/O= leading/CN=trailing ", "O=\\ leading,CN=trailing\\ ", NULL},
+        {"/O= leading/CN=trailing ", "/O= leading/CN=trailing ", "O=\\ leading,CN=trailing\\ ",
+            NULL},
         {"/O=a\\\\b/CN=a,b=c+d", "/O=a\\\\b/CN=a,b=c+d", "O=a\\\\b,CN=a\\,b=c\\+d", NULL},
         {"CN=firewall-portal1,DC=local,DC=COM", "/CN=firewall-portal1/DC=local/DC=COM",
             "CN=firewall-portal1,DC=local,DC=COM", "CN = firewall-portal1, DC = local, DC = COM"},
@@ -35,8 +36,8 @@ static void names_are_read_and_written(void **state)
         {"CN=a+b", "/CN=a+b", "CN=a\\+b", NULL},
         {"1.2.3.4=v,2.5.4.3=cn", "/1.2.3.4=v/CN=cn", "1.2.3.4=v,CN=cn", NULL},
         {"serialNumber=12,GN=g,surname=s,title=t,street=r,postalCode=p,unstructuredName=u",
-            "/serialNumber=12/GN=g/surname=s/title=t/street=r/postalCode=p/unstructuredName=u", NULL,
-            NULL},
+            "/serialNumber=12/GN=g/surname=s/title=t/street=r/postalCode=p/unstructuredName=u",
+            NULL, NULL},
         {"E=a@b.example,S=NH", "/emailAddress=a@b.example/ST=NH", NULL, NULL},
         {"CN=", "/CN=", "CN=", "CN = "},
         {"", "", "", ""},
@@ -52,7 +53,8 @@ static void names_are_read_and_written(void **state)
             if (!want[style])
                 continue;
             mu_buf_reset(&text);
-            assert_true(mu_pki_name_format(kit_bytes_of(&der), (enum mu_pki_name_style)style, &text));
+            assert_true(
+                mu_pki_name_format(kit_bytes_of(&der), (enum mu_pki_name_style)style, &text));
             assert_string_equal(mu_buf_str(&text), want[style]);
             /* the slash form has no way to write one RDN of several attributes */
             if (style == MU_PKI_NAME_SLASH && strstr(rows[i].text, "+UID="))

@@ -5,7 +5,8 @@
 #include "kit.h"
 
 struct world {
-    struct mu_pki_cert *root, *sub, *leaf, *stranger, *no_ca, *of_no_ca, *sha1_sub, *sha1_leaf, *small;
+    struct mu_pki_cert *root, *sub, *leaf, *stranger, *no_ca, *of_no_ca, *sha1_sub, *sha1_leaf,
+        *small;
 };
 
 static int make_world(void **state)
@@ -20,16 +21,22 @@ static int make_world(void **state)
         .key = leaf_key, .issuer_key = sub_key, .not_before_s = KIT_NOW - 86400,
         .not_after_s = KIT_NOW + 86400});
     w.stranger = kit_cert(&(struct kit_cert){.subject = "/CN=stranger", .key = rsa, .is_ca = true});
-    w.no_ca = kit_cert(&(struct kit_cert){.subject = "/CN=noca", .issuer = "/CN=root", .serial = "4",
-        .key = sub_key, .issuer_key = root_key});
+    w.no_ca = kit_cert(&(struct kit_cert){.subject = "/CN=noca",
+        .issuer = "/CN=root",
+        .serial = "4",
+        .key = sub_key,
+        .issuer_key = root_key});
     w.of_no_ca = kit_cert(&(struct kit_cert){.subject = "/CN=child", .issuer = "/CN=noca",
         .serial = "5", .key = leaf_key, .issuer_key = sub_key});
     w.sha1_sub = kit_cert(&(struct kit_cert){.subject = "/CN=oldsub", .issuer = "/CN=stranger",
         .serial = "6", .key = sub_key, .issuer_key = rsa, .is_ca = true, .digest = MU_PKI_SHA1});
     w.sha1_leaf = kit_cert(&(struct kit_cert){.subject = "/CN=oldleaf", .issuer = "/CN=oldsub",
         .serial = "7", .key = leaf_key, .issuer_key = sub_key});
-    w.small = kit_cert(&(struct kit_cert){.subject = "/CN=small", .issuer = "/CN=root", .serial = "8",
-        .key = kit_key("rsa:1024", 0), .issuer_key = root_key});
+    w.small = kit_cert(&(struct kit_cert){.subject = "/CN=small",
+        .issuer = "/CN=root",
+        .serial = "8",
+        .key = kit_key("rsa:1024", 0),
+        .issuer_key = root_key});
     *state = &w;
     return 0;
 }
@@ -57,7 +64,8 @@ static enum mu_code check(struct mu_pki_cert *leaf, struct mu_pki_cert *middle,
 static void paths_are_judged(void **state)
 {
     struct world *w = *state;
-    const struct mu_pki_path_opts now = {.now_s = KIT_NOW}, partial = {.now_s = KIT_NOW, .partial = true},
+    const struct mu_pki_path_opts now = {.now_s = KIT_NOW},
+                                  partial = {.now_s = KIT_NOW, .partial = true},
                                   legacy = {.now_s = KIT_NOW, .allow_legacy = true},
                                   later = {.now_s = KIT_NOW + 2 * 86400},
                                   early = {.now_s = KIT_NOW - 2 * 86400},
@@ -71,7 +79,8 @@ static void paths_are_judged(void **state)
     } rows[] = {
         {w->leaf, w->sub, w->root, &now, MU_OK, 0, ""},
         {w->root, NULL, w->root, &now, MU_OK, 0, ""},
-        {w->leaf, w->sub, NULL, &now, MU_AUTH, 212, "\"CN = root\" of the intermediate CA \"CN = sub\""},
+        {w->leaf, w->sub, NULL, &now, MU_AUTH, 212,
+            "\"CN = root\" of the intermediate CA \"CN = sub\""},
         {w->leaf, NULL, w->sub, &now, MU_AUTH, 212, "CN = root"}, /* an anchor, but not a root */
         {w->leaf, NULL, w->sub, &partial, MU_OK, 0, ""},
         {w->leaf, NULL, w->root, &now, MU_AUTH, 213, "its issuer is \"CN = sub\""},
@@ -80,7 +89,8 @@ static void paths_are_judged(void **state)
         {w->stranger, NULL, w->root, &now, MU_AUTH, 213, "CN = stranger"},
         {w->of_no_ca, w->no_ca, w->root, &now, MU_AUTH, 213, "CN = noca"},
         {w->leaf, w->sub, w->root, &later, MU_AUTH, 213, "expired on 2025-11-21 17:33:20 UTC"},
-        {w->leaf, w->sub, w->root, &early, MU_AUTH, 802, "not valid before 2025-11-19 17:33:20 UTC"},
+        {w->leaf, w->sub, w->root, &early, MU_AUTH, 802,
+            "not valid before 2025-11-19 17:33:20 UTC"},
         {w->leaf, w->sub, w->root, &any, MU_OK, 0, ""},
         {w->sha1_leaf, w->sha1_sub, w->stranger, &now, MU_AUTH, 705, "weak or legacy"},
         {w->sha1_leaf, w->sha1_sub, w->stranger, &legacy, MU_OK, 0, ""},
@@ -90,7 +100,8 @@ static void paths_are_judged(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct mu_err err = {0};
         enum mu_code rc = check(rows[i].leaf, rows[i].middle, rows[i].anchor, rows[i].opts, &err);
-        if (rc != rows[i].code || (int)err.reason != rows[i].reason || !strstr(err.what, rows[i].says))
+        if (rc != rows[i].code || (int)err.reason != rows[i].reason
+            || !strstr(err.what, rows[i].says))
             fail_msg("row %zu gives %d M%d: %s", i, (int)rc, (int)err.reason, err.what);
     }
 }

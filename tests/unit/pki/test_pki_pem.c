@@ -26,8 +26,9 @@ static void blocks_come_one_after_the_other(void **state)
 
 static void headers_are_skipped(void **state)
 {
-    struct mu_bytes label, text = mu_bytes_str("-----BEGIN K-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x\n\n"
-                                               "AQID\n-----END K-----\n");
+    struct mu_bytes label,
+        text = mu_bytes_str("-----BEGIN K-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x\n\n"
+                            "AQID\n-----END K-----\n");
     struct mu_buf der = {0};
     bool bad;
     assert_true(mu_pki_pem_next(&text, &label, &der, &bad));

@@ -80,8 +80,8 @@ static void generated_keys_sign_and_decrypt(void **state)
         assert_int_equal(got.type, spec.type);
         assert_int_equal(got.bits, spec.bits);
         /* a request signed in the token */
-        kit_ok(mu_pki_csr_make(&(struct mu_pki_csr_params){.subject = kit_name("/CN=token")}, opened,
-            &der, kit_err_));
+        kit_ok(mu_pki_csr_make(
+            &(struct mu_pki_csr_params){.subject = kit_name("/CN=token")}, opened, &der, kit_err_));
         kit_ok(mu_pki_csr_decode(mu_buf_bytes(&der), &csr, kit_err_));
         kit_ok(mu_pki_csr_verify(csr, false, NULL, kit_err_));
         mu_pki_csr_free(csr);
@@ -123,8 +123,8 @@ static void the_pin_may_stand_in_the_uri_or_a_file(void **state)
     assert_non_null(f);
     fputs("1234\n", f);
     fclose(f);
-    snprintf(uri, sizeof(uri), "pkcs11:token=muster;object=ec?pin-source=file:%s&module-path=%s", path,
-        module);
+    snprintf(uri, sizeof(uri), "pkcs11:token=muster;object=ec?pin-source=file:%s&module-path=%s",
+        path, module);
     kit_ok(mu_pki_token_open(uri, NULL, NULL, &key, kit_err_));
     mu_pki_key_free(key);
 }
@@ -135,23 +135,27 @@ static void what_is_missing_is_said(void **state)
     struct mu_pki_key *key = NULL;
     struct mu_secret good = pin("1234"), wrong = pin("9999");
     struct mu_err err = {0};
-    assert_int_equal(mu_pki_token_open("pkcs11:token=muster;object=nobody", module, &good, &key, &err),
+    assert_int_equal(
+        mu_pki_token_open("pkcs11:token=muster;object=nobody", module, &good, &key, &err),
         MU_NOT_FOUND);
     assert_int_equal(mu_pki_token_open("file:/x", module, &good, &key, kit_err()), MU_INPUT);
     assert_true(kit_says("pkcs11: URI"));
-    assert_int_equal(mu_pki_token_open("pkcs11:object=%zz", module, &good, &key, kit_err()), MU_INPUT);
+    assert_int_equal(
+        mu_pki_token_open("pkcs11:object=%zz", module, &good, &key, kit_err()), MU_INPUT);
     assert_int_equal(
         mu_pki_token_generate("pkcs11:token=muster;object=ec", module, &good, &ec, &key, kit_err()),
         MU_INPUT);
     assert_true(kit_says("has a key 'ec' already"));
     assert_int_equal(
-        mu_pki_token_generate("pkcs11:token=muster", module, &good, &ec, &key, kit_err()), MU_INPUT);
+        mu_pki_token_generate("pkcs11:token=muster", module, &good, &ec, &key, kit_err()),
+        MU_INPUT);
     assert_int_equal(
         mu_pki_token_generate("pkcs11:token=x;object=y", module, &good, &ec, &key, kit_err()),
         MU_NOT_FOUND);
+    assert_int_equal(mu_pki_token_generate("pkcs11:object=y", module, &good, &ed, &key, kit_err()),
+        MU_UNSUPPORTED);
     assert_int_equal(
-        mu_pki_token_generate("pkcs11:object=y", module, &good, &ed, &key, kit_err()), MU_UNSUPPORTED);
-    assert_int_equal(mu_pki_token_generate("pkcs11:object=y", "/nonexistent.so", &good, &ec, &key, &err),
+        mu_pki_token_generate("pkcs11:object=y", "/nonexistent.so", &good, &ec, &key, &err),
         MU_NOT_FOUND);
     assert_int_equal(err.reason, MU_M(709));
     assert_null(key);
@@ -192,7 +196,8 @@ static void uris_are_taken_apart(void **state)
         "pkcs11:pin-value=%g0"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(mu_pki_token_uri_parse(bad[i], &uri, kit_err()), MU_INPUT);
-    assert_int_equal(mu_pki_token_uri_parse("pkcs11:a?pin-source=file:/nonexistent", &uri, kit_err()),
+    assert_int_equal(
+        mu_pki_token_uri_parse("pkcs11:a?pin-source=file:/nonexistent", &uri, kit_err()),
         MU_STORAGE);
 }
 
