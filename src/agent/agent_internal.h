@@ -122,8 +122,14 @@ void mu_agent_job_step(struct mu_agent_job *job, enum mu_agent_step step, const 
 enum mu_code mu_agent_job_request(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* Goes on with job->pending. */
 enum mu_code mu_agent_job_resume(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
-/* TLS identity of the settings for https; NULL otherwise. */
+/* TLS identity of the settings for https: the CAs that trust names, else the CA store and the
+ * system's. None for http. */
 enum mu_code mu_agent_job_identity(struct mu_agent_job *job, bool bootstrap, struct mu_err *err) MU_CHECK;
+
+/* ---- agent_trust.c ---- */
+/* The driver's on_trust: asks the host, who answers with mu_agent_job_trust. */
+void mu_agent_job_ask_trust(
+    struct mu_agent_job *job, struct mu_client *client, const struct mu_pki_certs *certs);
 
 /* ---- agent_end.c: how a job ends ---- */
 /* Puts the issued pair in place; the driver's on_save. */

@@ -70,6 +70,17 @@ static void test_a_certificate_is_asked_for_by_serial(void **state)
     assert_int_equal(w->err.code, MU_INPUT);
 }
 
+static void test_a_crl_is_asked_for_over_scep(void **state)
+{
+    struct world *w = *state;
+
+    enroll(w, "vpn");
+    world_query(w, (struct mu_agent_query){.op = MU_AGENT_QUERY_CRL, .name = "vpn"});
+    world_expect(w, MU_AGENT_ANSWERED);
+    assert_true(kit_has(w->kit, "crl/sceptest.crl"));
+    assert_non_null(strstr(w->file, "/crl/sceptest.crl"));
+}
+
 /* ---- CRLs by URL ---- */
 
 static struct mu_buf crl_body;
@@ -184,6 +195,7 @@ int main(void)
         T(test_probe_tells_protocol_and_clock),
         T(test_probe_tries_the_usual_paths_of_a_bare_host),
         T(test_a_certificate_is_asked_for_by_serial),
+        T(test_a_crl_is_asked_for_over_scep),
         T(test_a_crl_is_kept_only_from_a_known_ca),
         T(test_a_request_by_file_and_its_answer),
         T(test_the_list_has_all_entries_even_broken_ones),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pki/pki_crl.h"
 #include "pki/pki_name.h"
 #include "proto/scep/scep_server.h"
 
@@ -52,6 +53,7 @@ void peer_clear(struct peer *peer)
         mu_buf_clear(&peer->txn[i].csr);
         mu_pki_cert_free(peer->txn[i].cert);
     }
+    mu_buf_clear(&peer->crl);
     mu_pki_certs_clear(&peer->chain);
     mu_pki_cert_free(peer->cert);
     mu_pki_key_free(peer->key);
@@ -136,6 +138,15 @@ static void note_challenge(struct peer *peer, const struct mu_pki_csr *csr)
         c.n > 0 ? (const char *)c.p : "");
 }
 
+static void crl_make(struct peer *peer)
+{
+    const struct mu_pki_crl_params params = {.issuer = peer->cert->subject,
+        .this_update_s = mu_env_now(peer->env), .next_update_s = mu_env_now(peer->env) + 86400,
+        .number = 1};
+
+    assert_int_equal(mu_pki_crl_make(&params, peer->key, MU_PKI_SHA256, &peer->crl, NULL), MU_OK);
+}
+
 static void decide(struct peer *peer, const struct mu_question *q, struct mu_decision *d)
 {
     struct peer_transaction *txn;
@@ -169,7 +180,10 @@ static void decide(struct peer *peer, const struct mu_question *q, struct mu_dec
             }
         }
     } else {
-        refuse(d, MU_REFUSE_UNSUPPORTED);
+        if (peer->crl.n == 0)
+            crl_make(peer);
+        d->verdict = MU_VERDICT_DATA;
+        d->crl = mu_buf_bytes(&peer->crl);
     }
 }
 

@@ -33,6 +33,7 @@ struct peer {
     struct mu_pki_certs chain;
     struct peer_transaction txn[PEER_TRANSACTIONS];
     size_t txn_n;
+    struct mu_buf crl;           /* made when it is asked for */
     /* switches */
     unsigned pend;               /* a transaction is answered PENDING so many times */
     enum mu_reason refuse;       /* refuse with this */
