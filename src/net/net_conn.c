@@ -504,8 +504,12 @@ static bool take_head(struct mu_net_conn *c)
             refuse(c, 431, "the header fields are too long");
         return false;
     }
-    if (n == 0)
+    if (n == 0) {
+        /* A TLS hello, for one: it would wait for an answer, and we for a line end. */
+        if (c->in.p[0] >= 0x7f || (c->in.p[0] < 0x20 && c->in.p[0] != '\r' && c->in.p[0] != '\n'))
+            refuse(c, 400, "this is no HTTP");
         return false;
+    }
     mu_buf_reset(&c->head);
     if (!mu_buf_put(&c->head, c->in.p, n) || !reply_new(c)) {
         conn_close(c);

@@ -352,6 +352,7 @@ static void what_is_no_request_is_refused_and_closed(void **state)
         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100001\r\n\r\n", 413},
         {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
         {"\x16\x03\x01\x02\r\n\r\n", 400},
+        {"\x16\x03\x01\x02\x01", 400}, /* a TLS hello is answered at once */
     };
 
     start(1, 0, 0);

@@ -1,0 +1,83 @@
+/*
+ * One session of the HTTP client: a curl multi of its own, so that no connection made with one
+ * TLS identity ever serves another. Shared by net_client.c (exchanges), net_verify.c (TLS and
+ * who is believed) and net_fault.c (what failed, in words).
+ */
+#ifndef MU_NET_SESSION_H
+#define MU_NET_SESSION_H
+
+#include <curl/curl.h>
+
+#include "base/limits.h"
+#include "http/http_transport.h"
+#include "http/http_url.h"
+#include "net/net_internal.h"
+
+struct mu_net_client {
+    struct mu_transport transport; /* first: it is handed out as one */
+    struct mu_loop *loop;
+    struct event_base *base;
+};
+
+struct mu_net_session {
+    struct mu_http_session session; /* first: it is handed out as one */
+    struct mu_net_client *client;
+    CURLM *multi;
+    CURL *easy;
+    struct event *timer;
+    struct mu_net_watch *watches; /* sockets curl wants to hear of */
+    char fault[CURL_ERROR_SIZE];
+
+    /* What the session was opened with, copied. */
+    struct mu_tls_identity identity;
+    bool has_identity;
+    char *server_name, *proxy, *no_proxy, *source_ip, *entry;
+    int timeout_s;
+    size_t max_body;
+    enum mu_proto proto;
+    const struct mu_env *env; /* for the trace; may be NULL */
+    struct mu_env system;     /* the clock, if nobody brought one */
+
+    /* The connection of the last exchange. */
+    curl_socket_t socket; /* CURL_SOCKET_BAD: none */
+    bool closing;         /* by us */
+
+    /* The exchange under way. */
+    struct mu_http_request *request; /* NULL: none */
+    struct mu_http_url url;          /* of the request, or of where it was redirected to */
+    char *url_text;
+    unsigned redirects;
+    struct curl_slist *headers;
+    mu_http_done *done;
+    void *cookie;
+    struct mu_http_response response;
+    struct mu_err err;      /* what was found out on the way, before curl says a word */
+    bool connected;         /* the request was or could be sent */
+    bool opened;            /* on a connection made for it */
+    bool resolved;          /* the address was traced */
+    bool head_done, has_length, body_too_long, refused_new;
+    char address[64];       /* of the peer: "127.0.0.1:8080" */
+
+    /* What TLS has told. */
+    struct mu_net_binding binding;
+    struct mu_buf chain_der;
+    size_t chain_len[MU_LIMIT_CERTS];
+    size_t chain_n;
+    char verified_by[160]; /* subject of the anchor */
+};
+
+/* ---- net_verify.c ---- */
+/* CURLOPT_SSL_CTX_FUNCTION; cookie is the session. */
+CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie);
+/* Traces version, cipher and server, and keeps the channel binding. */
+void mu_net_verify_learn(struct mu_net_session *s, SSL *ssl);
+
+/* ---- net_fault.c ---- */
+/* What curl's code means for a person, with its M-number. Returns err->code. */
+enum mu_code mu_net_fault(struct mu_net_session *s, CURLcode code, struct mu_err *err);
+/* "host:port" of the request at hand; returns buf. */
+const char *mu_net_fault_where(const struct mu_net_session *s, char *buf, size_t size);
+/* Host and port of the proxy, without user and password. Returns buf. */
+const char *mu_net_fault_proxy(const struct mu_net_session *s, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,312 @@
+/*
+ * TLS of the client: our key and chain, the anchors, our clock, and the judgment of the server's
+ * certificate with the sentence a person reads when it fails. OpenSSL builds and checks the path;
+ * the name is checked here, because it may be another than the URL's.
+ */
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/time.h"
+#include "net/net_session.h"
+#include "pki/pki_name.h"
+
+/* "CN=x,O=y", escaped and cut. Returns buf. */
+static const char *der_text(struct mu_bytes der, char *buf, size_t size)
+{
+    struct mu_buf text = {0};
+
+    if (mu_pki_name_format(der, MU_PKI_NAME_COMMA, &text))
+        mu_text_escape_to(buf, size, mu_buf_bytes(&text));
+    else
+        snprintf(buf, size, "?");
+    mu_buf_clear(&text);
+    return buf;
+}
+
+static const char *name_text(const X509_NAME *name, char *buf, size_t size)
+{
+    const unsigned char *der = NULL;
+    size_t n = 0;
+
+    X509_NAME_get0_der(name, &der, &n);
+    return der_text(mu_bytes(der, n), buf, size);
+}
+
+static int64_t asn1_time(const ASN1_TIME *t)
+{
+    struct mu_bytes text = mu_bytes(ASN1_STRING_get0_data(t), (size_t)ASN1_STRING_length(t));
+    int64_t out = 0;
+
+    if (!mu_time_parse_asn1(text, ASN1_STRING_type(t) == V_ASN1_GENERALIZEDTIME, &out))
+        return 0;
+    return out;
+}
+
+static void fingerprint(X509 *x, char *buf, size_t size)
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    struct mu_buf text = {0};
+
+    X509_digest(x, EVP_sha256(), md, &n);
+    mu_text_hex(&text, mu_bytes(md, n), ':');
+    snprintf(buf, size, "%s", mu_buf_str(&text));
+    mu_buf_clear(&text);
+}
+
+/* Keeps what the server showed, leaf first: first contact and probe want to see it. */
+static void keep_chain(struct mu_net_session *s, X509_STORE_CTX *ctx)
+{
+    STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(ctx);
+
+    mu_buf_clear(&s->chain_der);
+    s->chain_n = 0;
+    for (int i = 0; i < sk_X509_num(shown) && i < MU_LIMIT_CERTS; i++) {
+        int n = i2d_X509(sk_X509_value(shown, i), NULL);
+        unsigned char *p = n > 0 ? mu_buf_grow(&s->chain_der, (size_t)n) : NULL;
+
+        if (p == NULL)
+            return;
+        i2d_X509(sk_X509_value(shown, i), &p);
+        s->chain_len[s->chain_n++] = (size_t)n;
+    }
+}
+
+/* ---- the name ---- */
+
+static void add_name(struct mu_buf *out, const void *p, int n)
+{
+    if (out->n > 0)
+        mu_buf_put_str(out, ", ");
+    mu_text_escape(out, mu_bytes(p, n > 0 ? (size_t)n : 0), 80);
+}
+
+/* The names the certificate is for: DNS names and addresses, else the subject's CN. */
+static void list_names(X509 *leaf, struct mu_buf *out)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    char text[INET6_ADDRSTRLEN], cn[128];
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && i < 8; i++) {
+        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+
+        if (g->type == GEN_DNS) {
+            add_name(out, ASN1_STRING_get0_data(g->d.dNSName), ASN1_STRING_length(g->d.dNSName));
+        } else if (g->type == GEN_IPADD) {
+            int family = ASN1_STRING_length(g->d.iPAddress) == 4 ? AF_INET : AF_INET6;
+
+            if (family == AF_INET6 && ASN1_STRING_length(g->d.iPAddress) != 16)
+                continue;
+            inet_ntop(family, ASN1_STRING_get0_data(g->d.iPAddress), text, sizeof(text));
+            add_name(out, text, (int)strlen(text));
+        }
+    }
+    GENERAL_NAMES_free(names);
+    if (out->n == 0
+        && X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, cn, sizeof(cn)) > 0)
+        add_name(out, cn, (int)strlen(cn));
+    if (out->n == 0)
+        mu_buf_put_str(out, "no name at all");
+}
+
+/* RFC 6125, with the CN only where the certificate has no alternative names (so old appliances
+ * that are called by address and carry it in the CN are found too). */
+static bool name_fits(X509 *leaf, const char *host)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    bool is_ip = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+
+    if (!is_ip)
+        return X509_check_host(leaf, host, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+    if (X509_check_ip_asc(leaf, host, 0) == 1)
+        return true;
+    return X509_get_ext_by_NID(leaf, NID_subject_alt_name, -1) < 0
+        && X509_check_host(leaf, host, 0, X509_CHECK_FLAG_NO_WILDCARDS, NULL) == 1;
+}
+
+static bool check_name(struct mu_net_session *s, X509 *leaf)
+{
+    const char *host = s->server_name != NULL ? s->server_name : s->url.host;
+    struct mu_buf names = {0};
+    char shown[300];
+
+    if (name_fits(leaf, host))
+        return true;
+    list_names(leaf, &names);
+    mu_err_set(&s->err, MU_AUTH, MU_M(202), "The server's certificate is for %s, not %s.",
+        mu_buf_str(&names), mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(host)));
+    mu_buf_clear(&names);
+    return false;
+}
+
+/* ---- what is wrong with the path ---- */
+
+static void describe_unknown_ca(struct mu_net_session *s, X509_STORE_CTX *ctx, X509 *leaf, int why)
+{
+    STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(ctx);
+    int n = sk_X509_num(shown);
+    X509 *top = n > 0 ? sk_X509_value(shown, n - 1) : leaf;
+    char issuer[200], named[200], fp[100];
+
+    fingerprint(top, fp, sizeof(fp));
+    if (s->identity.anchors.n > 0 && !s->identity.use_system_anchors) {
+        name_text(X509_get_issuer_name(leaf), issuer, sizeof(issuer));
+        mu_err_set(&s->err, MU_AUTH, MU_M(203),
+            "The server's certificate is from \"%s\", not from \"%s\".", issuer,
+            der_text(s->identity.anchors.v[0]->subject, named, sizeof(named)));
+    } else {
+        name_text(X509_get_issuer_name(top), issuer, sizeof(issuer));
+        mu_err_set(&s->err, MU_AUTH, MU_M(204), "The server's CA \"%s\" is not in the CA store (%s).",
+            issuer, X509_verify_cert_error_string(why));
+    }
+    mu_err_next(&s->err, "Compare SHA-256 %s, then import that CA.", fp);
+}
+
+static void describe(struct mu_net_session *s, X509_STORE_CTX *ctx, X509 *leaf)
+{
+    int why = X509_STORE_CTX_get_error(ctx);
+    X509 *bad = X509_STORE_CTX_get_current_cert(ctx);
+    char subject[200], when[MU_TIME_TEXT];
+
+    if (bad == NULL)
+        bad = leaf;
+    name_text(X509_get_subject_name(bad), subject, sizeof(subject));
+    switch (why) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+        describe_unknown_ca(s, ctx, leaf, why);
+        break;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        mu_err_set(&s->err, MU_AUTH, MU_REASON_NONE, "The server's certificate \"%s\" expired on %s.",
+            subject, mu_time_plain(asn1_time(X509_get0_notAfter(bad)), when));
+        mu_err_likely(&s->err, "It was not renewed, or our clock is wrong.");
+        mu_err_next(&s->err, "Tell the operator; see M801 for the clock.");
+        break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        mu_err_set(&s->err, MU_AUTH, MU_REASON_NONE,
+            "The server's certificate \"%s\" is not valid before %s.", subject,
+            mu_time_plain(asn1_time(X509_get0_notBefore(bad)), when));
+        mu_err_likely(&s->err, "One clock is off.");
+        mu_err_next(&s->err, "See M801.");
+        break;
+    default:
+        mu_err_set(&s->err, MU_AUTH, MU_REASON_NONE,
+            "The server's certificate does not verify: %s (\"%s\").",
+            X509_verify_cert_error_string(why), subject);
+    }
+}
+
+/* OpenSSL asks: is this server believed? */
+static int verify(X509_STORE_CTX *ctx, void *cookie)
+{
+    struct mu_net_session *s = cookie;
+    X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+    STACK_OF(X509) *path;
+
+    s->verified_by[0] = '\0';
+    keep_chain(s, ctx);
+    if (s->identity.insecure_bootstrap) {
+        X509_STORE_CTX_set_error(ctx, X509_V_OK);
+        return 1;
+    }
+    X509_STORE_CTX_set_time(ctx, 0, (time_t)mu_env_now(s->identity.env));
+    /* An anchor may be an intermediate CA, or the server's own certificate. */
+    X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
+    if (X509_verify_cert(ctx) != 1) {
+        describe(s, ctx, leaf);
+        return 0;
+    }
+    if (!check_name(s, leaf)) {
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_HOSTNAME_MISMATCH);
+        return 0;
+    }
+    path = X509_STORE_CTX_get0_chain(ctx);
+    name_text(X509_get_subject_name(sk_X509_value(path, sk_X509_num(path) - 1)), s->verified_by,
+        sizeof(s->verified_by));
+    return 1;
+}
+
+/* ---- settings ---- */
+
+/* curl has put the URL's host into the hello; the server may be known by another name. */
+static void on_info(const SSL *ssl, int where, int ret)
+{
+    struct mu_net_session *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    if ((where & SSL_CB_HANDSHAKE_START) != 0 && s->server_name != NULL)
+        SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, s->server_name);
+}
+
+static X509_STORE *make_store(const struct mu_tls_identity *identity)
+{
+    X509_STORE *store = X509_STORE_new();
+
+    if (store == NULL)
+        return NULL;
+    for (size_t i = 0; i < identity->anchors.n; i++) {
+        X509 *x = mu_net_tls_x509(identity->anchors.v[i]);
+        int ok = x != NULL && X509_STORE_add_cert(store, x) == 1;
+
+        X509_free(x);
+        if (!ok) {
+            X509_STORE_free(store);
+            return NULL;
+        }
+    }
+    if (identity->use_system_anchors)
+        X509_STORE_set_default_paths(store);
+    ERR_clear_error();
+    return store;
+}
+
+CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie)
+{
+    struct mu_net_session *s = cookie;
+    const struct mu_tls_identity *identity = &s->identity;
+    SSL_CTX *ctx = ssl_ctx;
+    X509_STORE *store = make_store(identity);
+
+    if (store == NULL) {
+        mu_err_set(&s->err, MU_INTERNAL, MU_REASON_NONE, "tls: the trusted CAs cannot be loaded");
+        return CURLE_SSL_CACERT_BADFILE;
+    }
+    SSL_CTX_set_cert_store(ctx, store); /* takes it over */
+    SSL_CTX_set_app_data(ctx, s);
+    SSL_CTX_set_info_callback(ctx, on_info);
+    SSL_CTX_set_cert_verify_callback(ctx, verify, s);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+    if (identity->tls10_allowed) {
+        SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+        SSL_CTX_set_security_level(ctx, 0); /* OpenSSL 3 has TLS 1.0 and 1.1 only there */
+    } else {
+        SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    }
+    if (identity->key != NULL
+        && mu_net_tls_use_chain(ctx, identity->key, &identity->chain, &s->err) != MU_OK)
+        return CURLE_SSL_CERTPROBLEM;
+    return CURLE_OK;
+}
+
+void mu_net_verify_learn(struct mu_net_session *s, SSL *ssl)
+{
+    X509 *leaf = SSL_get0_peer_certificate(ssl);
+    char subject[200];
+
+    mu_net_tls_binding(ssl, &s->binding);
+    if (leaf == NULL || !s->opened)
+        return;
+    name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
+    if (s->identity.insecure_bootstrap)
+        mu_trace(s->env, s->proto, MU_TRACE_TLS, "%s %s, server %s, not verified",
+            SSL_get_version(ssl), SSL_get_cipher_name(ssl), subject);
+    else
+        mu_trace(s->env, s->proto, MU_TRACE_TLS, "%s %s, server %s, verified by %s",
+            SSL_get_version(ssl), SSL_get_cipher_name(ssl), subject, s->verified_by);
+}
