@@ -34,7 +34,7 @@ struct mu_claim {
     bool signer_is_self_signed;     /* says nothing about trust */
     /* SCEP: for whom the envelope is; p NULL if absent */
     struct mu_bytes recipient_issuer, recipient_serial, recipient_skid;
-    bool needs_password;            /* enveloped to a password (PWRI) */
+    bool needs_password;            /* enveloped to a password (PWRI), or its answer has to be */
 };
 
 /* What the CA gives the engine to check and answer with. Owned by the CA, valid until the answer

@@ -1,141 +1,14 @@
 /*
  * The client engine's states. Each (state, event) has one handler; what a handler decides is in
- * the neighbors: scep_client_ca.c (certificates and trust), _ask.c (messages out), _reply.c and
- * _cert.c (messages in), _fail.c (what to tell when it fails), _state.c (storing).
+ * the neighbors: scep_client_want.c (what the driver shall do), _ca.c and _trust.c (certificates),
+ * _ask.c (messages out), _reply.c and _cert.c (messages in), _fail.c (what to tell when it fails),
+ * _state.c (storing).
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/limits.h"
-#include "base/text.h"
 #include "base/time.h"
 #include "proto/scep/scep_client_internal.h"
 
 typedef enum mu_code handler(struct mu_scep_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err);
-
-void mu_scep_client_warn(
-    struct mu_scep_client *c, enum mu_trace_step step, const char *fmt, ...)
-{
-    char line[512];
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    mu_scep_client_trace(c, step, "warning: %s", line);
-    if (strstr(mu_buf_str(&c->warnings), line) == NULL)
-        mu_buf_putf(&c->warnings, "%s\n", line);
-}
-
-struct mu_pki_cert *mu_scep_client_signer(const struct mu_scep_client *c)
-{
-    return c->config.signer_cert != NULL ? c->config.signer_cert : c->self_signed;
-}
-
-struct mu_pki_key *mu_scep_client_signer_key(const struct mu_scep_client *c)
-{
-    if (c->config.signer_cert != NULL && c->config.signer_key != NULL)
-        return c->config.signer_key;
-    return c->config.key;
-}
-
-const struct mu_secret *mu_scep_client_challenge(const struct mu_scep_client *c)
-{
-    return c->csr != NULL && mu_secret_is_set(&c->csr->challenge) ? &c->csr->challenge : NULL;
-}
-
-static bool is_query(const struct mu_scep_client *c)
-{
-    return c->config.op == MU_SCEP_CLIENT_CERT || c->config.op == MU_SCEP_CLIENT_CRL;
-}
-
-/* ---- what to want next ---- */
-
-static enum mu_code want_get(struct mu_scep_client *c, enum mu_scep_http_op op,
-    enum mu_scep_client_state state, struct mu_step *next, struct mu_err *err)
-{
-    enum mu_code rc;
-
-    mu_buf_reset(&c->url);
-    rc = mu_scep_http_url(
-        c->config.url, op, c->config.ca_identifier, mu_bytes(NULL, 0), &c->url, err);
-    if (rc != MU_OK)
-        return rc;
-    next->want = MU_WANT_SEND;
-    next->request = (struct mu_http_request){
-        .method = "GET", .target = mu_buf_str(&c->url), .minor = 1};
-    c->state = state;
-    return MU_OK;
-}
-
-/* The message that c->message holds, by POST or GET. */
-static enum mu_code want_message(
-    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
-{
-    bool post = c->use_post || c->post_after_414;
-    struct mu_bytes body = mu_buf_bytes(&c->message);
-    enum mu_code rc;
-
-    mu_buf_reset(&c->url);
-    rc = mu_scep_http_url(c->config.url, MU_SCEP_HTTP_PKI_OPERATION, NULL,
-        post ? mu_bytes(NULL, 0) : body, &c->url, err);
-    if (rc != MU_OK)
-        return rc;
-    next->want = MU_WANT_SEND;
-    next->remember = !is_query(c);
-    next->request = (struct mu_http_request){
-        .method = post ? "POST" : "GET", .target = mu_buf_str(&c->url), .minor = 1};
-    if (post) {
-        c->header = (struct mu_http_header){"Content-Type", MU_SCEP_MEDIA_MESSAGE};
-        next->request.headers = &c->header;
-        next->request.header_n = 1;
-        next->request.body = body;
-    } else {
-        mu_scep_client_trace(
-            c, MU_TRACE_REQUEST, "base64 %zu bytes, for GET", (body.n + 2) / 3 * 4);
-    }
-    c->state = MU_SCEP_CLIENT_SENT;
-    return MU_OK;
-}
-
-enum mu_code mu_scep_client_send(
-    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
-{
-    enum mu_code rc;
-
-    rc = mu_scep_client_ask_build(c, err);
-    return rc == MU_OK ? want_message(c, next, err) : rc;
-}
-
-static enum mu_code want_done(struct mu_scep_client *c, struct mu_step *next)
-{
-    next->want = MU_WANT_DONE;
-    c->state = MU_SCEP_CLIENT_FINISHED;
-    return MU_OK;
-}
-
-/* Waits for the next poll, or ends it: by the time, the number of polls, or the caller's wish. */
-static enum mu_code want_wait(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
-{
-    int64_t left_s = c->config.max_await_s - c->waited_s;
-    int64_t limit_s = c->config.max_await_s;
-
-    if (c->config.no_wait)
-        return mu_err_set(err, MU_PENDING, MU_REASON_NONE,
-            "scep: the CA has the request and waits for somebody to approve it (PENDING)");
-    if (left_s <= 0 || (c->config.max_polls != 0 && c->polls >= c->config.max_polls))
-        return mu_scep_client_fail_pending(c, err);
-    next->want = MU_WANT_WAIT;
-    next->wait_s = c->config.await_s < left_s ? c->config.await_s : left_s;
-    next->wait_limit_s = limit_s;
-    mu_scep_client_trace(c, MU_TRACE_POLL, "again in %lld s, for at most %lld %s",
-        (long long)next->wait_s, (long long)(limit_s % 60 == 0 ? limit_s / 60 : limit_s),
-        limit_s % 60 == 0 ? "min" : "s");
-    c->state = MU_SCEP_CLIENT_WAITING;
-    return MU_OK;
-}
 
 /* ---- from the answers to the message ---- */
 
@@ -144,10 +17,10 @@ static void trace_auth(const struct mu_scep_client *c)
     const char *challenge = c->config.has_challenge ? "challenge *" : "no challenge";
     struct mu_buf serial = {.max = 256};
 
-    if (is_query(c) || c->config.signer_cert != NULL) {
+    if (mu_scep_client_is_query(c) || c->config.signer_cert != NULL) {
         mu_pki_cert_serial_trace(c->config.signer_cert->serial, &serial);
         mu_scep_client_trace(c, MU_TRACE_AUTH, "%s%ssigned with the certificate of serial %s",
-            is_query(c) ? "" : challenge, is_query(c) ? "" : ", ", mu_buf_str(&serial));
+            mu_scep_client_is_query(c) ? "" : challenge, mu_scep_client_is_query(c) ? "" : ", ", mu_buf_str(&serial));
     } else {
         mu_scep_client_trace(c, MU_TRACE_AUTH,
             "%s, signed with a self-signed certificate of the new key", challenge);
@@ -165,7 +38,7 @@ static enum mu_code go_message(struct mu_scep_client *c, struct mu_step *next, s
     if (rc != MU_OK)
         return rc;
     trace_auth(c);
-    return mu_scep_client_send(c, next, err);
+    return mu_scep_client_want_send(c, next, err);
 }
 
 static enum mu_code go_trust(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
@@ -179,26 +52,23 @@ static enum mu_code go_trust(struct mu_scep_client *c, struct mu_step *next, str
     if (rc != MU_OK)
         return rc;
     if (c->config.op == MU_SCEP_CLIENT_CA)
-        return want_done(c, next);
+        return mu_scep_client_want_done(c, next);
     if (!ask)
         return go_message(c, next, err);
-    next->want = MU_WANT_TRUST;
-    next->certs = &c->save;
-    c->state = MU_SCEP_CLIENT_ASKED_TRUST;
-    return MU_OK;
+    return mu_scep_client_want_trust(c, next);
 }
 
 static enum mu_code go_ca(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
 {
     if (c->config.op == MU_SCEP_CLIENT_CAPS)
-        return want_done(c, next);
+        return mu_scep_client_want_done(c, next);
     if (c->config.expect_standard && !(c->caps & MU_SCEP_CAP_STANDARD))
         return mu_err_set(err, MU_AUTH, MU_M(303),
             "scep: SCEPStandard is expected of this server but missing in its capabilities; "
             "somebody may have taken it out on the way (RFC 8894 7.5)");
     if (c->ca_certs.n != 0)
         return go_trust(c, next, err);
-    return want_get(c, MU_SCEP_HTTP_CA_CERT, MU_SCEP_CLIENT_ASKED_CA, next, err);
+    return mu_scep_client_want_get(c, MU_SCEP_HTTP_CA_CERT, MU_SCEP_CLIENT_ASKED_CA, next, err);
 }
 
 static void trace_caps(struct mu_scep_client *c)
@@ -292,7 +162,7 @@ static enum mu_code on_next_ca(struct mu_scep_client *c, const struct mu_event *
     rc = mu_scep_client_fail_page(event->response, "GetNextCACert", err);
     if (rc == MU_OK)
         rc = mu_scep_client_ca_next(c, event->response, err);
-    return rc == MU_OK ? want_done(c, next) : rc;
+    return rc == MU_OK ? mu_scep_client_want_done(c, next) : rc;
 }
 
 /* SCEP-25: once more with 3DES and SHA-1, for the server that is known for it. */
@@ -314,7 +184,7 @@ static enum mu_code retry_legacy(
     c->cipher = MU_PKI_DES3_CBC;
     mu_scep_client_warn(
         c, MU_TRACE_REQUEST, "asking this IIS again with 3DES and SHA-1 (allow-legacy)");
-    return mu_scep_client_send(c, next, err);
+    return mu_scep_client_want_send(c, next, err);
 }
 
 /* While PENDING a server that is away is asked again later, within the limits. */
@@ -328,7 +198,7 @@ static enum mu_code later(
         return rc;
     if (err != NULL)
         failed = *err;
-    waited = want_wait(c, next, NULL);
+    waited = mu_scep_client_want_wait(c, next, NULL);
     if (waited != MU_OK) {
         if (err != NULL)
             *err = failed;
@@ -361,7 +231,7 @@ static enum mu_code on_http_error(struct mu_scep_client *c,
         c->post_after_414 = true; /* SCEP-09 */
         mu_scep_client_warn(
             c, MU_TRACE_REQUEST, "the URL was too long for the server (414), trying POST");
-        return want_message(c, next, err);
+        return mu_scep_client_want_message(c, next, err);
     }
     if (may_retry_legacy(c, response))
         return retry_legacy(c, next, err);
@@ -386,15 +256,12 @@ static enum mu_code on_reply(struct mu_scep_client *c, const struct mu_event *ev
         return rc;
     if (c->pki_status == MU_SCEP_PENDING) {
         c->pending = true;
-        return want_wait(c, next, err);
+        return mu_scep_client_want_wait(c, next, err);
     }
     c->pending = false;
-    if (is_query(c))
-        return want_done(c, next);
-    next->want = MU_WANT_SAVE;
-    next->certs = &c->save;
-    c->state = MU_SCEP_CLIENT_SAVING;
-    return MU_OK;
+    if (mu_scep_client_is_query(c))
+        return mu_scep_client_want_done(c, next);
+    return mu_scep_client_want_save(c, next);
 }
 
 static enum mu_code on_time(struct mu_scep_client *c, const struct mu_event *event,
@@ -405,14 +272,14 @@ static enum mu_code on_time(struct mu_scep_client *c, const struct mu_event *eve
     (void)event;
     c->waited_s += c->config.await_s < left_s ? c->config.await_s : left_s;
     c->polls++;
-    return mu_scep_client_send(c, next, err);
+    return mu_scep_client_want_send(c, next, err);
 }
 
 static enum mu_code on_saved(struct mu_scep_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err)
 {
     if (event->failed == NULL)
-        return want_done(c, next);
+        return mu_scep_client_want_done(c, next);
     if (err != NULL)
         *err = *event->failed;
     return event->failed->code != MU_OK ? event->failed->code : MU_STORAGE;
@@ -505,15 +372,15 @@ static enum mu_code first_step(struct mu_scep_client *c, struct mu_step *next, s
         trace_auth(c);
         if (c->pending)
             c->polls++;
-        return mu_scep_client_send(c, next, err);
+        return mu_scep_client_want_send(c, next, err);
     }
     if (c->config.op == MU_SCEP_CLIENT_NEXT_CA)
-        return want_get(c, MU_SCEP_HTTP_NEXT_CA, MU_SCEP_CLIENT_ASKED_NEXT_CA, next, err);
+        return mu_scep_client_want_get(c, MU_SCEP_HTTP_NEXT_CA, MU_SCEP_CLIENT_ASKED_NEXT_CA, next, err);
     if (c->has_caps && c->config.op != MU_SCEP_CLIENT_CAPS) {
         trace_caps(c);
         return go_ca(c, next, err);
     }
-    return want_get(c, MU_SCEP_HTTP_CAPS, MU_SCEP_CLIENT_ASKED_CAPS, next, err);
+    return mu_scep_client_want_get(c, MU_SCEP_HTTP_CAPS, MU_SCEP_CLIENT_ASKED_CAPS, next, err);
 }
 
 enum mu_code mu_scep_client_start(

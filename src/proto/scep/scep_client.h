@@ -36,6 +36,8 @@ struct mu_scep_client_config {
     bool has_challenge;                /* a challenge is in the CSR, for the trace */
     struct mu_bytes serial;            /* CERT: INTEGER content octets; CRL: none (signer's) */
 
+    /* Which CA is ours: the pin decides if there is one; else the CA has to lead up to one of
+     * trusted, with its root; else ca_certs are trusted because they were given; else WANT_TRUST. */
     const struct mu_pki_certs *trusted; /* CA certificates known here; NULL: none */
     const char *trusted_as;            /* name for the trace, NULL: none */
     const uint8_t *pin_sha256;         /* 32 octets the CA must have; NULL: none */
@@ -65,7 +67,8 @@ struct mu_scep_client;
 enum mu_code mu_scep_client_new(const struct mu_scep_client_config *config,
     struct mu_scep_client **out, struct mu_err *err) MU_CHECK;
 void mu_scep_client_free(struct mu_scep_client *client);
-/* First step; then one call per event. An error is final. Refused by the CA: MU_DENIED with M311..M319
+/* First step; then one call per event. WANT_TRUST shows the certificate that trust will rest on
+ * first, then those below it down to the issuing CA. An error is final. Refused by the CA: MU_DENIED with M311..M319
  * as far as the answer tells; pending beyond the limits or no_wait: MU_PENDING (M313 / none). */
 enum mu_code mu_scep_client_start(struct mu_scep_client *client, struct mu_step *next,
     struct mu_err *err) MU_CHECK;

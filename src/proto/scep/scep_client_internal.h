@@ -78,7 +78,7 @@ struct mu_scep_client {
     struct mu_buf warnings;
 };
 
-/* ---- scep_client.c ---- */
+/* ---- scep_client_new.c ---- */
 /* A line for result.warnings, traced as well. */
 void mu_scep_client_warn(struct mu_scep_client *c, enum mu_trace_step step, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -87,13 +87,29 @@ struct mu_pki_cert *mu_scep_client_signer(const struct mu_scep_client *c);
 struct mu_pki_key *mu_scep_client_signer_key(const struct mu_scep_client *c);
 /* The challenge in the CSR; NULL if there is none. */
 const struct mu_secret *mu_scep_client_challenge(const struct mu_scep_client *c);
-/* Ask once more with a fresh message: poll if the CA said PENDING. */
-enum mu_code mu_scep_client_send(
+/* GetCert or GetCRL: nothing of it is remembered anywhere. */
+bool mu_scep_client_is_query(const struct mu_scep_client *c);
+
+/* ---- scep_client_want.c ---- */
+enum mu_code mu_scep_client_want_get(struct mu_scep_client *c, enum mu_scep_http_op op,
+    enum mu_scep_client_state state, struct mu_step *next, struct mu_err *err) MU_CHECK;
+/* The message that c->message holds, by POST or GET. */
+enum mu_code mu_scep_client_want_message(
     struct mu_scep_client *c, struct mu_step *next, struct mu_err *err) MU_CHECK;
+/* Makes a fresh message, a poll if the CA said PENDING, and sends it. */
+enum mu_code mu_scep_client_want_send(
+    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err) MU_CHECK;
+/* Waits for the next poll, or ends it: by the time, the number of polls, or the caller's wish. */
+enum mu_code mu_scep_client_want_wait(
+    struct mu_scep_client *c, struct mu_step *next, struct mu_err *err) MU_CHECK;
+enum mu_code mu_scep_client_want_trust(struct mu_scep_client *c, struct mu_step *next) MU_CHECK;
+enum mu_code mu_scep_client_want_save(struct mu_scep_client *c, struct mu_step *next) MU_CHECK;
+enum mu_code mu_scep_client_want_done(struct mu_scep_client *c, struct mu_step *next) MU_CHECK;
+
 #define mu_scep_client_trace(c, step, ...) \
     mu_trace((c)->config.env, MU_PROTO_SCEP, (step), __VA_ARGS__)
 
-/* ---- scep_client_ca.c ---- */
+/* ---- scep_client_ca.c, scep_client_trust.c ---- */
 /* "CN=x, O=y" for a message; "CN=x" alone if short is set. Return buf. */
 const char *mu_scep_client_name(struct mu_bytes name, bool cn_only, char buf[MU_SCEP_NAME_TEXT]);
 /* Body of GetCACert to ca_certs. */

@@ -1,4 +1,7 @@
-/* Making a client engine from its configuration, freeing it, and telling what it knows. */
+/* Making a client engine from its configuration, freeing it, and telling what it knows, to its
+ * neighbors and to its caller. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -180,6 +183,42 @@ void mu_scep_client_free(struct mu_scep_client *c)
     mu_buf_clear(&c->crl);
     mu_buf_clear(&c->warnings);
     free(c);
+}
+
+void mu_scep_client_warn(
+    struct mu_scep_client *c, enum mu_trace_step step, const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    mu_scep_client_trace(c, step, "warning: %s", line);
+    if (strstr(mu_buf_str(&c->warnings), line) == NULL)
+        mu_buf_putf(&c->warnings, "%s\n", line);
+}
+
+struct mu_pki_cert *mu_scep_client_signer(const struct mu_scep_client *c)
+{
+    return c->config.signer_cert != NULL ? c->config.signer_cert : c->self_signed;
+}
+
+struct mu_pki_key *mu_scep_client_signer_key(const struct mu_scep_client *c)
+{
+    if (c->config.signer_cert != NULL && c->config.signer_key != NULL)
+        return c->config.signer_key;
+    return c->config.key;
+}
+
+const struct mu_secret *mu_scep_client_challenge(const struct mu_scep_client *c)
+{
+    return c->csr != NULL && mu_secret_is_set(&c->csr->challenge) ? &c->csr->challenge : NULL;
+}
+
+bool mu_scep_client_is_query(const struct mu_scep_client *c)
+{
+    return c->config.op == MU_SCEP_CLIENT_CERT || c->config.op == MU_SCEP_CLIENT_CRL;
 }
 
 void mu_scep_client_result(const struct mu_scep_client *c, struct mu_scep_client_result *out)

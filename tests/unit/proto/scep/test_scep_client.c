@@ -1,6 +1,7 @@
 /* The client engine meets the server engine: every kind of message, polling, and the transcript. */
 #include "world.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "pki/pki_crl.h"
@@ -98,54 +99,6 @@ static void polls_keep_the_transaction_and_change_the_nonce(void **state)
     assert_int_equal(strspn(seen_ids[0], "0123456789ABCDEF"), 32);
     assert_int_equal(seen_nonces[0].n, 16);
     assert_memory_not_equal(seen_nonces[0].p, seen_nonces[1].p, 16);
-    world_clear(&w);
-}
-
-/* SCEP-64: interval, time and number bound the polling. */
-static void polling_is_bounded(void **state)
-{
-    static const struct { int64_t await_s, max_s; unsigned max_polls, sent; } rows[] = {
-        {60, 600, 0, 11}, /* by time */
-        {60, 90, 0, 3},   /* the last wait is cut to what is left */
-        {60, 3600, 1, 2}, /* by number */
-        {2, 6, 0, 4},     /* R085 */
-        {0, 0, 0, 61},    /* 60 s for an hour by default */
-    };
-    size_t i;
-
-    (void)state;
-    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct world w;
-        enum mu_code rc;
-
-        world_init(&w);
-        w.pending_n = 1000;
-        w.config.await_s = rows[i].await_s;
-        w.config.max_await_s = rows[i].max_s;
-        w.config.max_polls = rows[i].max_polls;
-        rc = world_run(&w, NULL);
-        world_failed(rc, MU_PENDING, 313, "still pending");
-        assert_int_equal(w.sent, rows[i].sent);
-        world_clear(&w);
-    }
-}
-
-static void no_wait_stops_at_the_first_pending(void **state)
-{
-    struct world w;
-    struct mu_scep_client *client;
-    struct mu_scep_client_result result;
-
-    (void)state;
-    world_init(&w);
-    w.pending_n = 1;
-    w.config.no_wait = true;
-    world_failed(world_run(&w, &client), MU_PENDING, 0, "PENDING");
-    mu_scep_client_result(client, &result);
-    assert_true(result.pending);
-    assert_int_equal(result.pki_status, MU_SCEP_PENDING);
-    assert_int_equal(w.waits, 0);
-    mu_scep_client_free(client);
     world_clear(&w);
 }
 
@@ -394,8 +347,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(approval_by_hand_is_traced_as_promised),
         cmocka_unit_test(polls_keep_the_transaction_and_change_the_nonce),
-        cmocka_unit_test(polling_is_bounded),
-        cmocka_unit_test(no_wait_stops_at_the_first_pending),
         cmocka_unit_test(a_poll_that_fails_is_repeated),
         cmocka_unit_test(polling_at_once_finds_the_transaction_again),
         cmocka_unit_test(a_new_request_has_a_new_transaction),

@@ -12,7 +12,8 @@ static void load(const char *path, struct mu_buf *out)
     FILE *f;
     size_t n;
 
-    snprintf(full, sizeof full, "%s/%s", getenv("MU_VECTORS"), path);
+    snprintf(full, sizeof full, "%s/%s",
+        getenv("MU_VECTORS") != NULL ? getenv("MU_VECTORS") : "tests/vectors", path);
     f = fopen(full, "rb");
     if (f == NULL)
         fail_msg("cannot read %s", full);
