@@ -224,7 +224,7 @@ static void start_linger(struct mu_net_conn *c)
 {
     struct timeval tv = {LINGER_S, 0};
 
-    if (c->ssl != NULL)
+    if (c->ssl != NULL && c->state != HANDSHAKE)
         SSL_shutdown(c->ssl);
     ERR_clear_error();
     shutdown(c->fd, SHUT_WR);
@@ -620,6 +620,17 @@ static void linger(struct mu_net_conn *c)
         conn_close(c);
 }
 
+/* Plain HTTP came to a TLS port: one sentence in the clear helps who typed http for https. */
+static void tell_plain_client(struct mu_net_conn *c)
+{
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+                               "Content-Length: 30\r\nConnection: close\r\n\r\n"
+                               "this port speaks only https://";
+
+    (void)!send(c->fd, text, sizeof(text) - 1, MSG_NOSIGNAL);
+    start_linger(c);
+}
+
 static void handshake(struct mu_net_conn *c)
 {
     int n;
@@ -632,7 +643,10 @@ static void handshake(struct mu_net_conn *c)
         want(&c->readable, &c->reads, true);
         return; /* the request's octets are in the socket, which will say so */
     }
-    if (tls_result(c, n) != -1)
+    if (ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL
+        && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_HTTP_REQUEST)
+        tell_plain_client(c);
+    else if (tls_result(c, n) != -1)
         conn_close(c);
 }
 

@@ -476,6 +476,20 @@ static void plain_http_behind_https_is_told(void **state)
     mu_transport_close(s);
 }
 
+static void plain_http_to_a_tls_port_is_told(void **state)
+{
+    struct mu_net_tls tls = tls_of(&server, false);
+    struct mu_http_session_spec spec = {0};
+    struct mu_http_session *s = fix_open(&spec);
+    char text[64];
+
+    snprintf(text, sizeof(text), "http://127.0.0.1:%u/", fix_serve(who, &tls));
+    assert_int_equal(fix_ask(s, text, "some body"), MU_OK);
+    assert_int_equal(fix_response.status, 400);
+    assert_string_equal(mu_buf_str(&fix_response.body), "this port speaks only https://");
+    mu_transport_close(s);
+}
+
 static void a_server_that_hangs_up_is_told(void **state)
 {
     struct mu_tls_identity id = {.anchors = list_of(&root)};
@@ -605,6 +619,7 @@ int main(void)
         TEST(insecure_bootstrap_shows_and_does_not_judge),
         TEST(a_refused_client_certificate_is_m207),
         TEST(plain_http_behind_https_is_told),
+        TEST(plain_http_to_a_tls_port_is_told),
         TEST(a_server_that_hangs_up_is_told),
         TEST(a_key_of_another_certificate_is_refused),
         TEST(big_bodies_both_ways),
