@@ -120,7 +120,7 @@ class Forger(Relay):
         self.dir, self.attributes = dir, attributes
         self.damage = None
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", dir / "forger.key", "-out",
-                        dir / "forger.pem", "-days", "30", "-subj", "/CN=forger", "-addext", "basicConstraints=critical,CA:TRUE",
+                        dir / "forger.pem", "-days", "3650", "-subj", "/CN=forger", "-addext", "basicConstraints=critical,CA:TRUE",
                         "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature,keyEncipherment"],
                        check=True, capture_output=True)
         self.root = dir / "forger.pem"
@@ -133,6 +133,11 @@ class Forger(Relay):
             return self.reply("application/x-x509-ca-cert", self.der)
         message = self.cert_rep(body)
         return self.reply("application/x-pki-message", self.damage(message) if self.damage else message)
+
+    def issue(self, csr, out, days=10):
+        """A certificate of the forger's root for a request, as if it came on paper."""
+        subprocess.run(["openssl", "x509", "-req", "-in", csr, "-CA", self.root, "-CAkey", self.dir / "forger.key", "-set_serial", "0x4711",
+                        "-days", str(days), "-out", out], check=True, capture_output=True)
 
     @staticmethod
     def reply(media, body):

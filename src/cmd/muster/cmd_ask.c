@@ -45,15 +45,15 @@ enum mu_code mu_cmd_ask_secret(const char *question, struct mu_secret *out, stru
     bool got;
 
     mu_buf_init_secret(&line, 4096);
-    fputs(question, stderr);
-    fflush(stderr);
     if (tcgetattr(STDIN_FILENO, &before) != 0)
         return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "no terminal to ask on");
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    fputs(question, stderr); /* behind the flush, so that an early answer is not lost */
+    fflush(stderr);
     got = read_line(STDIN_FILENO, &line);
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
     fputc('\n', stderr);
     if (!got || line.n == 0)
         rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "nothing was typed");

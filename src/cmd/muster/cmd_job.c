@@ -97,9 +97,11 @@ static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outco
     return exit_code;
 }
 
-/* A CA that nobody accepted: the command that does, word for word. */
+/* A CA that nobody accepted, or a root that is missing: the command that helps, word for word. */
 static void accepting_line(const struct mu_cmd_job *job, struct mu_err *err)
 {
+    if (err->reason == MU_M(212) && err->next[0] == '\0')
+        mu_err_next(err, "Get that root from the CA's operator, compare its SHA-256, then: muster ca trust FILE");
     if (err->reason != MU_M(209) || job->fingerprint[0] == '\0')
         return;
     if (strstr(err->what, job->fingerprint) == NULL) {
