@@ -264,6 +264,14 @@ static enum mu_code on_reply(struct mu_scep_client *c, const struct mu_event *ev
     return mu_scep_client_want_save(c, next);
 }
 
+/* A message of a transaction that began some time ago: the CA may have expired since (SCEP-31). */
+static enum mu_code send_on(struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc = mu_scep_client_ca_check(c, err);
+
+    return rc == MU_OK ? mu_scep_client_want_send(c, next, err) : rc;
+}
+
 static enum mu_code on_time(struct mu_scep_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err)
 {
@@ -272,7 +280,7 @@ static enum mu_code on_time(struct mu_scep_client *c, const struct mu_event *eve
     (void)event;
     c->waited_s += c->config.await_s < left_s ? c->config.await_s : left_s;
     c->polls++;
-    return mu_scep_client_want_send(c, next, err);
+    return send_on(c, next, err);
 }
 
 static enum mu_code on_saved(struct mu_scep_client *c, const struct mu_event *event,
@@ -372,7 +380,7 @@ static enum mu_code first_step(struct mu_scep_client *c, struct mu_step *next, s
         trace_auth(c);
         if (c->pending)
             c->polls++;
-        return mu_scep_client_want_send(c, next, err);
+        return send_on(c, next, err);
     }
     if (c->config.op == MU_SCEP_CLIENT_NEXT_CA)
         return mu_scep_client_want_get(c, MU_SCEP_HTTP_NEXT_CA, MU_SCEP_CLIENT_ASKED_NEXT_CA, next, err);

@@ -123,6 +123,8 @@ enum mu_code mu_scep_client_ca_trust(
 /* The host said yes or no. */
 enum mu_code mu_scep_client_ca_answer(struct mu_scep_client *c, bool yes, struct mu_err *err)
     MU_CHECK;
+/* With the anchors set: CA and RAs have to lead up to them, now (SCEP-31). */
+enum mu_code mu_scep_client_ca_check(const struct mu_scep_client *c, struct mu_err *err) MU_CHECK;
 /* Path of a certificate up to what is trusted, with more (may be NULL) as intermediates. */
 enum mu_code mu_scep_client_ca_path(const struct mu_scep_client *c, struct mu_pki_cert *cert,
     const struct mu_pki_certs *more, int64_t now_s, struct mu_err *err) MU_CHECK;

@@ -148,8 +148,7 @@ static enum mu_code check_root(const struct mu_scep_client *c, struct mu_err *er
     return rc;
 }
 
-/* With the anchors set: CA and RAs have to lead up to them (SCEP-31). */
-static enum mu_code check_all(struct mu_scep_client *c, struct mu_err *err)
+enum mu_code mu_scep_client_ca_check(const struct mu_scep_client *c, struct mu_err *err)
 {
     struct mu_pki_cert *use[3] = {c->ca, c->ra_sign, c->ra_encrypt};
     int64_t now_s = mu_env_now(c->config.env);
@@ -173,8 +172,16 @@ static enum mu_code check_all(struct mu_scep_client *c, struct mu_err *err)
             advise_fingerprint(c->ca, err);
         return rc;
     }
-    trace_use(c);
     return MU_OK;
+}
+
+static enum mu_code check_all(const struct mu_scep_client *c, struct mu_err *err)
+{
+    enum mu_code rc = mu_scep_client_ca_check(c, err);
+
+    if (rc == MU_OK)
+        trace_use(c);
+    return rc;
 }
 
 static enum mu_code anchors_from(struct mu_scep_client *c, const struct mu_pki_certs *list,

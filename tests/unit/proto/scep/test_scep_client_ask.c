@@ -303,6 +303,129 @@ static void iis_is_asked_again_with_3des_in_compat_mode(void **state)
     world_clear(&w);
 }
 
+/* SCEP-61, SCEP-62: what is in a poll, who has signed it; opened with the CA's key. */
+static void look_into_the_poll(struct world *w, unsigned n, struct mu_http_response *response)
+{
+    struct mu_scep_msg msg = {0};
+    struct mu_pki_enveloped e = {0};
+    struct mu_pki_csr *csr = NULL;
+    struct mu_buf plain = {0};
+    struct mu_bytes issuer, subject;
+    struct mu_pki_cert *signer;
+    static uint8_t first_signer[32];
+
+    (void)response;
+    world_ok(mu_scep_msg_decode(mu_buf_bytes(&w->last_request), &msg, &world_err));
+    signer = mu_pki_signed_signer(&msg.cms);
+    assert_non_null(signer); /* SCEP-37 */
+    if (n == 1) {
+        assert_int_equal(msg.type, MU_SCEP_PKCS_REQ);
+        memcpy(first_signer, signer->sha256, sizeof first_signer);
+    } else {
+        assert_int_equal(msg.type, MU_SCEP_CERT_POLL);
+        assert_memory_equal(first_signer, signer->sha256, sizeof first_signer);
+    }
+    world_ok(mu_pki_enveloped_decode(msg.envelope, &e, &world_err));
+    world_ok(mu_pki_enveloped_open(&e, world_key(KEY_CA), false, &plain, &world_err));
+    world_ok(mu_pki_csr_decode(w->config.csr, &csr, &world_err));
+    if (n == 1) {
+        assert_true(mu_bytes_equal(mu_buf_bytes(&plain), csr->der)); /* SCEP-51 */
+    } else {
+        assert_true(mu_scep_msg_get_poll(mu_buf_bytes(&plain), &issuer, &subject));
+        assert_true(mu_bytes_equal(issuer, w->ca->subject));
+        assert_true(mu_bytes_equal(subject, csr->subject));
+    }
+    mu_pki_csr_free(csr);
+    mu_pki_enveloped_clear(&e);
+    mu_buf_clear(&plain);
+    mu_scep_msg_clear(&msg);
+}
+
+static void a_poll_names_the_ca_and_the_subject(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.pending_n = 1;
+    w.tamper = look_into_the_poll;
+    world_ok(world_run(&w, NULL));
+    assert_int_equal(w.sent, 2);
+    world_clear(&w);
+}
+
+/* The engine's first step and the event that answers its GetCACaps. */
+static enum mu_code answer_caps(struct world *w, const struct mu_event *event,
+    struct mu_scep_client **client, struct mu_step *next)
+{
+    struct mu_step step;
+
+    world_ok(mu_scep_client_new(&w->config, client, &world_err));
+    world_ok(mu_scep_client_start(*client, &step, &world_err));
+    assert_non_null(strstr(step.request.target, "operation=GetCACaps"));
+    return mu_scep_client_step(*client, event, next, &world_err);
+}
+
+/* SCEP-16: whatever its label says. */
+static void capabilities_of_any_media_type_are_taken(void **state)
+{
+    static const char *const types[] = {"text/plain", "application/octet-stream", "text/html", NULL};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct world w;
+        struct mu_scep_client *client = NULL;
+        struct mu_scep_client_result result;
+        struct mu_http_response response = {0};
+        struct mu_event event = {.type = MU_EVENT_RESPONSE, .response = &response};
+        struct mu_step next;
+
+        world_init(&w);
+        world_ok(mu_http_response_set(
+            &response, 200, types[i], mu_bytes_str("AES\r\nSHA-256\r\n"), &world_err));
+        world_ok(answer_caps(&w, &event, &client, &next));
+        mu_scep_client_result(client, &result);
+        assert_int_equal(result.caps, MU_SCEP_CAP_AES | MU_SCEP_CAP_SHA256);
+        mu_http_response_clear(&response);
+        mu_scep_client_free(client);
+        world_clear(&w);
+    }
+}
+
+/* SCEP-21, IOP-07: a dropped connection counts as no capabilities, with the switch; one that could
+ * not be made is the end of it in any case. */
+static void no_capabilities_by_a_dropped_connection(void **state)
+{
+    static const struct { bool legacy; int m; enum mu_code code; } drops[] = {
+        {false, 506, MU_NETWORK}, {true, 506, MU_OK}, {true, 0, MU_OK}, {true, 101, MU_NETWORK},
+        {true, 102, MU_NETWORK},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof drops / sizeof drops[0]; i++) {
+        struct world w;
+        struct mu_scep_client *client = NULL;
+        struct mu_err failed = {.code = MU_NETWORK, .reason = MU_M(drops[i].m), .what = "dropped"};
+        struct mu_event event = {.type = MU_EVENT_SEND_FAILED, .failed = &failed};
+        struct mu_step next = {0};
+        enum mu_code rc;
+
+        world_init(&w);
+        w.config.allow_legacy = drops[i].legacy;
+        rc = answer_caps(&w, &event, &client, &next);
+        if (rc != drops[i].code)
+            fail_msg("row %zu: %d %s", i, (int)rc, world_err.what);
+        if (rc == MU_OK)
+            assert_non_null(strstr(next.request.target, "operation=GetCACert"));
+        else
+            assert_string_equal(world_err.what, "dropped");
+        mu_scep_client_free(client);
+        world_clear(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +441,9 @@ int main(void)
         cmocka_unit_test(ec_polls_are_answered_with_the_password),
         cmocka_unit_test(ec_cas_are_reached_by_password),
         cmocka_unit_test(iis_is_asked_again_with_3des_in_compat_mode),
+        cmocka_unit_test(a_poll_names_the_ca_and_the_subject),
+        cmocka_unit_test(capabilities_of_any_media_type_are_taken),
+        cmocka_unit_test(no_capabilities_by_a_dropped_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

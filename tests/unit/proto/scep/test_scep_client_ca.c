@@ -249,6 +249,30 @@ static void only_client_certificates_are_no_ca(void **state)
     world_clear(&w);
 }
 
+/* SCEP-25: an RA whose key usage says neither is passed over, except in the compat mode. */
+static void wrong_key_usage_is_ignored_in_compat_mode(void **state)
+{
+    unsigned compat;
+
+    (void)state;
+    for (compat = 0; compat <= 1; compat++) {
+        struct world w;
+        struct mu_scep_client *client;
+        struct mu_scep_client_result result;
+
+        world_init(&w);
+        world_add_ra(&w, MU_KU_NON_REPUDIATION);
+        w.config.op = MU_SCEP_CLIENT_CA;
+        w.config.compat_iis = compat;
+        world_ok(world_run(&w, &client));
+        mu_scep_client_result(client, &result);
+        assert_int_equal(result.ra_encrypt != NULL, compat);
+        assert_int_equal(result.ra_sign != NULL, compat);
+        mu_scep_client_free(client);
+        world_clear(&w);
+    }
+}
+
 /* ---- GetNextCACert ---- */
 
 static void make_next(struct world *w)
@@ -308,6 +332,7 @@ int main(void)
         cmocka_unit_test(only_client_certificates_are_no_ca),
         cmocka_unit_test(the_successor_is_taken_from_the_current_ca),
         cmocka_unit_test(a_successor_from_elsewhere_is_refused),
+        cmocka_unit_test(wrong_key_usage_is_ignored_in_compat_mode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,6 +212,36 @@ static void as_many_trusted_cas_as_there_may_be(void **state)
     world_clear(&w);
 }
 
+/* SCEP-31: before each use, so also before a poll and after a restart. */
+static void a_ca_that_expires_while_waiting_is_not_used(void **state)
+{
+    struct mu_scep_client *client = NULL;
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    w.pending_n = 100;
+    w.config.await_s = 200 * INT64_C(86400);
+    w.config.max_await_s = 1000 * INT64_C(86400);
+    assert_int_equal(world_run(&w, NULL), MU_AUTH);
+    assert_non_null(strstr(world_err.what, "expired"));
+    assert_int_equal(w.sent, 2); /* the request, one poll after 200 days, none after 400 */
+    world_clear(&w);
+
+    world_init(&w);
+    w.stop_before_send = 1;
+    assert_int_equal(world_run(&w, NULL), MU_BUSY);
+    w.stop_before_send = 0;
+    w.now_s = WORLD_NOW + 366 * INT64_C(86400);
+    w.sent = 0;
+    world_ok(mu_scep_client_restore(&w.config, mu_buf_bytes(&w.stored), &client, &world_err));
+    assert_int_equal(world_drive(&w, client), MU_AUTH);
+    assert_non_null(strstr(world_err.what, "expired"));
+    assert_int_equal(w.sent, 0);
+    mu_scep_client_free(client);
+    world_clear(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +255,7 @@ int main(void)
         cmocka_unit_test(an_expired_ca_is_not_used),
         cmocka_unit_test(given_certificates_are_trusted),
         cmocka_unit_test(a_foreign_ra_is_refused),
+        cmocka_unit_test(a_ca_that_expires_while_waiting_is_not_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,6 +197,89 @@ static void what_is_missing_or_unknown_is_named(void **state)
     world_clear(&w);
 }
 
+/* IOP-10: NDES adds the HRESULT as an attribute of its own. */
+static void unknown_attributes_are_ignored(void **state)
+{
+    static const struct attr_row rows[] = {
+        {ID, P, "a"}, {TYPE, P, "19"}, {"1.3.6.1.4.1.311.21.33", P, "-2147024809"}, {"1.2.3", P, "x"}};
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    world_ok(decode_with(&w, rows, 4, NULL));
+    world_clear(&w);
+}
+
+/* SignedData { 1, {}, id-data, certificates, {} }, or with the signer but without its [0]. */
+static void put_unsigned(struct world *w, bool with_signer, struct mu_buf *out)
+{
+    struct mu_buf signature = {0};
+    size_t m[6];
+
+    world_ok(mu_pki_key_sign(world_key(KEY_CA), MU_PKI_SHA256, mu_bytes_str("x"), &signature, &world_err));
+    m[0] = mu_der_open(out, MU_DER_SEQUENCE);
+    mu_der_put_oid(out, "1.2.840.113549.1.7.2");
+    m[1] = mu_der_open(out, MU_DER_CONTEXT_CONSTRUCTED(0));
+    m[2] = mu_der_open(out, MU_DER_SEQUENCE);
+    mu_der_put_int(out, 1);
+    m[3] = mu_der_open(out, MU_DER_SET);
+    mu_pki_digest_encode(out, MU_PKI_SHA256);
+    mu_der_close(out, m[3]);
+    m[3] = mu_der_open(out, MU_DER_SEQUENCE);
+    mu_der_put_oid(out, "1.2.840.113549.1.7.1");
+    m[4] = mu_der_open(out, MU_DER_CONTEXT_CONSTRUCTED(0));
+    mu_der_put(out, MU_DER_OCTET_STRING, mu_bytes_str("x"));
+    mu_der_close(out, m[4]);
+    mu_der_close(out, m[3]);
+    mu_der_put(out, MU_DER_CONTEXT_CONSTRUCTED(0), w->ca->der);
+    m[3] = mu_der_open(out, MU_DER_SET);
+    if (with_signer) {
+        m[4] = mu_der_open(out, MU_DER_SEQUENCE);
+        mu_der_put_int(out, 1);
+        m[5] = mu_der_open(out, MU_DER_SEQUENCE);
+        mu_buf_put_bytes(out, w->ca->issuer);
+        mu_der_put(out, MU_DER_INTEGER, w->ca->serial);
+        mu_der_close(out, m[5]);
+        mu_pki_digest_encode(out, MU_PKI_SHA256);
+        mu_pki_key_sign_alg(world_key(KEY_CA), MU_PKI_SHA256, out);
+        mu_der_put(out, MU_DER_OCTET_STRING, mu_buf_bytes(&signature));
+        mu_der_close(out, m[4]);
+    }
+    mu_der_close(out, m[3]);
+    mu_der_close(out, m[2]);
+    mu_der_close(out, m[1]);
+    mu_der_close(out, m[0]);
+    assert_false(out->failed);
+    mu_buf_clear(&signature);
+}
+
+/* SCEP-35: rightly signed without attributes, it is no pkiMessage all the same. */
+static void a_message_without_signer_or_attributes_is_refused(void **state)
+{
+    static const char *const says[] = {"0 signers", "no signed attributes"};
+    unsigned with_signer;
+
+    (void)state;
+    for (with_signer = 0; with_signer <= 1; with_signer++) {
+        struct world w;
+        struct mu_scep_msg msg = {0};
+        struct mu_pki_signed cms = {0};
+        struct mu_buf body = {0};
+
+        world_init(&w);
+        put_unsigned(&w, with_signer, &body);
+        world_ok(mu_pki_signed_decode(mu_buf_bytes(&body), &cms, &world_err));
+        if (with_signer)
+            world_ok(mu_pki_signed_verify(&cms, w.ca, false, &world_err));
+        mu_pki_signed_clear(&cms);
+        assert_int_equal(mu_scep_msg_decode(mu_buf_bytes(&body), &msg, &world_err), MU_INPUT);
+        if (strstr(world_err.what, says[with_signer]) == NULL)
+            fail_msg("%s", world_err.what);
+        mu_buf_clear(&body);
+        world_clear(&w);
+    }
+}
+
 /* Cut at any place, or with rest behind, it is refused and nothing leaks. */
 static void every_truncation_is_refused(void **state)
 {
@@ -268,6 +351,8 @@ int main(void)
         cmocka_unit_test(numbers_are_printable_strings_on_the_wire),
         cmocka_unit_test(a_raw_transaction_id_is_echoed_octet_by_octet),
         cmocka_unit_test(what_is_missing_or_unknown_is_named),
+        cmocka_unit_test(unknown_attributes_are_ignored),
+        cmocka_unit_test(a_message_without_signer_or_attributes_is_refused),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(poll_and_serial_data),
         cmocka_unit_test(names_of_numbers),

@@ -2,6 +2,7 @@
  * (SCEP-33..53, SCEP-61..72, IOP-10..16, INTEROP 3.6..3.11). */
 #include "world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -395,6 +396,107 @@ static void read_is_for_opened_messages_only(void **state)
     world_clear(&w);
 }
 
+/* COM-18, SCEP-71: the current certificate's signature does not stand in for the new key's. */
+static void a_renewal_needs_proof_of_the_new_key(void **state)
+{
+    static const int types[] = {MU_SCEP_RENEWAL_REQ, MU_SCEP_PKCS_REQ};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        struct world w;
+        struct got got;
+        struct mu_pki_cert *old;
+        struct ask a = {.type = types[i], .signer_key = KEY_OTHER, .csr_key = KEY_CLIENT,
+            .challenge = "secret"};
+
+        world_init(&w);
+        old = world_cert(&(struct world_cert){.subject = "/CN=dev",
+            .issuer = "/C=NL/O=Fortinet/CN=sceptest", .key = KEY_OTHER, .issuer_key = KEY_CA});
+        a.signer = old;
+        serve_ask(&w, &a, &got);
+        assert_int_equal(got.read, MU_OK);
+        a.break_pop = true;
+        serve_ask(&w, &a, &got);
+        assert_int_equal(got.read, MU_AUTH);
+        assert_false(got.has_csr);
+        mu_pki_cert_free(old);
+        world_clear(&w);
+    }
+}
+
+static void load(const char *path, struct mu_buf *out)
+{
+    const char *root = getenv("MU_VECTORS");
+    char name[512], block[4096];
+    size_t n;
+    FILE *f;
+
+    snprintf(name, sizeof name, "%s/%s", root != NULL ? root : "tests/vectors", path);
+    f = fopen(name, "rb");
+    if (f == NULL)
+        fail_msg("%s is missing", name);
+    while ((n = fread(block, 1, sizeof block, f)) > 0)
+        mu_buf_put(out, block, n);
+    fclose(f);
+}
+
+/* IOP-15: the AES-GCM of modern clients is read; the answer is what every client can open. */
+static void gcm_requests_are_answered_with_cbc(void **state)
+{
+    struct world w;
+    struct mu_http_request request = {.method = "POST", .target = "/scep?operation=PKIOperation"};
+    struct mu_http_response response = {0};
+    struct mu_scep_msg msg = {0};
+    struct mu_pki_enveloped asked = {0}, answered = {0};
+    struct mu_buf envelope = {0}, key_file = {0}, cert_file = {0}, body = {0};
+    struct mu_pki_certs ours = {0}, certs = {0};
+    struct mu_pki_key *key = NULL;
+    struct mu_pki_cert *signer;
+
+    (void)state;
+    world_init(&w);
+    world_ok(world_run(&w, NULL)); /* so that there is something to poll for */
+    load("openssl/authenveloped-gcm.der", &envelope);
+    load("openssl/rsa.key", &key_file);
+    load("openssl/rsa.crt", &cert_file);
+    world_ok(mu_pki_key_decode(mu_buf_bytes(&key_file), NULL, &key, &world_err));
+    world_ok(mu_pki_certs_decode(mu_buf_bytes(&cert_file), &ours, &world_err));
+    w.credential.key = key;
+    w.credential.cert = ours.v[0];
+    signer = world_cert(&(struct world_cert){.subject = "/CN=dev", .key = KEY_CLIENT});
+    world_ok(mu_pki_certs_add(&certs, signer, &world_err));
+    world_ok(mu_scep_msg_encode(
+        &(struct mu_scep_msg_params){.transaction_id = "T1", .type = MU_SCEP_CERT_POLL,
+            .status = -1, .fail_info = -1, .sender_nonce = mu_bytes_str("0123456789abcdef"),
+            .envelope = mu_buf_bytes(&envelope), .key = world_key(KEY_CLIENT), .cert = signer,
+            .certs = &certs, .digest = MU_PKI_SHA256},
+        &body, &world_err));
+    request.body = mu_buf_bytes(&body);
+    world_serve(&w, &request, &response);
+    assert_true(world_traced(&w.server_trace, "scep check: decrypted AES-"));
+    world_ok(mu_pki_enveloped_decode(mu_buf_bytes(&envelope), &asked, &world_err));
+    assert_true(asked.cipher == MU_PKI_AES128_GCM || asked.cipher == MU_PKI_AES256_GCM);
+    world_ok(mu_scep_msg_decode(mu_buf_bytes(&response.body), &msg, &world_err));
+    assert_int_equal(msg.status, MU_SCEP_SUCCESS);
+    world_ok(mu_pki_enveloped_decode(msg.envelope, &answered, &world_err));
+    assert_int_equal(answered.cipher,
+        asked.cipher == MU_PKI_AES128_GCM ? MU_PKI_AES128_CBC : MU_PKI_AES256_CBC);
+    mu_pki_enveloped_clear(&asked);
+    mu_pki_enveloped_clear(&answered);
+    mu_scep_msg_clear(&msg);
+    mu_http_response_clear(&response);
+    mu_buf_clear(&envelope);
+    mu_buf_clear(&key_file);
+    mu_buf_clear(&cert_file);
+    mu_buf_clear(&body);
+    mu_pki_certs_clear(&ours);
+    mu_pki_certs_clear(&certs);
+    mu_pki_cert_free(signer);
+    mu_pki_key_free(key);
+    world_clear(&w);
+}
+
 /* ---- BER: the outer layers with indefinite lengths, eContent in two pieces ---- */
 
 static void put_pieces(struct mu_buf *out, struct mu_bytes content)
@@ -453,6 +555,8 @@ int main(void)
         cmocka_unit_test(the_request_digest_is_that_of_the_request),
         cmocka_unit_test(garbage_is_an_http_error),
         cmocka_unit_test(read_is_for_opened_messages_only),
+        cmocka_unit_test(a_renewal_needs_proof_of_the_new_key),
+        cmocka_unit_test(gcm_requests_are_answered_with_cbc),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
