@@ -1,4 +1,4 @@
-/* mu_transport on curl multi. The only file that knows curl. */
+/* mu_transport on curl multi. curl stays inside src/net. */
 #ifndef MU_NET_CLIENT_H
 #define MU_NET_CLIENT_H
 

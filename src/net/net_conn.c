@@ -5,9 +5,7 @@
  */
 #include "net/net_conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -52,10 +50,8 @@ struct mu_net_conn {
     bool close_after, refused;
     size_t lingered;
 
-    struct mu_http_peer peer;
+    struct mu_net_peer peer;
     bool peer_known;
-    struct mu_buf client_cert, client_chain;
-    struct mu_net_binding binding;
 };
 
 static void conn_process(struct mu_net_conn *c);
@@ -74,8 +70,7 @@ static void conn_free(struct mu_net_conn *c)
     mu_buf_clear(&c->body);
     mu_buf_clear(&c->out);
     mu_buf_clear(&c->tail);
-    mu_buf_clear(&c->client_cert);
-    mu_buf_clear(&c->client_chain);
+    mu_net_peer_clear(&c->peer);
     free(c);
 }
 
@@ -400,60 +395,6 @@ static void refuse(struct mu_net_conn *c, int status, const char *why)
         flush(c); /* refused: never true */
 }
 
-/* ---- who is there ---- */
-
-static void put_cert(struct mu_buf *out, X509 *x)
-{
-    int n = i2d_X509(x, NULL);
-    uint8_t *p = n > 0 ? mu_buf_grow(out, (size_t)n) : NULL;
-
-    if (p != NULL)
-        i2d_X509(x, &p);
-}
-
-static void learn_tls(struct mu_net_conn *c)
-{
-    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(c->ssl); /* a server's has no leaf in it */
-    X509 *leaf = SSL_get0_peer_certificate(c->ssl);
-
-    c->peer.tls = true;
-    c->peer.tls_version = SSL_version(c->ssl);
-    if (leaf != NULL)
-        put_cert(&c->client_cert, leaf);
-    for (int i = 0; leaf != NULL && i < sk_X509_num(chain) && i < MU_LIMIT_CERTS; i++)
-        put_cert(&c->client_chain, sk_X509_value(chain, i));
-    c->peer.client_cert = mu_buf_bytes(&c->client_cert);
-    c->peer.client_chain = mu_buf_bytes(&c->client_chain);
-    mu_net_tls_binding(c->ssl, &c->binding);
-    c->peer.tls_unique = mu_bytes(c->binding.unique, c->binding.unique_n);
-    c->peer.tls_exporter = mu_bytes(c->binding.exporter, c->binding.exporter_n);
-    ERR_clear_error();
-}
-
-static void learn_address(struct mu_net_conn *c, const struct sockaddr_storage *from)
-{
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-
-    c->peer.uid = -1;
-    if (from->ss_family == AF_INET) {
-        inet_ntop(AF_INET, &v4->sin_addr, c->peer.address, sizeof(c->peer.address));
-        c->peer.port = ntohs(v4->sin_port);
-    } else if (from->ss_family == AF_INET6) {
-        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-            inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], c->peer.address, sizeof(c->peer.address));
-        else
-            inet_ntop(AF_INET6, &v6->sin6_addr, c->peer.address, sizeof(c->peer.address));
-        c->peer.port = ntohs(v6->sin6_port);
-    } else {
-        c->peer.is_unix = true;
-        if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
-            c->peer.uid = (int64_t)cred.uid;
-    }
-}
-
 /* ---- requests ---- */
 
 /* The request is whole: the handler gets it. True: answered already, and the next may come. */
@@ -462,11 +403,11 @@ static bool dispatch(struct mu_net_conn *c)
     struct mu_net_reply *r = c->reply;
 
     if (c->ssl != NULL && !c->peer_known)
-        learn_tls(c);
+        mu_net_peer_learn_tls(&c->peer, c->ssl);
     c->peer_known = true;
     r->request = (struct mu_http_request){.method = r->head.method, .target = r->head.target,
         .minor = r->head.minor, .headers = r->head.headers, .header_n = r->head.header_n,
-        .peer = &c->peer,
+        .peer = &c->peer.facts,
         .body = r->head.chunked ? mu_buf_bytes(&c->body)
                                 : mu_bytes(c->in.p, (size_t)r->head.length)};
     c->state = HANDLING;
@@ -707,7 +648,7 @@ void mu_net_conn_accept(struct mu_net_worker *w, struct mu_net_endpoint *endpoin
     mu_buf_init(&c->head, MU_LIMIT_HEADERS);
     mu_buf_init(&c->body, endpoint->max_body + 1);
     mu_buf_init(&c->out, MU_LIMIT_HEADERS + ONE_WRITE);
-    learn_address(c, from);
+    mu_net_peer_learn_address(&c->peer, fd, from);
     event_assign(&c->readable, w->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_assign(&c->writable, w->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
     event_assign(&c->deadline, w->base, -1, EV_TIMEOUT, on_deadline, c);

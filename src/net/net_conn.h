@@ -1,7 +1,7 @@
 /*
  * One connection of the server, and what it shares with its worker. A worker is one thread with
- * one event loop; all of a connection happens there. Only net_server.c and net_conn.c include
- * this.
+ * one event loop; all of a connection happens there. net_server.c, net_listen.c, net_conn.c
+ * and net_peer.c include this.
  */
 #ifndef MU_NET_CONN_H
 #define MU_NET_CONN_H
@@ -22,6 +22,18 @@ enum {
     MU_NET_READ_SIZE = 16 * 1024 + 256, /* a whole TLS record, so that OpenSSL keeps none back */
     MU_NET_ACCEPT_BATCH = 32,           /* then the connections get their turn */
 };
+
+/* What is known of a client, and the memory behind the views in it. */
+struct mu_net_peer {
+    struct mu_http_peer facts;
+    struct mu_buf client_cert, client_chain;
+    struct mu_net_binding binding;
+};
+void mu_net_peer_learn_address(
+    struct mu_net_peer *peer, int fd, const struct sockaddr_storage *from);
+/* After the handshake. */
+void mu_net_peer_learn_tls(struct mu_net_peer *peer, SSL *ssl);
+void mu_net_peer_clear(struct mu_net_peer *peer);
 
 /* Where one address and port is listened on: a socket for each worker. */
 struct mu_net_endpoint {
@@ -83,6 +95,15 @@ struct mu_net_reply {
     struct mu_http_response response;
 };
 
+/* ---- net_listen.c ---- */
+/* Binds and listens. *port gets the port in use; it stays as it is for a Unix socket. */
+enum mu_code mu_net_listen_open(const struct mu_net_listener *listener, unsigned workers,
+    struct mu_net_endpoint **out, uint16_t *port, struct mu_err *err) MU_CHECK;
+/* Nobody connects after this; an accepted connection does not need it. */
+void mu_net_listen_close(struct mu_net_endpoint *endpoint, unsigned workers);
+void mu_net_listen_free(struct mu_net_endpoint *endpoint, unsigned workers);
+
+/* ---- net_server.c, net_conn.c ---- */
 /* The worker whose thread this is; NULL on any other. */
 extern _Thread_local struct mu_net_worker *mu_net_this_worker;
 

@@ -1,5 +1,5 @@
 /*
- * Listeners and workers of the server. Each worker is a thread with an event loop and a listening
+ * The server and its workers. Each worker is a thread with an event loop and a listening
  * socket of its own (SO_REUSEPORT), so a connection lives on one thread from accept to close.
  * The ceiling of connections is each worker's own: with one for all, a worker that closed its
  * door without having a connection would never open it again.
@@ -7,25 +7,16 @@
 #include "net/net_conn.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#include "base/limits.h"
-#include "base/text.h"
 
 enum {
     DEFAULT_CONNECTIONS = 1000,
     DEFAULT_DEADLINE_S = 10,
     MAX_WORKERS = 256,
-    BACKLOG = 1024,
     ACCEPT_RETRY_MS = 200, /* after the process ran out of descriptors */
 };
 
@@ -303,225 +294,27 @@ static enum mu_code worker_add_endpoint(
     return MU_OK;
 }
 
-/* ---- sockets ---- */
-
-static enum mu_code listen_failed(struct mu_err *err, const char *address, const char *port, int why)
-{
-    char shown[128];
-
-    mu_err_set(err, why == EADDRINUSE ? MU_BUSY : MU_NETWORK, MU_REASON_NONE,
-        "cannot listen on %s%s%s: %s",
-        mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(address)), *port != '\0' ? " port " : "",
-        port, strerror(why));
-    if (why == EADDRINUSE)
-        mu_err_likely(err, "Another program, or another one of us, listens there.");
-    else if (why == EACCES)
-        mu_err_likely(err, "Ports below 1024 need CAP_NET_BIND_SERVICE.");
-    return err == NULL ? MU_NETWORK : err->code;
-}
-
-static bool set_option(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
-}
-
-/* A bound socket. The first of an endpoint gets SO_REUSEPORT only after its bind, so a port that
- * another process listens on is refused rather than shared with it. */
-static int bind_tcp(const struct sockaddr *sa, socklen_t len, bool first)
-{
-    int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), saved;
-    const struct sockaddr_in6 *v6 = (const void *)sa;
-    bool ok;
-
-    if (fd < 0)
-        return -1;
-    ok = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-        /* accepted sockets inherit it: head and body of TLS answers may be two segments */
-        && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
-        && (first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
-    if (ok && sa->sa_family == AF_INET6)
-        ok = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) ? 0 : 1);
-    ok = ok && bind(fd, sa, len) == 0 && (!first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1))
-        && listen(fd, BACKLOG) == 0;
-    if (ok)
-        return fd;
-    saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-static uint16_t bound_port(int fd)
-{
-    struct sockaddr_storage sa = {0};
-    socklen_t len = sizeof(sa);
-
-    if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
-        return 0;
-    return ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
-                                          : ((struct sockaddr_in *)&sa)->sin_port);
-}
-
-static void set_port(struct sockaddr_storage *sa, uint16_t port)
-{
-    if (sa->ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)sa)->sin6_port = htons(port);
-    else
-        ((struct sockaddr_in *)sa)->sin_port = htons(port);
-}
-
-static enum mu_code listen_tcp(struct mu_net_server *server, struct mu_net_endpoint *e,
-    const struct mu_net_listener *listener, uint16_t *port, struct mu_err *err)
-{
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *ai;
-    struct sockaddr_storage sa = {0};
-    char service[8], shown[128];
-    int rc;
-
-    snprintf(service, sizeof(service), "%u", listener->port);
-    rc = getaddrinfo(listener->address, service, &hints, &ai);
-    if (rc != 0)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "cannot listen on %s: %s",
-            mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(listener->address)), gai_strerror(rc));
-    memcpy(&sa, ai->ai_addr, ai->ai_addrlen);
-    for (unsigned i = 0; i < server->config.workers; i++) {
-        e->fds[i] = bind_tcp((struct sockaddr *)&sa, ai->ai_addrlen, i == 0);
-        if (e->fds[i] < 0) {
-            rc = errno;
-            freeaddrinfo(ai);
-            return listen_failed(err, listener->address, service, rc);
-        }
-        if (i == 0) {
-            *port = bound_port(e->fds[0]);
-            set_port(&sa, *port);
-        }
-    }
-    freeaddrinfo(ai);
-    return MU_OK;
-}
-
-/* A socket file whose owner is gone is removed; one that answers is not. */
-static bool is_stale(const struct sockaddr_un *sa)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct stat st;
-    bool stale;
-
-    if (fd < 0)
-        return false;
-    stale = lstat(sa->sun_path, &st) == 0 && S_ISSOCK(st.st_mode)
-        && connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) != 0 && errno == ECONNREFUSED;
-    close(fd);
-    return stale;
-}
-
-static enum mu_code listen_unix(
-    struct mu_net_endpoint *e, const struct mu_net_listener *listener, struct mu_err *err)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    const char *path = listener->address + 5;
-    enum mu_code rc;
-    int why;
-
-    if (*path == '\0' || strlen(path) >= sizeof(sa.sun_path))
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-            "the path of a Unix socket has 1 to %zu octets", sizeof(sa.sun_path) - 1);
-    strcpy(sa.sun_path, path);
-    if ((rc = mu_text_dup(path, &e->unix_path, err)) != MU_OK)
-        return rc;
-    if (is_stale(&sa))
-        unlink(path);
-    e->fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (e->fds[0] >= 0 && bind(e->fds[0], (struct sockaddr *)&sa, sizeof(sa)) == 0) {
-        /* Nobody can connect before listen, so the mode is in force in time. */
-        if (chmod(path, (mode_t)(listener->unix_mode != 0 ? listener->unix_mode : 0600)) == 0
-            && listen(e->fds[0], BACKLOG) == 0)
-            return MU_OK;
-        why = errno;
-        unlink(path);
-    } else {
-        why = errno;
-    }
-    free(e->unix_path); /* not ours to remove */
-    e->unix_path = NULL;
-    return listen_failed(err, listener->address, "", why);
-}
-
-/* Nobody is accepted after this; an accepted connection does not need it. */
-static void endpoint_close(struct mu_net_endpoint *e, unsigned workers)
-{
-    for (unsigned i = 0; i < workers; i++) {
-        if (e->fds[i] >= 0)
-            close(e->fds[i]);
-        e->fds[i] = -1;
-    }
-    if (e->unix_path != NULL)
-        unlink(e->unix_path);
-    free(e->unix_path);
-    e->unix_path = NULL;
-}
-
-static void endpoint_free(struct mu_net_endpoint *e, unsigned workers)
-{
-    if (e == NULL)
-        return;
-    if (e->fds != NULL)
-        endpoint_close(e, workers);
-    SSL_CTX_free(e->tls);
-    free(e->fds);
-    free(e);
-}
-
-static struct mu_net_endpoint *endpoint_new(
-    const struct mu_net_server *server, const struct mu_net_listener *listener)
-{
-    struct mu_net_endpoint *e = calloc(1, sizeof(*e));
-
-    if (e == NULL)
-        return NULL;
-    e->handler = listener->handler;
-    e->cookie = listener->cookie;
-    e->max_body = listener->max_body != 0 ? listener->max_body : MU_LIMIT_MESSAGE;
-    e->fds = malloc(server->config.workers * sizeof(*e->fds));
-    if (e->fds == NULL) {
-        free(e);
-        return NULL;
-    }
-    for (unsigned i = 0; i < server->config.workers; i++)
-        e->fds[i] = -1;
-    return e;
-}
+/* ---- listeners ---- */
 
 enum mu_code mu_net_server_listen(struct mu_net_server *server,
     const struct mu_net_listener *listener, uint16_t *port, struct mu_err *err)
 {
-    struct mu_net_endpoint *e = endpoint_new(server, listener), **grown;
+    struct mu_net_endpoint *e = NULL, **grown;
     uint16_t used = 0;
-    enum mu_code rc;
+    enum mu_code rc = mu_net_listen_open(listener, server->config.workers, &e, &used, err);
 
-    if (e == NULL)
-        return no_memory(err);
-    if (listener->tls != NULL && (rc = mu_net_tls_server(listener->tls, &e->tls, err)) != MU_OK)
-        goto out;
-    if (mu_text_starts(listener->address, "unix:"))
-        rc = listen_unix(e, listener, err);
-    else
-        rc = listen_tcp(server, e, listener, &used, err);
     if (rc != MU_OK)
-        goto out;
+        return rc;
     grown = realloc(server->endpoints, (server->endpoint_n + 1) * sizeof(struct mu_net_endpoint *));
     if (grown == NULL) {
-        rc = no_memory(err);
-        goto out;
+        mu_net_listen_free(e, server->config.workers);
+        return no_memory(err);
     }
     server->endpoints = grown;
     server->endpoints[server->endpoint_n++] = e;
-    e = NULL;
     if (port != NULL)
         *port = used;
-out:
-    endpoint_free(e, server->config.workers);
-    return rc;
+    return MU_OK;
 }
 
 /* ---- the server ---- */
@@ -616,7 +409,7 @@ void mu_net_server_stop(struct mu_net_server *s, int grace_s)
         if (s->workers[i] != NULL && s->workers[i]->started)
             pthread_join(s->workers[i]->thread, NULL);
     for (size_t i = 0; i < s->endpoint_n; i++)
-        endpoint_close(s->endpoints[i], s->config.workers);
+        mu_net_listen_close(s->endpoints[i], s->config.workers);
 }
 
 void mu_net_server_unref(struct mu_net_server *s)
@@ -627,7 +420,7 @@ void mu_net_server_unref(struct mu_net_server *s)
         if (s->workers[i] != NULL)
             worker_free(s->workers[i]);
     for (size_t i = 0; i < s->endpoint_n; i++)
-        endpoint_free(s->endpoints[i], s->config.workers);
+        mu_net_listen_free(s->endpoints[i], s->config.workers);
     free(s->endpoints);
     free(s->workers);
     free(s);

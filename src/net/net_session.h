@@ -1,7 +1,7 @@
 /*
  * One session of the HTTP client: a curl multi of its own, so that no connection made with one
- * TLS identity ever serves another. Shared by net_client.c (exchanges), net_verify.c (TLS and
- * who is believed) and net_fault.c (what failed, in words).
+ * TLS identity ever serves another. Shared by net_client.c (sessions), net_exchange.c (one
+ * exchange), net_verify.c (TLS and who is believed) and net_fault.c (what failed, in words).
  */
 #ifndef MU_NET_SESSION_H
 #define MU_NET_SESSION_H
@@ -65,6 +65,23 @@ struct mu_net_session {
     size_t chain_n;
     char verified_by[160]; /* subject of the anchor */
 };
+
+/* ---- net_exchange.c ---- */
+/* Begins what request and url_text say. */
+enum mu_code mu_net_exchange_start(struct mu_net_session *s, struct mu_err *err) MU_CHECK;
+/* Looks whether curl has finished, and then tells the caller. Comes last wherever it is called:
+ * the session may be gone. */
+void mu_net_exchange_collect(struct mu_net_session *s);
+/* Ends what is under way without a word. */
+void mu_net_exchange_clear(struct mu_net_session *s);
+/* curl's callbacks; cookie is the session. */
+curl_socket_t mu_net_exchange_open_socket(
+    void *cookie, curlsocktype purpose, struct curl_sockaddr *address);
+int mu_net_exchange_close_socket(void *cookie, curl_socket_t fd);
+int mu_net_exchange_connected(
+    void *cookie, char *peer_ip, char *own_ip, int peer_port, int own_port);
+size_t mu_net_exchange_header(char *p, size_t size, size_t n, void *cookie);
+size_t mu_net_exchange_body(char *p, size_t size, size_t n, void *cookie);
 
 /* ---- net_verify.c ---- */
 /* CURLOPT_SSL_CTX_FUNCTION; cookie is the session. */
