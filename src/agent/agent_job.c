@@ -165,6 +165,9 @@ static void on_trust(void *ctx, struct mu_client *client, const struct mu_pki_ce
 /* The first time this is called everything is known but the answer. */
 static void tell_request(struct mu_agent_job *job, const struct mu_client_result *r)
 {
+    static const char *const titles[] = {"", "SCEP", "EST", "CMP"};
+    const char *protocol = job->settings.protocol != NULL ? job->settings.protocol : "scep";
+    const char *title = titles[mu_proto_parse(protocol)];
     char *ca = NULL;
     struct mu_pki_key_spec spec;
     char text[32];
@@ -177,10 +180,10 @@ static void tell_request(struct mu_agent_job *job, const struct mu_client_result
         mu_agent_job_step(job, MU_AGENT_STEP_CA, "%s", ca);
     free(ca);
     if (r->has_caps && r->server_date_s != 0)
-        mu_agent_job_step(job, MU_AGENT_STEP_RESPONDER, "SCEP: %s; clock %+lld s", r->caps,
+        mu_agent_job_step(job, MU_AGENT_STEP_RESPONDER, "%s: %s; clock %+lld s", title, r->caps,
             (long long)(r->server_date_s - r->answer_at_s));
     else if (r->has_caps)
-        mu_agent_job_step(job, MU_AGENT_STEP_RESPONDER, "SCEP: %s", r->caps);
+        mu_agent_job_step(job, MU_AGENT_STEP_RESPONDER, "%s: %s", title, r->caps);
     mu_pki_key_spec_of(job->key, &spec);
     mu_agent_job_step(job, MU_AGENT_STEP_KEY, "%s, %s", mu_pki_key_spec_format(&spec, text),
         job->resumed                                    ? "of the request"

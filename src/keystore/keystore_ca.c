@@ -106,6 +106,7 @@ static enum mu_code ca_write(struct mu_keystore *store, const char *name, struct
     enum mu_code rc;
 
     snprintf(file, sizeof(file), "%s.crt", name);
+    mu_keystore_dir_tidy_dead(&store->ca);
     mu_pki_cert_to_pem(cert, &pem);
     if ((rc = mu_buf_check(&pem, "a CA certificate", err)) == MU_OK)
         rc = mu_keystore_dir_put(&store->ca, file, 0644, mu_buf_bytes(&pem), err);
@@ -271,6 +272,7 @@ enum mu_code mu_keystore_crl_put(struct mu_keystore *store, const char *name, st
     if (rc != MU_OK)
         return rc;
     snprintf(file, sizeof(file), "%s.crl", name);
+    mu_keystore_dir_tidy_dead(&store->crl);
     if ((rc = mu_keystore_dir_put(&store->crl, file, 0644, der, err)) == MU_OK)
         rc = mu_keystore_dir_sync(&store->crl, err);
     if (rc == MU_OK) {

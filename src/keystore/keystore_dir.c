@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -287,7 +288,16 @@ enum mu_code mu_keystore_dir_each(const struct mu_keystore_dir *dir, mu_keystore
 struct tidy {
     const struct mu_keystore_dir *dir;
     const char *prefix;
+    bool dead_only;
 };
+
+/* The process that wrote it is gone. */
+static bool writer_is_dead(const char *name)
+{
+    long pid = strtol(name + strlen(TEMPORARY), NULL, 10);
+
+    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
 
 static void tidy_one(void *cookie, const char *name)
 {
@@ -299,12 +309,21 @@ static void tidy_one(void *cookie, const char *name)
     file = strchr(name + strlen(TEMPORARY), '-');
     if (tidy->prefix != NULL && (file == NULL || !mu_text_starts(file + 1, tidy->prefix)))
         return;
-    (void)mu_keystore_io_unlink(tidy->dir->fd, name);
+    if (!tidy->dead_only || writer_is_dead(name))
+        (void)mu_keystore_io_unlink(tidy->dir->fd, name);
 }
 
 void mu_keystore_dir_tidy(const struct mu_keystore_dir *dir, const char *prefix)
 {
-    struct tidy tidy = {dir, prefix};
+    struct tidy tidy = {dir, prefix, false};
+
+    if (mu_keystore_dir_each(dir, tidy_one, &tidy, NULL) != MU_OK)
+        return;
+}
+
+void mu_keystore_dir_tidy_dead(const struct mu_keystore_dir *dir)
+{
+    struct tidy tidy = {dir, NULL, true};
 
     if (mu_keystore_dir_each(dir, tidy_one, &tidy, NULL) != MU_OK)
         return;

@@ -41,6 +41,8 @@ enum mu_code mu_keystore_dir_each(const struct mu_keystore_dir *dir, mu_keystore
 /* Removes temporary files that a crash left; only those for files that begin with prefix (NULL:
  * all). Best effort. */
 void mu_keystore_dir_tidy(const struct mu_keystore_dir *dir, const char *prefix);
+/* For directories without a lock: only what processes that are gone have left. */
+void mu_keystore_dir_tidy_dead(const struct mu_keystore_dir *dir);
 
 /* M702 or M704 with errno's reason. */
 enum mu_code mu_keystore_fail(struct mu_err *err, const char *dir, const char *name, bool reading);

@@ -51,6 +51,21 @@ static const char *fd_name(int fd, char *buf, size_t size)
     return buf;
 }
 
+/* Whole path of a name below a directory's fd. */
+static const char *at_name(int dir, const char *name, char *buf, size_t size)
+{
+    char link[64];
+
+    if (dir == AT_FDCWD || name[0] == '/')
+        return name;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+    ssize_t n = readlink(link, buf, size - 1);
+    if (n <= 0)
+        return name;
+    snprintf(buf + n, size - (size_t)n, "/%s", name);
+    return buf;
+}
+
 static void seen(const char *call, const char *a, const char *b, long n)
 {
     const char *path = getenv("KILLAT_LOG");
@@ -103,6 +118,7 @@ static long enter(const char *call, const char *a, const char *b)
         return r; \
     }
 
+#define AT(dir, name, buf) at_name(dir, name, buf, sizeof buf)
 #define PATH_CALL(name, params, args, a, b) \
     int name params \
     { \
@@ -110,6 +126,9 @@ static long enter(const char *call, const char *a, const char *b)
         if (inside) \
             return real args; \
         inside = 1; \
+        char one[4096], two[4096]; \
+        (void)one; \
+        (void)two; \
         long n = enter(#name, a, b); \
         int r = real args; \
         die_if(n, "after"); \
@@ -129,13 +148,13 @@ FD_CALL(int, fdatasync, (int fd), (fd))
 FD_CALL(int, ftruncate, (int fd, off_t l), (fd, l))
 FD_CALL(int, ftruncate64, (int fd, off64_t l), (fd, l))
 PATH_CALL(rename, (const char *a, const char *b), (a, b), a, b)
-PATH_CALL(renameat, (int x, const char *a, int y, const char *b), (x, a, y, b), a, b)
-PATH_CALL(renameat2, (int x, const char *a, int y, const char *b, unsigned f), (x, a, y, b, f), a, b)
+PATH_CALL(renameat, (int x, const char *a, int y, const char *b), (x, a, y, b), AT(x, a, one), AT(y, b, two))
+PATH_CALL(renameat2, (int x, const char *a, int y, const char *b, unsigned f), (x, a, y, b, f), AT(x, a, one), AT(y, b, two))
 PATH_CALL(link, (const char *a, const char *b), (a, b), a, b)
-PATH_CALL(linkat, (int x, const char *a, int y, const char *b, int f), (x, a, y, b, f), a, b)
+PATH_CALL(linkat, (int x, const char *a, int y, const char *b, int f), (x, a, y, b, f), AT(x, a, one), AT(y, b, two))
 PATH_CALL(symlink, (const char *a, const char *b), (a, b), a, b)
-PATH_CALL(symlinkat, (const char *a, int y, const char *b), (a, y, b), a, b)
+PATH_CALL(symlinkat, (const char *a, int y, const char *b), (a, y, b), a, AT(y, b, two))
 PATH_CALL(unlink, (const char *a), (a), a, NULL)
-PATH_CALL(unlinkat, (int x, const char *a, int f), (x, a, f), a, NULL)
+PATH_CALL(unlinkat, (int x, const char *a, int f), (x, a, f), AT(x, a, one), NULL)
 PATH_CALL(mkdir, (const char *a, mode_t m), (a, m), a, NULL)
-PATH_CALL(mkdirat, (int x, const char *a, mode_t m), (x, a, m), a, NULL)
+PATH_CALL(mkdirat, (int x, const char *a, mode_t m), (x, a, m), AT(x, a, one), NULL)

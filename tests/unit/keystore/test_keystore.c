@@ -176,6 +176,27 @@ static void test_ca_certificates_get_names_and_keep_them(void **state)
     kit_pair_clear(&b);
 }
 
+/* ca/ has no lock: what a dead process left goes, what a living one writes stays. */
+static void test_leftovers_of_the_dead_are_removed_from_ca(void **state)
+{
+    struct kit *kit = *state;
+    struct kit_pair a;
+    char used[MU_KEYSTORE_NAME], path[512], dead[64], living[64];
+
+    /* Larger than any process number (PID_MAX_LIMIT is 4194304). */
+    snprintf(dead, sizeof(dead), "ca/.tmp-%d-x.crt", 1 << 29);
+    snprintf(living, sizeof(living), "ca/.tmp-%ld-x.crt", (long)getppid());
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", kit->root, i == 0 ? dead : living);
+        assert_int_equal(mu_keystore_file_write(path, 0644, mu_bytes_str("x"), NULL), MU_OK);
+    }
+    kit_pair_make(&a, "ca a", 1);
+    assert_int_equal(mu_keystore_ca_add(kit->store, NULL, a.cert, false, used, NULL), MU_OK);
+    assert_false(kit_has(kit, dead));
+    assert_true(kit_has(kit, living));
+    kit_pair_clear(&a);
+}
+
 static void test_an_unknown_ca_is_m210_with_the_known_names(void **state)
 {
     struct kit *kit = *state;
@@ -345,6 +366,7 @@ int main(void)
         T(test_kinds_belong_to_their_name_only),
         T(test_entries_are_listed_once_and_sorted),
         T(test_ca_certificates_get_names_and_keep_them),
+        T(test_leftovers_of_the_dead_are_removed_from_ca),
         T(test_an_unknown_ca_is_m210_with_the_known_names),
         T(test_another_ca_under_the_same_name_is_m211),
         T(test_secrets_readable_by_others_are_refused),
