@@ -141,6 +141,9 @@ static enum mu_code engine_start(const char *module, struct mu_err *err)
     ENGINE *engine = ENGINE_by_id(name);
     if (!engine)
         return not_available(name, err);
+    /* Who initializes OpenSSL with all engines (libcurl does) must not make this one everybody's:
+     * plain keys would go through it, and EVP_PKEY_fromdata knows no engines. */
+    ENGINE_set_flags(engine, ENGINE_get_flags(engine) | ENGINE_FLAGS_NO_REGISTER_ALL);
     engine_command(engine, "QUIET", NULL); /* libp11 would print to standard error */
     if (module && !engine_command(engine, "MODULE_PATH", module)) {
         ENGINE_free(engine);

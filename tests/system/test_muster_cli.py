@@ -765,6 +765,18 @@ def test_existing_key_file_is_used(cli, tmp_path):
     assert r.code != 0 and "none.pem" in r.err
 
 
+def test_key_in_a_token(cli, tmp_path):
+    from test_sscep import token
+    uri, env = token(tmp_path)
+    r = cli.enroll("hsm", "--key", uri, env=env)
+    assert r.code == 0, r
+    text = cli.file("hsm", "latest.key").read_text()
+    assert "PRIVATE KEY" not in text
+    assert "4321" not in r.err + r.out
+    r = cli("renew", "hsm", "--force", env=env)
+    assert r.code == 0, r
+
+
 def test_proxy_sees_the_absolute_request(cli, relay):
     p = relay(url="http://127.0.0.1:9/")
     r = cli.enroll("proxied", "--proxy", f"127.0.0.1:{p.port}")

@@ -207,11 +207,31 @@ def test_R067_proxy_gets_absolute_request_lines(s, relay):
     assert p.seen and all(t.startswith(s.demo.url + "?operation=") for _, t, _, _ in p.seen)
 
 
-def test_R068_engine_or_provider(s):
+def token(dir):
+    """A SoftHSM token with an RSA key named 'k'. Returns its URI and what programs need in their environment."""
+    (dir / "tokens").mkdir()
+    (dir / "softhsm2.conf").write_text(f"directories.tokendir = {dir}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    env = {"SOFTHSM2_CONF": str(dir / "softhsm2.conf")}
+    module = "/usr/lib/softhsm/libsofthsm2.so"
+    for command in ([need("softhsm2-util"), "--init-token", "--free", "--label", "t", "--so-pin", "1234", "--pin", "4321"],
+                    [need("pkcs11-tool"), "--module", module, "--login", "--pin", "4321", "--token-label", "t", "--keypairgen", "--key-type", "rsa:2048",
+                     "--label", "k", "--id", "01"]):
+        subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True)
+    return f"pkcs11:token=t;object=k;type=private?pin-value=4321&module-path={module}", env
+
+
+def test_R068_engine_or_provider(s, muster):
     r = s("getcaps", "-u", s.demo.url, "-g", "no-such-engine")
-    assert r.code == 1 and "M709" in r.err and "no-such-engine" in r.err, r
-    r = s("getcaps", "-u", s.demo.url, "-g", "default")
+    assert r.code == 1 and "M709" in r.err and "no-such-engine" in r.err and "pkcs11" in r.err, r
+    uri, env = token(s.dir)
+    s.ca()
+    r = run(muster, "--store", s.dir / "store", "--no-input", "csr", "token", "--key", uri, "--challenge-file", s.dir / "challenge1", "-o", s.dir / "t.csr", env=env)
     assert r.code == 0, r
+    for engine in (["-g", "pkcs11"], []):
+        r = s("enroll", "-u", s.demo.url, "-c", "ca.crt", "-k", uri, "-r", "t.csr", "-l", "t.crt", *engine, env=env)
+        assert r.code == 0, r
+        assert b"CN=token" in openssl("x509", "-in", s.dir / "t.crt", "-noout", "-subject", "-nameopt", "RFC2253")
+        (s.dir / "t.crt").unlink()
 
 
 def test_R069_configuration_file_and_options_win(s):

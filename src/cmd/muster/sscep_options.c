@@ -389,13 +389,13 @@ static int exit_of_exchange(const struct mu_err *err, int fail_info)
         return MU_SSCEP_EXIT_PENDING;
     if (fail_info >= 0 && fail_info <= 4)
         return MU_SSCEP_EXIT_BAD_ALG + fail_info;
+    /* The one fault of an answer with a code of its own; its reason is that of all bad answers. */
+    if (err->code == MU_INPUT && strstr(err->what, "without pkiStatus") != NULL)
+        return MU_SSCEP_EXIT_NO_STATUS;
     for (i = 0; i < sizeof by_reason / sizeof by_reason[0]; i++) {
         if ((int)err->reason == by_reason[i].reason)
             return by_reason[i].exit_code;
     }
-    /* The one fault of an answer with a code of its own; the clause is where the engine cites it. */
-    if (err->code == MU_INPUT && strstr(err->what, "pkiStatus") != NULL)
-        return MU_SSCEP_EXIT_NO_STATUS;
     switch (err->code) {
     case MU_DENIED:
         return MU_SSCEP_EXIT_FAILURE;

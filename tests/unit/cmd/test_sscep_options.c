@@ -364,7 +364,8 @@ static void R093_exit_codes(void **state)
         {MU_AUTH, 321, MU_SSCEP_PHASE_EXCHANGE, -1, 97, ""},
         {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 97, ""},
         {MU_AUTH, 323, MU_SSCEP_PHASE_EXCHANGE, -1, 97, ""},
-        {MU_INPUT, 0, MU_SSCEP_PHASE_EXCHANGE, -1, 99, "scep: no pkiStatus (RFC 8894 3.2.1.3)"},
+        {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 99, "scep: CertRep without pkiStatus (RFC 8894 3.2.1.3)"},
+        {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 97, "scep: pkiStatus 9 is unknown (RFC 8894 3.2.1.3)"},
     };
     size_t i;
 
