@@ -82,7 +82,7 @@ pid=$!
 for i in $(seq 100); do curl -s -o /dev/null 'http://127.0.0.1:2016/scep?operation=GetCACaps' && break; sleep 0.1; done
 echo secret > peer-challenge; chmod 600 peer-challenge
 for c in 1 16; do
-  taskset -c 1 {build}/bench/scep_load -u http://127.0.0.1:2016/scep -n {n} -c $c -p $pid -C peer-challenge -l
+  taskset -c 1 {build}/bench/scep_load -u http://127.0.0.1:2016/scep -n {n} -c $c -p $pid -C peer-challenge -l -0
 done
 kill $pid
 """

@@ -114,13 +114,15 @@ static size_t answer_end(const uint8_t *p, size_t n, size_t *body_at)
     return 0;
 }
 
+static bool http10; /* a peer that would answer in chunks */
+
 static void wire_of(const struct mu_http_request *req, bool keep, struct request *out)
 {
     const char *path = strstr(req->target, "://");
     path = path != NULL ? strchr(path + 3, '/') : req->target;
     struct mu_buf b;
     mu_buf_init(&b, 1 << 20);
-    mu_buf_putf(&b, "%s %s HTTP/1.1\r\nHost: %s:%u\r\n", req->method, path, url.host, url.port);
+    mu_buf_putf(&b, "%s %s HTTP/1.%d\r\nHost: %s:%u\r\n", req->method, path, http10 ? 0 : 1, url.host, url.port);
     for (size_t i = 0; i < req->header_n; i++)
         mu_buf_putf(&b, "%s: %s\r\n", req->headers[i].name, req->headers[i].value);
     if (req->body.n != 0)
@@ -155,7 +157,7 @@ static enum mu_code feed(struct request *r, struct mu_step *next, struct mu_err 
     struct mu_http_response response = {0};
     size_t at = 0;
     char type[128] = "application/octet-stream";
-    if (answer_end(r->answer, r->answer_n, &at) == 0)
+    if (answer_end(r->answer, r->answer_n, &at) == 0 && !(http10 && at != 0))
         return mu_err_set(err, MU_NETWORK, MU_REASON_NONE, "no whole answer");
     const char *ct = memmem(r->answer, at, "Content-Type: ", 14);
     if (ct != NULL)
@@ -337,7 +339,7 @@ int main(int argc, char **argv)
     long pid = getpid();
     bool keep = false, legacy = false;
     int o;
-    while ((o = getopt(argc, argv, "u:n:c:p:C:kl")) != -1) {
+    while ((o = getopt(argc, argv, "u:n:c:p:C:kl0")) != -1) {
         switch (o) {
         case 'u': base = optarg; break;
         case 'n': n = strtoul(optarg, NULL, 10); break;
@@ -346,12 +348,13 @@ int main(int argc, char **argv)
         case 'C': challenge_file = optarg; break;
         case 'k': keep = true; break;
         case 'l': legacy = true; break;
+        case '0': http10 = true; break;
         default: return 64;
         }
     }
     if (base == NULL || n == 0 || clients == 0 || clients > MAX_CLIENTS) {
         fprintf(stderr, "usage: scep_load -u URL [-n requests] [-c clients] [-p pid of the responder] "
-                        "[-C challenge file] [-k keep connections] [-l allow legacy]\n");
+                        "[-C challenge file] [-k keep connections] [-l allow legacy] [-0 HTTP/1.0]\n");
         return 64;
     }
     struct mu_err err = {0};
