@@ -120,7 +120,12 @@ static void audit_later(struct mu_ca *ca, const struct mu_record_audit *row)
 static void tell_refusal(struct mu_ca_job *job, const struct mu_err *why, bool keep)
 {
     struct mu_record_audit audit = {.action = "refuse", .reason = why->reason, .message = why->what};
+    char words[sizeof why->what + 80];
 
+    if (why->reason == MU_REFUSE_PASSWORD_USED) { /* SCEP-55; for the operator, not for the client */
+        snprintf(words, sizeof words, "%s Possible breach: somebody else may have it.", why->what);
+        audit.message = words;
+    }
     atomic_fetch_add(&job->ca->stats.refused, 1);
     if (why->reason >= MU_REFUSE_FIRST && why->reason < MU_REFUSE_LAST)
         atomic_fetch_add(&job->ca->stats.refused_by[why->reason - MU_REFUSE_FIRST], 1);

@@ -34,6 +34,40 @@ static void manual_requests_wait(void **state)
     ca_refused(w, &(struct ca_client){.subject = "/CN=x"}, MU_REFUSE_PASSWORD_MISSING, "password is needed");
 }
 
+/* SCEP-14: neither TLS nor a certificate of ours in it, only the message counts. */
+static void tls_is_no_authorization(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = NULL;
+
+    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=tls"}, &cert));
+    w->peer.tls = true;
+    w->peer.tls_version = 0x0304;
+    w->peer.client_cert = cert->der;
+    ca_refused(w, &(struct ca_client){.challenge = "wrong", .subject = "/CN=tls"}, MU_REFUSE_PASSWORD, NULL);
+    assert_int_equal(ca_enroll(w, &(struct ca_client){.subject = "/CN=tls"}, NULL), MU_PENDING);
+    ca_set(w, "no-challenge = none\n");
+    ca_refused(w, &(struct ca_client){.subject = "/CN=tls", .key = CA_KEY_B}, MU_REFUSE_PASSWORD_MISSING, NULL);
+    mu_pki_cert_free(cert);
+}
+
+static bool note_delivery(void *cookie, const struct mu_record_cert *row)
+{
+    *(int *)cookie += row->delivery_known ? 100 : 1;
+    return true;
+}
+
+/* SCEP-79: SCEP never confirms. */
+static void a_scep_record_says_delivery_unknown(void **state)
+{
+    struct ca_world *w = *state;
+    int n = 0;
+
+    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1"}, NULL));
+    ca_ok(mu_ca_certs_each(w->ca, &(struct mu_store_filter){0}, note_delivery, &n, &ca_err));
+    assert_int_equal(n, 1);
+}
+
 /* SCEP-56 */
 static void a_wrong_challenge_is_a_failure(void **state)
 {
@@ -85,6 +119,20 @@ static void a_one_time_password_works_once(void **state)
     ca_refused(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"}, MU_REFUSE_PASSWORD_USED, "used already");
     ca_ok(mu_ca_entry_reset(w->ca, "gw", "test", &ca_err));
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"}, NULL));
+}
+
+/* SCEP-55: who comes second may not be who it was made for. The operator is told, the client not. */
+static void a_used_password_again_is_told_as_a_breach(void **state)
+{
+    struct ca_world *w = *state;
+
+    make_entry(w, "gw", "once-only", false, 0);
+    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "once-only"}, NULL));
+    ca_refused(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"}, MU_REFUSE_PASSWORD_USED, NULL);
+    assert_non_null(strstr(w->message, "Possible breach"));
+    assert_null(strstr(ca_err.what, "breach"));
+    ca_refused(w, &(struct ca_client){.challenge = "wrong"}, MU_REFUSE_PASSWORD, NULL);
+    assert_null(strstr(w->message, "breach"));
 }
 
 static void passwords_expire_and_entries_are_disabled(void **state)
@@ -428,6 +476,21 @@ static void the_renewal_window_is_kept(void **state)
     mu_pki_cert_free(old);
 }
 
+/* SCEP-69, IOP-12: in its validity, to the second. */
+static void an_expired_signer_is_refused_by_default(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *old = enrolled(w, "/CN=gw");
+    const struct ca_client client = {.signer = old, .subject = "/CN=gw", .key = CA_KEY_B};
+
+    ca_profile(w, "scep-auto", "renew-after = 0\n"); /* the default; the demo grants a year */
+    w->now_s = old->not_after_s + 1;
+    ca_refused(w, &client, MU_REFUSE_RENEWAL_LATE, NULL);
+    w->now_s = old->not_after_s;
+    ca_ok(ca_enroll(w, &client, NULL));
+    mu_pki_cert_free(old);
+}
+
 static void the_renewal_key_follows_the_profile(void **state)
 {
     struct ca_world *w = *state;
@@ -564,7 +627,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(challenge_signs_at_once), CASE(manual_requests_wait), CASE(a_wrong_challenge_is_a_failure),
         CASE(an_empty_challenge_counts_as_absent), CASE(guesses_are_limited_by_address),
-        CASE(a_one_time_password_works_once), CASE(passwords_expire_and_entries_are_disabled),
+        CASE(a_one_time_password_works_once), CASE(a_used_password_again_is_told_as_a_breach),
+        CASE(tls_is_no_authorization), CASE(a_scep_record_says_delivery_unknown),
+        CASE(an_expired_signer_is_refused_by_default), CASE(passwords_expire_and_entries_are_disabled),
         CASE(an_entry_whose_profile_is_gone_finds_none), CASE(profile_refusals_reach_the_client),
         CASE(live_certificates_and_requests_are_limited), CASE(a_key_seen_under_another_name),
         CASE(a_request_never_makes_a_ca), CASE(a_template_name_chooses_a_profile),
