@@ -38,7 +38,7 @@ enum mu_code mu_sqlite_open(const char *path, bool read_only, const char *const 
     sqlite3_extended_result_codes(conn->db, 0);
     if ((rc = mu_sqlite_exec(conn,
              "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-             "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=4000;",
+             "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=2000;",
              err)) != MU_OK)
         goto out;
     *out = conn;

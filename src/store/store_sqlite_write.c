@@ -10,8 +10,17 @@
 #include "store/store_row.h"
 
 enum {
-    GROUP_MAX = 64,             /* batches per commit */
-    LINGER_NS = 2 * 1000 * 1000 /* for more, once several are waiting */
+    GROUP_MAX = 64,                  /* batches per commit */
+    EXPECT_MAX = 8,                  /* waited for at most; the rest of the load goes on meanwhile */
+    LINGER_NS = 8 * 1000 * 1000,     /* in all */
+    LINGER_GAP_NS = 3 * 1000 * 1000, /* for the next one: as long as making one takes on a slow core */
+    PROBE = 16,
+};
+
+/* What the last commits were like. */
+struct pace {
+    unsigned expect; /* below 2: nobody keeps company */
+    unsigned alone, hold;
 };
 
 enum sql {
@@ -507,18 +516,32 @@ static void fail_all(struct outcome *group, size_t n, enum mu_code code, const s
     }
 }
 
-static enum mu_code apply_one(struct mu_sqlite_conn *w, struct outcome *o, struct mu_err *err)
+static void apply_and_judge(struct mu_sqlite_conn *w, struct outcome *o)
+{
+    o->code = apply(w, o);
+    if (o->lost != MU_STORE_LOST_NONE)
+        o->code = mu_err_set(&o->err, MU_DENIED, MU_REASON_NONE, "store: %s", mu_store_lost_text(o->lost));
+}
+
+static enum mu_code apply_among(struct mu_sqlite_conn *w, struct outcome *o, struct mu_err *err)
 {
     enum mu_code rc;
 
     if ((rc = step(w, SAVE, err)) != MU_OK)
         return rc;
-    o->code = apply(w, o);
-    if (o->lost != MU_STORE_LOST_NONE)
-        o->code = mu_err_set(&o->err, MU_DENIED, MU_REASON_NONE, "store: %s", mu_store_lost_text(o->lost));
+    apply_and_judge(w, o);
     if (o->code != MU_OK && (rc = step(w, BACK, err)) != MU_OK)
         return rc;
     return step(w, RELEASE, err);
+}
+
+/* One alone needs no savepoint: losing, it takes the transaction with it. */
+static enum mu_code commit_one(struct mu_sqlite_conn *w, struct outcome *o, struct mu_err *err)
+{
+    apply_and_judge(w, o);
+    if (o->code == MU_OK)
+        return step(w, COMMIT, err);
+    return sqlite3_get_autocommit(w->db) ? MU_OK : step(w, ROLLBACK, err);
 }
 
 static void commit_group(struct mu_sqlite_conn *w, struct outcome *group, size_t n)
@@ -526,10 +549,14 @@ static void commit_group(struct mu_sqlite_conn *w, struct outcome *group, size_t
     struct mu_err err = {0};
     enum mu_code rc = step(w, BEGIN, &err);
 
-    for (size_t i = 0; rc == MU_OK && i < n; i++)
-        rc = apply_one(w, &group[i], &err);
-    if (rc == MU_OK)
-        rc = step(w, COMMIT, &err);
+    if (rc == MU_OK && n == 1) {
+        rc = commit_one(w, group, &err);
+    } else {
+        for (size_t i = 0; rc == MU_OK && i < n; i++)
+            rc = apply_among(w, &group[i], &err);
+        if (rc == MU_OK)
+            rc = step(w, COMMIT, &err);
+    }
     if (rc == MU_OK)
         return;
     if (!sqlite3_get_autocommit(w->db))
@@ -587,29 +614,70 @@ static struct mu_store_change *take(struct mu_sqlite *s)
     return c;
 }
 
-/* Called with the lock: waits a moment for more if several are there already; one alone goes at
- * once. */
-static void linger(struct mu_sqlite *s)
+static struct timespec later(const struct timespec *from, long ns)
 {
-    struct timespec until;
+    struct timespec t = *from;
 
-    if (s->queued < 2 || s->stop)
-        return;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += LINGER_NS;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    while (s->queued < GROUP_MAX && !s->stop)
+    t.tv_nsec += ns;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Waits until expect changes are queued, or none came for LINGER_GAP_NS, or LINGER_NS are over;
+ * false: the time was up. Called with the lock. */
+static bool linger(struct mu_sqlite *s, unsigned expect)
+{
+    struct timespec now, end, until;
+    unsigned seen = s->queued;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    end = later(&now, LINGER_NS);
+    until = later(&now, LINGER_GAP_NS);
+    while (s->queued < expect && !s->stop) {
+        if (is_before(&end, &until))
+            until = end;
         if (pthread_cond_timedwait(&s->some, &s->lock, &until) != 0)
-            return;
+            return false;
+        if (s->queued != seen) {
+            seen = s->queued;
+            clock_gettime(CLOCK_REALTIME, &now);
+            until = later(&now, LINGER_GAP_NS);
+        }
+    }
+    return true;
+}
+
+/* How long it pays to wait for company. A commit costs the same for one as for ten, but a client
+ * that asks alone must not wait: so one alone goes at once, and every PROBE-th time it is tried
+ * whether others come; while they do, as many are waited for as came last time, now and then one
+ * more. Called with the lock. */
+static void gather(struct mu_sqlite *s, struct pace *pace)
+{
+    if (pace->expect < 2 && s->queued < 2 && ++pace->alone % PROBE != 0)
+        return;
+    if (pace->expect < 2)
+        pace->expect = 2;
+    if (!linger(s, pace->expect)) {
+        pace->expect = s->queued;
+        pace->hold = PROBE;
+    } else if (pace->hold != 0) {
+        pace->hold--;
+    } else if (pace->expect < EXPECT_MAX) {
+        pace->expect++;
+    }
 }
 
 void *mu_sqlite_writer(void *sqlite)
 {
     struct mu_sqlite *s = sqlite;
     static _Thread_local struct outcome group[GROUP_MAX];
+    struct pace pace = {0};
     size_t n;
 
     pthread_mutex_lock(&s->lock);
@@ -618,7 +686,7 @@ void *mu_sqlite_writer(void *sqlite)
             pthread_cond_wait(&s->some, &s->lock);
         if (s->head == NULL)
             break;
-        linger(s);
+        gather(s, &pace);
         for (n = 0; n < GROUP_MAX && s->head != NULL; n++)
             group[n] = (struct outcome){.change = take(s)};
         pthread_mutex_unlock(&s->lock);
