@@ -11,33 +11,36 @@
 #include "cmd/muster/cmd_json.h"
 
 enum mu_cmd_exit {
-    MU_CMD_OK = 0, MU_CMD_FAILED = 1, MU_CMD_PENDING = 5, MU_CMD_USAGE = 64,
+    MU_CMD_OK = 0,
+    MU_CMD_FAILED = 1,
+    MU_CMD_PENDING = 5,
+    MU_CMD_USAGE = 64,
 };
 
 struct mu_cmd {
     struct mu_cmd_args args;
     const struct mu_cmd_command *command;
     struct mu_env env;
-    struct mu_ini *config;          /* NULL: there is none */
+    struct mu_ini *config; /* NULL: there is none */
     struct mu_keystore *store;
     struct mu_loop *loop;
     struct mu_transport *transport;
     struct mu_agent agent;
     struct mu_secret challenge_env; /* MUSTER_SECRET_CHALLENGE, taken out of the environment */
-    unsigned debug;                 /* bit per enum mu_proto, bit 0: all */
+    unsigned debug; /* bit per enum mu_proto, bit 0: all */
     bool debug_http;
     bool color, color_err;
-    bool listening;                 /* signals end the loop */
-    bool line_open;                 /* a progress line on the terminal waits to be overwritten */
+    bool listening; /* signals end the loop */
+    bool line_open; /* a progress line on the terminal waits to be overwritten */
 };
 
 typedef int mu_cmd_run(struct mu_cmd *cmd);
 
 struct mu_cmd_command {
-    const char *name;    /* "ca fetch" */
-    const char *usage;   /* behind the name */
+    const char *name; /* "ca fetch" */
+    const char *usage; /* behind the name */
     const char *help;
-    unsigned groups;     /* of options, besides MU_ARGS_GLOBAL */
+    unsigned groups; /* of options, besides MU_ARGS_GLOBAL */
     size_t min_words, max_words;
     mu_cmd_run *run;
 };

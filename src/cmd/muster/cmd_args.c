@@ -10,10 +10,10 @@ enum kind { FLAG, COUNT, TEXT, PART, SAN };
 
 struct option {
     const char *name; /* without dashes */
-    char letter;      /* 0: none */
+    char letter; /* 0: none */
     enum kind kind;
     unsigned groups;
-    size_t offset;     /* PART and SAN: not used */
+    size_t offset; /* PART and SAN: not used */
     const char *extra; /* PART: attribute type; SAN: prefix */
     const char *value; /* placeholder */
     const char *help;
@@ -23,15 +23,23 @@ struct option {
 
 static const struct option options[] = {
     {"via", 0, TEXT, MU_ARGS_CA, AT(via), NULL, "PROTO", "protocol: scep (the default)"},
-    {"ca", 0, TEXT, MU_ARGS_CA, AT(ca), NULL, "CA", "a CA section of the configuration, or a trusted CA's name"},
-    {"url", 0, TEXT, MU_ARGS_CA | MU_ARGS_URL, AT(url), NULL, "URL", "address of the CA, used as given"},
-    {"label", 0, TEXT, MU_ARGS_CA | MU_ARGS_URL, AT(label), NULL, "WORD", "CA identifier (message= of GetCACert)"},
-    {"pin", 0, TEXT, MU_ARGS_CA | MU_ARGS_URL, AT(pin), NULL, "SHA256", "fingerprint the CA must have; trusts it"},
-    {"digest", 0, TEXT, MU_ARGS_CA, AT(digest), NULL, "NAME", "sha256, sha384, sha512; default: by the CA's capabilities"},
-    {"cipher", 0, TEXT, MU_ARGS_CA, AT(cipher), NULL, "NAME", "aes128, aes192, aes256; default: by the CA's capabilities"},
+    {"ca", 0, TEXT, MU_ARGS_CA, AT(ca), NULL, "CA",
+        "a CA section of the configuration, or a trusted CA's name"},
+    {"url", 0, TEXT, MU_ARGS_CA | MU_ARGS_URL, AT(url), NULL, "URL",
+        "address of the CA, used as given"},
+    {"label", 0, TEXT, MU_ARGS_CA | MU_ARGS_URL, AT(label), NULL, "WORD",
+        "CA identifier (message= of GetCACert)"},
+    {"pin", 0, TEXT, MU_ARGS_CA | MU_ARGS_URL, AT(pin), NULL, "SHA256",
+        "fingerprint the CA must have; trusts it"},
+    {"digest", 0, TEXT, MU_ARGS_CA, AT(digest), NULL, "NAME",
+        "sha256, sha384, sha512; default: by the CA's capabilities"},
+    {"cipher", 0, TEXT, MU_ARGS_CA, AT(cipher), NULL, "NAME",
+        "aes128, aes192, aes256; default: by the CA's capabilities"},
     {"method", 0, TEXT, MU_ARGS_CA, AT(method), NULL, "WORD", "auto, get, post"},
-    {"ra-cert", 0, TEXT, MU_ARGS_CA, AT(ra_cert), NULL, "FILE", "encrypt to this certificate, whatever the key usages say"},
-    {"nonce-check", 0, TEXT, MU_ARGS_CA, AT(nonce_check), NULL, "WORD", "strict, or warn for servers that forget the nonce"},
+    {"ra-cert", 0, TEXT, MU_ARGS_CA, AT(ra_cert), NULL, "FILE",
+        "encrypt to this certificate, whatever the key usages say"},
+    {"nonce-check", 0, TEXT, MU_ARGS_CA, AT(nonce_check), NULL, "WORD",
+        "strict, or warn for servers that forget the nonce"},
 
     {"subject", 0, TEXT, MU_ARGS_SUBJECT, AT(subject), NULL, "DN", "'/CN=x/O=y' or 'CN=x,O=y'"},
     {"cn", 0, PART, MU_ARGS_SUBJECT, 0, "CN", "TEXT", "common name"},
@@ -40,64 +48,94 @@ static const struct option options[] = {
     {"l", 0, PART, MU_ARGS_SUBJECT, 0, "L", "TEXT", "locality"},
     {"st", 0, PART, MU_ARGS_SUBJECT, 0, "ST", "TEXT", "state or province"},
     {"c", 0, PART, MU_ARGS_SUBJECT, 0, "C", "XX", "country, two letters"},
-    {"email-dn", 0, PART, MU_ARGS_SUBJECT, 0, "emailAddress", "MAIL", "e-mail address in the subject"},
-    {"san", 0, SAN, MU_ARGS_SUBJECT, 0, "", "LIST", "alternative names with prefixes: DNS:a,IP:192.0.2.1"},
+    {"email-dn", 0, PART, MU_ARGS_SUBJECT, 0, "emailAddress", "MAIL",
+        "e-mail address in the subject"},
+    {"san", 0, SAN, MU_ARGS_SUBJECT, 0, "", "LIST",
+        "alternative names with prefixes: DNS:a,IP:192.0.2.1"},
     {"dns", 0, SAN, MU_ARGS_SUBJECT, 0, "DNS", "NAME", "alternative name: host"},
     {"ip", 0, SAN, MU_ARGS_SUBJECT, 0, "IP", "ADDR", "alternative name: address"},
     {"email", 0, SAN, MU_ARGS_SUBJECT, 0, "email", "MAIL", "alternative name: e-mail"},
     {"uri", 0, SAN, MU_ARGS_SUBJECT, 0, "URI", "URI", "alternative name: URI"},
     {"rid", 0, SAN, MU_ARGS_SUBJECT, 0, "RID", "OID", "alternative name: registered id"},
     {"dirname", 0, SAN, MU_ARGS_SUBJECT, 0, "dirName", "DN", "alternative name: directory name"},
-    {"othername", 0, SAN, MU_ARGS_SUBJECT, 0, "otherName", "OID;UTF8:V", "alternative name: any other kind"},
-    {"template-name", 0, TEXT, MU_ARGS_SUBJECT, AT(template_name), NULL, "NAME", "certificate template to ask for"},
-    {"key-usage", 0, TEXT, MU_ARGS_SUBJECT, AT(key_usage), NULL, "LIST", "digitalSignature, keyEncipherment, ..."},
+    {"othername", 0, SAN, MU_ARGS_SUBJECT, 0, "otherName", "OID;UTF8:V",
+        "alternative name: any other kind"},
+    {"template-name", 0, TEXT, MU_ARGS_SUBJECT, AT(template_name), NULL, "NAME",
+        "certificate template to ask for"},
+    {"key-usage", 0, TEXT, MU_ARGS_SUBJECT, AT(key_usage), NULL, "LIST",
+        "digitalSignature, keyEncipherment, ..."},
     {"eku", 0, TEXT, MU_ARGS_SUBJECT, AT(eku), NULL, "LIST", "clientAuth, serverAuth, ..."},
 
-    {"key", 0, TEXT, MU_ARGS_KEY, AT(key), NULL, "KEY", "rsa:2048 (the default) to rsa:4096, ec:P-256, or a pkcs11: URI"},
+    {"key", 0, TEXT, MU_ARGS_KEY, AT(key), NULL, "KEY",
+        "rsa:2048 (the default) to rsa:4096, ec:P-256, or a pkcs11: URI"},
     {"key-file", 0, TEXT, MU_ARGS_KEY, AT(key_file), NULL, "FILE", "use this private key"},
-    {"key-pass-file", 0, TEXT, MU_ARGS_KEY, AT(key_pass_file), NULL, "FILE", "password of the private key, or the token's PIN"},
-    {"reuse-key", 0, FLAG, MU_ARGS_KEY | MU_ARGS_REKEY, AT(reuse_key), NULL, NULL, "keep the key when renewing"},
-    {"rekey", 0, FLAG, MU_ARGS_KEY | MU_ARGS_REKEY, AT(rekey), NULL, NULL, "make a new key when renewing"},
+    {"key-pass-file", 0, TEXT, MU_ARGS_KEY, AT(key_pass_file), NULL, "FILE",
+        "password of the private key, or the token's PIN"},
+    {"reuse-key", 0, FLAG, MU_ARGS_KEY | MU_ARGS_REKEY, AT(reuse_key), NULL, NULL,
+        "keep the key when renewing"},
+    {"rekey", 0, FLAG, MU_ARGS_KEY | MU_ARGS_REKEY, AT(rekey), NULL, NULL,
+        "make a new key when renewing"},
 
-    {"challenge-file", 0, TEXT, MU_ARGS_AUTH, AT(challenge_file), NULL, "FILE", "challenge password: first line of FILE, '-' is stdin"},
-    {"challenge-fd", 0, TEXT, MU_ARGS_AUTH, AT(challenge_fd), NULL, "N", "challenge password: from this open descriptor"},
-    {"no-challenge", 0, FLAG, MU_ARGS_AUTH, AT(no_challenge), NULL, NULL, "ask for none and send none"},
+    {"challenge-file", 0, TEXT, MU_ARGS_AUTH, AT(challenge_file), NULL, "FILE",
+        "challenge password: first line of FILE, '-' is stdin"},
+    {"challenge-fd", 0, TEXT, MU_ARGS_AUTH, AT(challenge_fd), NULL, "N",
+        "challenge password: from this open descriptor"},
+    {"no-challenge", 0, FLAG, MU_ARGS_AUTH, AT(no_challenge), NULL, NULL,
+        "ask for none and send none"},
 
-    {"replace", 0, FLAG, MU_ARGS_ENROLL, AT(replace), NULL, NULL, "new key and certificate for an existing name"},
-    {"new", 0, FLAG, MU_ARGS_ENROLL, AT(fresh), NULL, NULL, "drop the pending request and begin anew"},
-    {"no-wait", 0, FLAG, MU_ARGS_WAIT, AT(no_wait), NULL, NULL, "end with exit code 5 when the CA says PENDING"},
+    {"replace", 0, FLAG, MU_ARGS_ENROLL, AT(replace), NULL, NULL,
+        "new key and certificate for an existing name"},
+    {"new", 0, FLAG, MU_ARGS_ENROLL, AT(fresh), NULL, NULL,
+        "drop the pending request and begin anew"},
+    {"no-wait", 0, FLAG, MU_ARGS_WAIT, AT(no_wait), NULL, NULL,
+        "end with exit code 5 when the CA says PENDING"},
     {"wait", 0, FLAG, MU_ARGS_POLL, AT(wait), NULL, NULL, "go on asking until there is an answer"},
-    {"await-result", 0, TEXT, MU_ARGS_WAIT, AT(await_result), NULL, "TIME", "pause between polls, default 60s"},
-    {"max-await-result", 0, TEXT, MU_ARGS_WAIT, AT(max_await_result), NULL, "TIME", "stop polling after so long, default 60min"},
+    {"await-result", 0, TEXT, MU_ARGS_WAIT, AT(await_result), NULL, "TIME",
+        "pause between polls, default 60s"},
+    {"max-await-result", 0, TEXT, MU_ARGS_WAIT, AT(max_await_result), NULL, "TIME",
+        "stop polling after so long, default 60min"},
 
     {"all", 0, FLAG, MU_ARGS_ALL, AT(all), NULL, NULL, "every certificate of the store"},
     {"force", 0, FLAG, MU_ARGS_RENEW, AT(force), NULL, NULL, "also if it is not due yet"},
     {"dry-run", 0, FLAG, MU_ARGS_RENEW, AT(dry_run), NULL, NULL, "say what would be done"},
-    {"output", 'o', TEXT, MU_ARGS_OUTPUT, AT(output), NULL, "FILE", "write here; ca fetch: into this directory"},
+    {"output", 'o', TEXT, MU_ARGS_OUTPUT, AT(output), NULL, "FILE",
+        "write here; ca fetch: into this directory"},
     {"as", 0, TEXT, MU_ARGS_AS, AT(as), NULL, "FORM", "text, pem or json"},
     {"name", 0, TEXT, MU_ARGS_TRUST, AT(name), NULL, "NAME", "name of the CA in the store"},
-    {"sha256", 0, TEXT, MU_ARGS_TRUST, AT(sha256), NULL, "FP", "fingerprint it must have; asks nothing"},
-    {"replace", 0, FLAG, MU_ARGS_TRUST, AT(replace), NULL, NULL, "another certificate under a name in use"},
-    {"serial", 0, TEXT, MU_ARGS_SERIAL, AT(serial), NULL, "N", "serial number, decimal or hex with colons"},
+    {"sha256", 0, TEXT, MU_ARGS_TRUST, AT(sha256), NULL, "FP",
+        "fingerprint it must have; asks nothing"},
+    {"replace", 0, FLAG, MU_ARGS_TRUST, AT(replace), NULL, NULL,
+        "another certificate under a name in use"},
+    {"serial", 0, TEXT, MU_ARGS_SERIAL, AT(serial), NULL, "N",
+        "serial number, decimal or hex with colons"},
 
-    {"verbose", 'v', COUNT, MU_ARGS_GLOBAL, AT(verbose), NULL, NULL, "say more; twice: the trace as well"},
+    {"verbose", 'v', COUNT, MU_ARGS_GLOBAL, AT(verbose), NULL, NULL,
+        "say more; twice: the trace as well"},
     {"quiet", 'q', FLAG, MU_ARGS_GLOBAL, AT(quiet), NULL, NULL, "say nothing but errors"},
     {"json", 0, FLAG, MU_ARGS_GLOBAL, AT(json), NULL, NULL, "one JSON object on stdout"},
     {"no-color", 0, FLAG, MU_ARGS_GLOBAL, AT(no_color), NULL, NULL, "no color on a terminal"},
-    {"no-input", 0, FLAG, MU_ARGS_GLOBAL, AT(no_input), NULL, NULL, "a question becomes an error that names the flag"},
-    {"yes", 'y', FLAG, MU_ARGS_GLOBAL, AT(yes), NULL, NULL, "yes to what is asked, but for a CA met on the way"},
-    {"config", 0, TEXT, MU_ARGS_GLOBAL, AT(config), NULL, "FILE", "configuration, default /etc/muster/muster.conf"},
+    {"no-input", 0, FLAG, MU_ARGS_GLOBAL, AT(no_input), NULL, NULL,
+        "a question becomes an error that names the flag"},
+    {"yes", 'y', FLAG, MU_ARGS_GLOBAL, AT(yes), NULL, NULL,
+        "yes to what is asked, but for a CA met on the way"},
+    {"config", 0, TEXT, MU_ARGS_GLOBAL, AT(config), NULL, "FILE",
+        "configuration, default /etc/muster/muster.conf"},
     {"store", 0, TEXT, MU_ARGS_GLOBAL, AT(store), NULL, "DIR", "root of the store"},
-    {"timeout", 0, TEXT, MU_ARGS_GLOBAL, AT(timeout), NULL, "TIME", "for one exchange, default 30s"},
-    {"source-ip", 0, TEXT, MU_ARGS_GLOBAL, AT(source_ip), NULL, "ADDR", "address of this host to connect from"},
+    {"timeout", 0, TEXT, MU_ARGS_GLOBAL, AT(timeout), NULL, "TIME",
+        "for one exchange, default 30s"},
+    {"source-ip", 0, TEXT, MU_ARGS_GLOBAL, AT(source_ip), NULL, "ADDR",
+        "address of this host to connect from"},
     {"proxy", 0, TEXT, MU_ARGS_GLOBAL, AT(proxy), NULL, "HOST:PORT", "HTTP proxy"},
-    {"allow-legacy", 0, FLAG, MU_ARGS_GLOBAL, AT(allow_legacy), NULL, NULL, "take DES, MD5, SHA-1 and short keys, with a warning"},
+    {"allow-legacy", 0, FLAG, MU_ARGS_GLOBAL, AT(allow_legacy), NULL, NULL,
+        "take DES, MD5, SHA-1 and short keys, with a warning"},
     {"demo", 0, FLAG, MU_ARGS_GLOBAL, AT(demo), NULL, NULL, "the CA of 'muster-ca demo' in ./demo"},
     {"debug", 0, TEXT, MU_ARGS_GLOBAL, AT(debug), NULL, "LIST", "trace lines on stderr: scep,http"},
     {"trace", 'd', FLAG, MU_ARGS_GLOBAL, AT(debug_all), NULL, NULL, "all trace lines on stderr"},
     {"help", 'h', FLAG, MU_ARGS_GLOBAL, AT(help), NULL, NULL, "this text"},
-    {"version", 0, FLAG, MU_ARGS_GLOBAL, AT(version), NULL, NULL, "version of muster and of its libraries"},
-    {"licenses", 0, FLAG, MU_ARGS_GLOBAL, AT(licenses), NULL, NULL, "licenses of what the program loads"},
+    {"version", 0, FLAG, MU_ARGS_GLOBAL, AT(version), NULL, NULL,
+        "version of muster and of its libraries"},
+    {"licenses", 0, FLAG, MU_ARGS_GLOBAL, AT(licenses), NULL, NULL,
+        "licenses of what the program loads"},
 };
 
 enum { OPTION_N = sizeof options / sizeof options[0] };
@@ -106,11 +144,22 @@ static const struct {
     unsigned group;
     const char *title;
 } titles[] = {
-    {MU_ARGS_CA, "CA"}, {MU_ARGS_URL, "CA"}, {MU_ARGS_SUBJECT, "Subject"}, {MU_ARGS_KEY, "Key"},
-    {MU_ARGS_REKEY, "Key"}, {MU_ARGS_AUTH, "Authentication"}, {MU_ARGS_ENROLL, "Enrollment"},
-    {MU_ARGS_WAIT, "Waiting"}, {MU_ARGS_POLL, "Waiting"}, {MU_ARGS_ALL, "Which"}, {MU_ARGS_RENEW, "Renewal"},
-    {MU_ARGS_OUTPUT, "Output"}, {MU_ARGS_AS, "Output"}, {MU_ARGS_TRUST, "Trust"},
-    {MU_ARGS_SERIAL, "Query"}, {MU_ARGS_GLOBAL, "Global"},
+    {MU_ARGS_CA, "CA"},
+    {MU_ARGS_URL, "CA"},
+    {MU_ARGS_SUBJECT, "Subject"},
+    {MU_ARGS_KEY, "Key"},
+    {MU_ARGS_REKEY, "Key"},
+    {MU_ARGS_AUTH, "Authentication"},
+    {MU_ARGS_ENROLL, "Enrollment"},
+    {MU_ARGS_WAIT, "Waiting"},
+    {MU_ARGS_POLL, "Waiting"},
+    {MU_ARGS_ALL, "Which"},
+    {MU_ARGS_RENEW, "Renewal"},
+    {MU_ARGS_OUTPUT, "Output"},
+    {MU_ARGS_AS, "Output"},
+    {MU_ARGS_TRUST, "Trust"},
+    {MU_ARGS_SERIAL, "Query"},
+    {MU_ARGS_GLOBAL, "Global"},
 };
 
 static const struct option *find_long(const char *name, size_t n, unsigned groups, bool *elsewhere)
@@ -139,8 +188,8 @@ static const struct option *find_letter(char letter, unsigned groups)
     return NULL;
 }
 
-static enum mu_code unknown(const char *name, size_t n, unsigned groups, bool elsewhere,
-    struct mu_err *err)
+static enum mu_code unknown(
+    const char *name, size_t n, unsigned groups, bool elsewhere, struct mu_err *err)
 {
     const char *words[OPTION_N + 1], *near;
     char text[64];
@@ -155,7 +204,8 @@ static enum mu_code unknown(const char *name, size_t n, unsigned groups, bool el
     words[count] = NULL;
     near = mu_text_nearest(text, words);
     if (elsewhere)
-        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "option --%s does not belong to this command", text);
+        rc = mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "option --%s does not belong to this command", text);
     else
         rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "unknown option --%s", text);
     if (near != NULL && !elsewhere)
@@ -167,14 +217,15 @@ static enum mu_code add_part(struct mu_pki_name_part *list, size_t *n, const str
     const char *value, struct mu_err *err)
 {
     if (*n == MU_ARGS_MAX_LIST)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--%s: more than %d values", o->name, MU_ARGS_MAX_LIST);
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "--%s: more than %d values", o->name, MU_ARGS_MAX_LIST);
     list[*n].type = o->extra;
     list[(*n)++].value = value;
     return MU_OK;
 }
 
-static enum mu_code take(struct mu_cmd_args *args, const struct option *o, const char *value,
-    struct mu_err *err)
+static enum mu_code take(
+    struct mu_cmd_args *args, const struct option *o, const char *value, struct mu_err *err)
 {
     void *at = (char *)args + o->offset;
 
@@ -220,7 +271,8 @@ static enum mu_code long_option(struct mu_cmd_args *args, unsigned groups, int a
     } else if (*at + 1 < argc) {
         value = argv[++*at];
     } else {
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--%s needs a value: %s", o->name, o->value);
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "--%s needs a value: %s", o->name, o->value);
     }
     return take(args, o, value, err);
 }
@@ -236,11 +288,13 @@ static enum mu_code short_options(struct mu_cmd_args *args, unsigned groups, int
         const char *value = NULL;
 
         if (o == NULL)
-            return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "unknown option -%c", *p >= ' ' && *p <= '~' ? *p : '?');
+            return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "unknown option -%c",
+                *p >= ' ' && *p <= '~' ? *p : '?');
         if (has_value(o)) {
             value = p[1] != '\0' ? p + 1 : *at + 1 < argc ? argv[++*at] : NULL;
             if (value == NULL)
-                return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "-%c needs a value: %s", *p, o->value);
+                return mu_err_set(
+                    err, MU_INPUT, MU_REASON_NONE, "-%c needs a value: %s", *p, o->value);
         }
         if ((rc = take(args, o, value, err)) != MU_OK)
             return rc;
@@ -270,7 +324,8 @@ enum mu_code mu_cmd_args_parse(struct mu_cmd_args *args, unsigned groups, int ar
         } else if (stop_at_word) {
             return MU_OK;
         } else if (args->word_n == MU_ARGS_MAX_WORDS) {
-            return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "more than %d names", MU_ARGS_MAX_WORDS);
+            return mu_err_set(
+                err, MU_INPUT, MU_REASON_NONE, "more than %d names", MU_ARGS_MAX_WORDS);
         } else {
             args->words[args->word_n++] = word;
         }
@@ -332,16 +387,16 @@ bool mu_cmd_args_san(const struct mu_cmd_args *args, struct mu_buf *out)
     return !out->failed;
 }
 
-enum mu_code mu_cmd_args_subject(const struct mu_cmd_args *args, struct mu_buf *out,
-    struct mu_err *err)
+enum mu_code mu_cmd_args_subject(
+    const struct mu_cmd_args *args, struct mu_buf *out, struct mu_err *err)
 {
     static const char *const order[] = {"C", "ST", "L", "O", "OU", "CN", "emailAddress"};
     const char *p;
     size_t o, i;
 
     if (args->subject != NULL && args->part_n > 0)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--subject is a whole name: not together with --%s",
-            args->parts[0].type);
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "--subject is a whole name: not together with --%s", args->parts[0].type);
     if (args->subject != NULL)
         mu_buf_put_str(out, args->subject);
     for (o = 0; o < sizeof order / sizeof order[0]; o++) {

@@ -10,19 +10,19 @@
 
 enum {
     MU_ARGS_GLOBAL = 1 << 0,
-    MU_ARGS_CA = 1 << 1,      /* which CA, and how to speak to it */
+    MU_ARGS_CA = 1 << 1, /* which CA, and how to speak to it */
     MU_ARGS_SUBJECT = 1 << 2, /* what is asked for */
     MU_ARGS_KEY = 1 << 3,
     MU_ARGS_AUTH = 1 << 4,
     MU_ARGS_ENROLL = 1 << 5,
-    MU_ARGS_ALL = 1 << 6,     /* --all */
+    MU_ARGS_ALL = 1 << 6, /* --all */
     MU_ARGS_RENEW = 1 << 7,
-    MU_ARGS_OUTPUT = 1 << 8,  /* -o */
+    MU_ARGS_OUTPUT = 1 << 8, /* -o */
     MU_ARGS_AS = 1 << 9,
     MU_ARGS_TRUST = 1 << 10,
     MU_ARGS_SERIAL = 1 << 11,
     MU_ARGS_REKEY = 1 << 12,
-    MU_ARGS_URL = 1 << 13,    /* --url, --label: where a CA is not named */
+    MU_ARGS_URL = 1 << 13, /* --url, --label: where a CA is not named */
     MU_ARGS_WAIT = 1 << 14,
     MU_ARGS_POLL = 1 << 15,
 };
@@ -32,7 +32,8 @@ enum { MU_ARGS_MAX_LIST = 64, MU_ARGS_MAX_WORDS = 16 };
 struct mu_cmd_args {
     /* global */
     int verbose;
-    bool quiet, json, no_color, no_input, yes, allow_legacy, demo, debug_all, help, version, licenses;
+    bool quiet, json, no_color, no_input, yes, allow_legacy, demo, debug_all, help, version,
+        licenses;
     const char *config, *store, *timeout, *source_ip, *proxy, *debug;
     /* CA */
     const char *via, *ca, *url, *label, *digest, *cipher, *method, *ra_cert, *nonce_check;
@@ -72,7 +73,7 @@ const char *mu_cmd_args_at(size_t i, unsigned *groups);
 bool mu_cmd_args_san(const struct mu_cmd_args *args, struct mu_buf *out);
 /* --subject, or the parts in the order C ST L O OU CN emailAddress, as a slash form with escapes.
  * Both together are MU_INPUT. Empty if nothing was given. */
-enum mu_code mu_cmd_args_subject(const struct mu_cmd_args *args, struct mu_buf *out,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_args_subject(
+    const struct mu_cmd_args *args, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 
 #endif

@@ -74,9 +74,10 @@ bool mu_cmd_ask_yes(const char *question)
         mu_buf_reset(&line);
         if (!read_line(STDIN_FILENO, &line))
             break;
-        yes = mu_text_equal_nocase(mu_buf_str(&line), "y") || mu_text_equal_nocase(mu_buf_str(&line), "yes");
-        answered = yes || mu_text_equal_nocase(mu_buf_str(&line), "n") ||
-            mu_text_equal_nocase(mu_buf_str(&line), "no");
+        yes = mu_text_equal_nocase(mu_buf_str(&line), "y")
+            || mu_text_equal_nocase(mu_buf_str(&line), "yes");
+        answered = yes || mu_text_equal_nocase(mu_buf_str(&line), "n")
+            || mu_text_equal_nocase(mu_buf_str(&line), "no");
     }
     mu_buf_clear(&line);
     return yes;
@@ -92,7 +93,8 @@ enum mu_code mu_cmd_ask_fd(const char *number, struct mu_secret *out, struct mu_
         return mu_err_context(err, "--challenge-fd");
     mu_buf_init_secret(&line, MU_LIMIT_CHALLENGE + 1);
     if (!read_line((int)fd, &line))
-        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "nothing to read from descriptor %s", number);
+        rc =
+            mu_err_set(err, MU_INPUT, MU_REASON_NONE, "nothing to read from descriptor %s", number);
     else if ((rc = mu_buf_check(&line, "secret", err)) == MU_OK)
         rc = mu_secret_set(out, mu_buf_bytes(&line), err);
     mu_buf_clear(&line);
@@ -102,7 +104,8 @@ enum mu_code mu_cmd_ask_fd(const char *number, struct mu_secret *out, struct mu_
 bool mu_cmd_ask_environment(const char *name, struct mu_secret *out)
 {
     char *value = getenv(name);
-    bool is_set = value != NULL && value[0] != '\0' && mu_secret_set(out, mu_bytes_str(value), NULL) == MU_OK;
+    bool is_set =
+        value != NULL && value[0] != '\0' && mu_secret_set(out, mu_bytes_str(value), NULL) == MU_OK;
 
     if (value != NULL) {
         mu_bytes_wipe(value, strlen(value));

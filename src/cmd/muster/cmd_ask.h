@@ -7,8 +7,8 @@
 /* Is somebody there: stdin and stderr are a terminal. */
 bool mu_cmd_ask_possible(void);
 /* Asks on stderr, reads a line without echo. MU_NOT_FOUND if nothing came. */
-enum mu_code mu_cmd_ask_secret(const char *question, struct mu_secret *out, struct mu_err *err)
-    MU_CHECK;
+enum mu_code mu_cmd_ask_secret(
+    const char *question, struct mu_secret *out, struct mu_err *err) MU_CHECK;
 /* Asks until y or n; end of input is no. */
 bool mu_cmd_ask_yes(const char *question);
 

@@ -20,11 +20,13 @@ static int write_certs(struct mu_cmd *cmd, const struct mu_pki_certs *certs)
     size_t i;
 
     if (mkdir(cmd->args.output, 0755) != 0 && errno != EEXIST)
-        rc = mu_err_set(&err, MU_STORAGE, MU_M(702), "Cannot make %s: %s", cmd->args.output, strerror(errno));
+        rc = mu_err_set(
+            &err, MU_STORAGE, MU_M(702), "Cannot make %s: %s", cmd->args.output, strerror(errno));
     for (i = 0; rc == MU_OK && i < certs->n; i++) {
         mu_buf_reset(&path);
         mu_buf_putf(&path, "%s/ca.crt-%zu", cmd->args.output, i);
-        if ((rc = mu_sscep_files_cert_write(mu_buf_str(&path), certs->v[i], &err)) == MU_OK && !cmd->args.json)
+        if ((rc = mu_sscep_files_cert_write(mu_buf_str(&path), certs->v[i], &err)) == MU_OK
+            && !cmd->args.json)
             printf("%s\n", mu_buf_str(&path));
     }
     mu_buf_clear(&path);
@@ -64,9 +66,10 @@ int mu_cmd_ca_fetch(struct mu_cmd *cmd)
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "the URL of the CA is missing");
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK ||
-        (cmd->args.word_n == 0 && (rc = mu_cmd_settings_demo(cmd, &url, NULL, &err)) != MU_OK) ||
-        (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK) {
+    if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
+        || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
+        || (cmd->args.word_n == 0 && (rc = mu_cmd_settings_demo(cmd, &url, NULL, &err)) != MU_OK)
+        || (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else {
         query.url = job.url = cmd->args.word_n > 0 ? cmd->args.words[0] : mu_buf_str(&url);
@@ -154,8 +157,9 @@ static enum mu_code consent(struct mu_cmd *cmd, const struct mu_pki_cert *cert, 
         if ((rc = mu_text_unhex(cmd->args.sha256, &given, err)) != MU_OK)
             rc = mu_err_context(err, "--sha256");
         else if (!mu_bytes_equal(mu_buf_bytes(&given), mu_bytes(cert->sha256, sizeof cert->sha256)))
-            rc = mu_err_set(err, MU_AUTH, MU_M(211), "The SHA-256 of %s is %s, not the one given with --sha256",
-                mu_buf_str(&subject), mu_buf_str(&fp));
+            rc = mu_err_set(err, MU_AUTH, MU_M(211),
+                "The SHA-256 of %s is %s, not the one given with --sha256", mu_buf_str(&subject),
+                mu_buf_str(&fp));
     } else if (!cmd->args.yes && mu_cmd_ask_possible() && !cmd->args.no_input) {
         fprintf(stderr, "  %-10s %s, SHA-256 %s\n", "CA", mu_buf_str(&subject), mu_buf_str(&fp));
         if (!mu_cmd_ask_yes("             Compare it with the CA's operator. Trust it?"))
@@ -175,8 +179,9 @@ static enum mu_code trust_one(struct mu_cmd *cmd, struct mu_pki_cert *cert, stru
 
     if (!mu_pki_cert_is_ca(cert))
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "this certificate is not a CA's");
-    if ((rc = consent(cmd, cert, err)) != MU_OK ||
-        (rc = mu_keystore_ca_add(cmd->store, cmd->args.name, cert, cmd->args.replace, name, err)) != MU_OK)
+    if ((rc = consent(cmd, cert, err)) != MU_OK
+        || (rc = mu_keystore_ca_add(cmd->store, cmd->args.name, cert, cmd->args.replace, name, err))
+            != MU_OK)
         return rc;
     mu_pki_cert_fingerprint(cert, MU_PKI_SHA256, &fp);
     if (!cmd->args.json && !cmd->args.quiet)
@@ -197,8 +202,9 @@ int mu_cmd_ca_trust(struct mu_cmd *cmd)
     if (rc == MU_OK && certs.n == 0)
         rc = mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "no certificate in %s", cmd->args.words[0]);
     if (rc == MU_OK && certs.n > 1 && (cmd->args.name != NULL || cmd->args.sha256 != NULL))
-        rc = mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "%s holds %zu certificates: --name and --sha256 are for one",
-            cmd->args.words[0], certs.n);
+        rc = mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            "%s holds %zu certificates: --name and --sha256 are for one", cmd->args.words[0],
+            certs.n);
     for (i = 0; rc == MU_OK && i < certs.n; i++)
         rc = trust_one(cmd, certs.v[i], &err);
     mu_pki_certs_clear(&certs);
@@ -217,14 +223,17 @@ int mu_cmd_ca_remove(struct mu_cmd *cmd)
     struct mu_err err = {0};
     char question[160];
 
-    if (mu_cmd_open_store(cmd, false, &err) != MU_OK || mu_keystore_ca_get(cmd->store, name, &cert, &err) != MU_OK)
+    if (mu_cmd_open_store(cmd, false, &err) != MU_OK
+        || mu_keystore_ca_get(cmd->store, name, &cert, &err) != MU_OK)
         return mu_cmd_print_error(cmd, NULL, &err);
     mu_pki_cert_free(cert);
     if (!cmd->args.yes && (!mu_cmd_ask_possible() || cmd->args.no_input)) {
-        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "CA '%s' would no longer be trusted, and nobody can be asked: add --yes", name);
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            "CA '%s' would no longer be trusted, and nobody can be asked: add --yes", name);
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    snprintf(question, sizeof question, "CA '%s' is no longer trusted then. Do you want to continue?", name);
+    snprintf(question, sizeof question,
+        "CA '%s' is no longer trusted then. Do you want to continue?", name);
     if (!cmd->args.yes && !mu_cmd_ask_yes(question))
         return MU_CMD_FAILED;
     if (mu_keystore_ca_remove(cmd->store, name, &err) != MU_OK)

@@ -80,7 +80,8 @@ void mu_cmd_certs_text(const struct mu_pki_certs *certs, const struct mu_pki_cer
     mu_buf_clear(&text);
 }
 
-int mu_cmd_certs_print(struct mu_cmd *cmd, const struct mu_pki_certs *certs, const struct mu_pki_cert *issuing)
+int mu_cmd_certs_print(
+    struct mu_cmd *cmd, const struct mu_pki_certs *certs, const struct mu_pki_cert *issuing)
 {
     struct mu_buf out = {0};
     struct mu_cmd_json j;

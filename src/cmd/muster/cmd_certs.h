@@ -6,8 +6,10 @@
 
 /* One object; name may be NULL. */
 void mu_cmd_certs_json(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert);
-/* As {"cas":[...]}: with --json, else as text on stdout; the issuing one (may be NULL) is marked. */
-int mu_cmd_certs_print(struct mu_cmd *cmd, const struct mu_pki_certs *certs, const struct mu_pki_cert *issuing);
+/* As {"cas":[...]}: with --json, else as text on stdout; the issuing one (may be NULL) is marked.
+ */
+int mu_cmd_certs_print(
+    struct mu_cmd *cmd, const struct mu_pki_certs *certs, const struct mu_pki_cert *issuing);
 void mu_cmd_certs_text(const struct mu_pki_certs *certs, const struct mu_pki_cert *issuing);
 void mu_cmd_certs_array(struct mu_cmd_json *j, const char *key, const struct mu_pki_certs *certs);
 

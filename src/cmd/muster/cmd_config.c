@@ -58,8 +58,8 @@ bool mu_cmd_config_has_entry(const struct mu_ini *ini, const char *name)
 static bool is_of_agent(const char *key)
 {
     static const char *const words[] = {"ca", "template", "challenge", "automation", "warn-days",
-        "deploy", "verify", "success-script", "failure-script", "key-owner", "key-group", "key-mode",
-        "key-password", "renew-window", "server-name", "tls-min"};
+        "deploy", "verify", "success-script", "failure-script", "key-owner", "key-group",
+        "key-mode", "key-password", "renew-window", "server-name", "tls-min"};
     size_t i;
 
     for (i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -118,7 +118,8 @@ enum mu_code mu_cmd_config_entry(const struct mu_ini *ini, const char *name,
         return rc;
     if (ca != NULL && (rc = mu_cmd_config_ca(ini, ca->value, settings, challenge, err)) != MU_OK)
         return rc;
-    if (template != NULL && (rc = section(ini, template->value, "template", settings, challenge, err)) != MU_OK)
+    if (template != NULL
+        && (rc = section(ini, template->value, "template", settings, challenge, err)) != MU_OK)
         return rc;
     return section(ini, name, "certificate", settings, challenge, err);
 }

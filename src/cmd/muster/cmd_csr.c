@@ -21,7 +21,8 @@ static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_
     if (cmd->args.url != NULL || cmd->args.ca != NULL || cmd->args.demo)
         return mu_cmd_settings_enroll(cmd, name, out, challenge, err);
     rc = mu_agent_settings_load(cmd->store, name, out, err);
-    if ((rc != MU_OK && rc != MU_NOT_FOUND) || (rc = mu_cmd_settings_args(&cmd->args, out, err)) != MU_OK)
+    if ((rc != MU_OK && rc != MU_NOT_FOUND)
+        || (rc = mu_cmd_settings_args(&cmd->args, out, err)) != MU_OK)
         return rc;
     if ((rc = mu_cmd_settings_subject(cmd, name, out, err)) != MU_OK)
         return rc;
@@ -37,15 +38,16 @@ int mu_cmd_csr(struct mu_cmd *cmd)
     struct mu_err err = {0};
     int exit_code = MU_CMD_OK;
 
-    if (mu_cmd_open_store(cmd, true, &err) != MU_OK ||
-        settings_of(cmd, request.name, &settings, &challenge, &err) != MU_OK ||
-        mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
+    if (mu_cmd_open_store(cmd, true, &err) != MU_OK
+        || settings_of(cmd, request.name, &settings, &challenge, &err) != MU_OK
+        || mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
         goto fail;
     if (mu_secret_is_set(&challenge))
         request.challenge = &challenge;
     if (mu_secret_is_set(&key_password))
         request.key_password = &key_password;
-    if (mu_agent_csr(&cmd->agent, &request, &pem, &err) != MU_OK || put(cmd->args.output, &pem, &err) != MU_OK)
+    if (mu_agent_csr(&cmd->agent, &request, &pem, &err) != MU_OK
+        || put(cmd->args.output, &pem, &err) != MU_OK)
         goto fail;
     if (cmd->args.output != NULL)
         mu_cmd_print_line(cmd, "request", cmd->args.output);
@@ -72,18 +74,19 @@ int mu_cmd_install(struct mu_cmd *cmd)
     int exit_code = MU_CMD_OK;
     size_t i;
 
-    if (mu_cmd_open_store(cmd, false, &err) != MU_OK ||
-        mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
+    if (mu_cmd_open_store(cmd, false, &err) != MU_OK
+        || mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
         goto fail;
     for (i = 1; i < cmd->args.word_n; i++) {
         if (mu_keystore_certs_read(cmd->args.words[i], &certs, &err) != MU_OK)
             goto fail;
     }
-    if (mu_agent_install(&cmd->agent, name, &certs, mu_secret_is_set(&key_password) ? &key_password : NULL,
-            &saved, &err) != MU_OK)
+    if (mu_agent_install(&cmd->agent, name, &certs,
+            mu_secret_is_set(&key_password) ? &key_password : NULL, &saved, &err)
+        != MU_OK)
         goto fail;
-    snprintf(line, sizeof line, "%s: %s.crt, %s%s", name, saved.stem, saved.replaced[0] != '\0' ? "replaces " : "new",
-        saved.replaced);
+    snprintf(line, sizeof line, "%s: %s.crt, %s%s", name, saved.stem,
+        saved.replaced[0] != '\0' ? "replaces " : "new", saved.replaced);
     mu_cmd_print_line(cmd, "saved", line);
     mu_cmd_print_done(cmd);
     goto out;

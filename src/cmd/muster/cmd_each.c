@@ -18,20 +18,23 @@ int mu_cmd_each(struct mu_cmd *cmd, mu_cmd_each_call *call)
     enum mu_code rc;
 
     if (cmd->args.all == (cmd->args.word_n == 1)) {
-        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, cmd->args.all ? "a name and --all exclude each other"
-            : "a name is missing, or --all");
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            cmd->args.all ? "a name and --all exclude each other" : "a name is missing, or --all");
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK)
-        return rc == MU_NOT_FOUND && cmd->args.all ? MU_CMD_OK : mu_cmd_print_error(cmd, NULL, &err);
+    if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK
+        || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK)
+        return rc == MU_NOT_FOUND && cmd->args.all ? MU_CMD_OK
+                                                   : mu_cmd_print_error(cmd, NULL, &err);
     if (!cmd->args.all)
         return call(cmd, cmd->args.words[0], false);
-    if ((rc = mu_keystore_each(cmd->store, collect, &names, &err)) != MU_OK ||
-        (rc = mu_buf_check(&names, "names", &err)) != MU_OK)
+    if ((rc = mu_keystore_each(cmd->store, collect, &names, &err)) != MU_OK
+        || (rc = mu_buf_check(&names, "names", &err)) != MU_OK)
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     cmd->args.json = false; /* one object at the end says it all */
     cmd->args.quiet = cmd->args.quiet || json;
-    for (name = mu_buf_str(&names); rc == MU_OK && name < (const char *)names.p + names.n; name += strlen(name) + 1) {
+    for (name = mu_buf_str(&names); rc == MU_OK && name < (const char *)names.p + names.n;
+         name += strlen(name) + 1) {
         one = call(cmd, name, true);
         if (exit_code == MU_CMD_OK)
             exit_code = one;

@@ -8,24 +8,28 @@ int mu_cmd_enroll(struct mu_cmd *cmd)
     const char *name = cmd->args.words[0];
     struct mu_agent_settings settings = {0};
     struct mu_secret challenge = {0}, key_password = {0};
-    struct mu_agent_enroll request = {
-        .name = name, .settings = &settings, .replace = cmd->args.replace,
-        .drop_pending = cmd->args.fresh, .no_wait = cmd->args.no_wait};
+    struct mu_agent_enroll request = {.name = name,
+        .settings = &settings,
+        .replace = cmd->args.replace,
+        .drop_pending = cmd->args.fresh,
+        .no_wait = cmd->args.no_wait};
     struct mu_cmd_job job;
     struct mu_err err = {0};
     enum mu_code rc;
     int exit_code;
 
-    if (cmd->args.via != NULL && mu_proto_parse(cmd->args.via) != MU_PROTO_NONE && strcmp(cmd->args.via, "scep") != 0) {
-        mu_err_set(&err, MU_UNSUPPORTED, MU_REASON_NONE, "--via %s: not available in this version, only scep", cmd->args.via);
+    if (cmd->args.via != NULL && mu_proto_parse(cmd->args.via) != MU_PROTO_NONE
+        && strcmp(cmd->args.via, "scep") != 0) {
+        mu_err_set(&err, MU_UNSUPPORTED, MU_REASON_NONE,
+            "--via %s: not available in this version, only scep", cmd->args.via);
         mu_cmd_print_error(cmd, name, &err);
         return MU_CMD_USAGE;
     }
     mu_cmd_job_init(&job, cmd, name);
-    if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK ||
-        (rc = mu_cmd_settings_enroll(cmd, name, &settings, &challenge, &err)) != MU_OK ||
-        (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK ||
-        (rc = mu_cmd_open_net(cmd, &err)) != MU_OK) {
+    if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
+        || (rc = mu_cmd_settings_enroll(cmd, name, &settings, &challenge, &err)) != MU_OK
+        || (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK
+        || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, name, &err);
         goto out;
     }

@@ -52,7 +52,8 @@ static void sha256_json(struct mu_cmd_json *j, const char *colons)
     mu_cmd_json_text(j, "sha256", n > 0 ? plain : NULL);
 }
 
-void mu_cmd_facts_json(struct mu_cmd_json *j, const char *key, const struct mu_agent_facts *f, int64_t now_s)
+void mu_cmd_facts_json(
+    struct mu_cmd_json *j, const char *key, const struct mu_agent_facts *f, int64_t now_s)
 {
     bool has_cert = f->serial != NULL;
 
@@ -79,7 +80,8 @@ void mu_cmd_facts_json(struct mu_cmd_json *j, const char *key, const struct mu_a
     else
         mu_cmd_json_null(j, "renew_days");
     mu_cmd_json_time(j, "renew_from", f->renew_from_s);
-    mu_cmd_json_time(j, "due_since", f->renew_from_s != 0 && f->renew_from_s <= now_s ? f->renew_from_s : 0);
+    mu_cmd_json_time(
+        j, "due_since", f->renew_from_s != 0 && f->renew_from_s <= now_s ? f->renew_from_s : 0);
     mu_cmd_json_bool(j, "held", false);
     if (f->is_pending) {
         mu_cmd_json_open(j, "pending", '{');
@@ -103,7 +105,8 @@ void mu_cmd_facts_json(struct mu_cmd_json *j, const char *key, const struct mu_a
 
 void mu_cmd_facts_header(struct mu_cmd_print_table *table)
 {
-    static const char *const titles[] = {"NAME", "VIA", "STATE", "EXPIRES", "RENEWS", "LAST RESULT"};
+    static const char *const titles[] = {
+        "NAME", "VIA", "STATE", "EXPIRES", "RENEWS", "LAST RESULT"};
     size_t i;
 
     table->columns = sizeof titles / sizeof titles[0];
@@ -136,8 +139,8 @@ static void last_cell(const struct mu_agent_facts *f, int64_t now_s, char *out, 
     else if (f->last_result == NULL)
         snprintf(out, size, "-");
     else if (f->attempts > 1)
-        snprintf(out, size, "%s %u times%s%s", f->last_result, f->attempts, f->last_code != NULL ? ", " : "",
-            f->last_code != NULL ? f->last_code : "");
+        snprintf(out, size, "%s %u times%s%s", f->last_result, f->attempts,
+            f->last_code != NULL ? ", " : "", f->last_code != NULL ? f->last_code : "");
     else
         snprintf(out, size, "%s %s%s%s", f->last_result, ago(f->last_s, now_s, when, sizeof when),
             f->last_code != NULL ? ", " : "", f->last_code != NULL ? f->last_code : "");
@@ -148,7 +151,8 @@ static void last_cell(const struct mu_agent_facts *f, int64_t now_s, char *out, 
     }
 }
 
-void mu_cmd_facts_row(struct mu_cmd_print_table *table, const struct mu_agent_facts *f, int64_t now_s)
+void mu_cmd_facts_row(
+    struct mu_cmd_print_table *table, const struct mu_agent_facts *f, int64_t now_s)
 {
     char text[160], day[16];
 
@@ -156,7 +160,8 @@ void mu_cmd_facts_row(struct mu_cmd_print_table *table, const struct mu_agent_fa
     mu_cmd_print_cell(table, mu_proto_name(f->proto));
     mu_cmd_print_cell(table, mu_agent_state_word(f->state));
     if (f->serial != NULL)
-        snprintf(text, sizeof text, "%s (%dd)", mu_cmd_print_day(f->not_after_s, day), f->days_left);
+        snprintf(
+            text, sizeof text, "%s (%dd)", mu_cmd_print_day(f->not_after_s, day), f->days_left);
     mu_cmd_print_cell(table, f->serial != NULL ? text : "-");
     if (f->renew_from_s == 0)
         mu_cmd_print_cell(table, "-");
@@ -223,13 +228,15 @@ void mu_cmd_facts_show(const struct mu_agent_facts *f, int64_t now_s)
         row("changed", text);
     }
     if (f->is_pending) {
-        snprintf(text, sizeof text, "transaction %s, since %s", f->pending_txn != NULL ? f->pending_txn : "-",
+        snprintf(text, sizeof text, "transaction %s, since %s",
+            f->pending_txn != NULL ? f->pending_txn : "-",
             mu_cmd_print_time(f->pending_since_s, when));
         row("pending", text);
     }
     if (f->last_result != NULL) {
-        snprintf(text, sizeof text, "%s, %s%s%s", f->last_result, mu_cmd_print_time(f->last_s, when),
-            f->last_code != NULL ? ", " : "", f->last_code != NULL ? f->last_code : "");
+        snprintf(text, sizeof text, "%s, %s%s%s", f->last_result,
+            mu_cmd_print_time(f->last_s, when), f->last_code != NULL ? ", " : "",
+            f->last_code != NULL ? f->last_code : "");
         row("last result", text);
         row("  what", f->last_what);
         row("  likely", f->last_likely);

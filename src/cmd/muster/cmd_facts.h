@@ -5,10 +5,12 @@
 #include "cmd/muster/cmd_print.h"
 
 /* One element of "certificates". */
-void mu_cmd_facts_json(struct mu_cmd_json *j, const char *key, const struct mu_agent_facts *facts, int64_t now_s);
+void mu_cmd_facts_json(
+    struct mu_cmd_json *j, const char *key, const struct mu_agent_facts *facts, int64_t now_s);
 /* Header and rows of the status table. */
 void mu_cmd_facts_header(struct mu_cmd_print_table *table);
-void mu_cmd_facts_row(struct mu_cmd_print_table *table, const struct mu_agent_facts *facts, int64_t now_s);
+void mu_cmd_facts_row(
+    struct mu_cmd_print_table *table, const struct mu_agent_facts *facts, int64_t now_s);
 /* All there is to say, on stdout. */
 void mu_cmd_facts_show(const struct mu_agent_facts *facts, int64_t now_s);
 /* 0 fine, 1 waiting, 2 needs somebody. */

@@ -36,7 +36,8 @@ static void on_wait(void *ctx, int64_t wait_s, int64_t limit_s)
     if (job->polls++ == 0 || (!mu_cmd_ask_possible() && now - job->last_line_s < 60))
         return;
     job->last_line_s = now;
-    snprintf(line, sizeof line, "PENDING, asked %u times, next question in %lld s, for at most %lld min (Ctrl-C is safe)",
+    snprintf(line, sizeof line,
+        "PENDING, asked %u times, next question in %lld s, for at most %lld min (Ctrl-C is safe)",
         job->polls, (long long)wait_s, (long long)(limit_s / 60));
     mu_cmd_print_progress(job->cmd, mu_agent_step_word(MU_AGENT_STEP_STATUS), line);
 }
@@ -50,9 +51,11 @@ static void on_trust(void *ctx, struct mu_agent_job *running, const struct mu_ag
     snprintf(job->fingerprint, sizeof job->fingerprint, "%s", question->sha256);
     snprintf(job->ca_name, sizeof job->ca_name, "%s", question->name);
     if (mu_cmd_ask_possible() && !job->cmd->args.no_input) {
-        snprintf(text, sizeof text, "%s is not known here, SHA-256 %s", question->subject, question->sha256);
+        snprintf(text, sizeof text, "%s is not known here, SHA-256 %s", question->subject,
+            question->sha256);
         fprintf(stderr, "  %-10s %s\n", "CA", text);
-        snprintf(text, sizeof text, "             Compare it with the CA's operator. Trust it as \"%s\"?", question->name);
+        snprintf(text, sizeof text,
+            "             Compare it with the CA's operator. Trust it as \"%s\"?", question->name);
         yes = mu_cmd_ask_yes(text);
     }
     mu_agent_job_trust(running, yes);
@@ -91,7 +94,8 @@ static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outco
         mu_cmd_print_note(job->cmd, "%s%snothing to do: %s", job->name != NULL ? job->name : "",
             job->name != NULL ? ": " : "", outcome->why);
     if (outcome->result == MU_AGENT_WAITING && !job->told_pending)
-        mu_cmd_print_line(job->cmd, mu_agent_step_word(MU_AGENT_STEP_STATUS), "PENDING, waits for an operator");
+        mu_cmd_print_line(
+            job->cmd, mu_agent_step_word(MU_AGENT_STEP_STATUS), "PENDING, waits for an operator");
     if (outcome->result == MU_AGENT_WAITING && job->name != NULL)
         mu_cmd_print_note(job->cmd, "  %-10s muster poll %s", "later", job->name);
     return exit_code;
@@ -101,7 +105,9 @@ static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outco
 static void accepting_line(const struct mu_cmd_job *job, struct mu_err *err)
 {
     if (err->reason == MU_M(212) && err->next[0] == '\0')
-        mu_err_next(err, "Get that root from the CA's operator, compare its SHA-256, then: muster ca trust FILE");
+        mu_err_next(err,
+            "Get that root from the CA's operator, compare its SHA-256, then: muster ca trust "
+            "FILE");
     if (err->reason != MU_M(209) || job->fingerprint[0] == '\0')
         return;
     if (strstr(err->what, job->fingerprint) == NULL) {
@@ -109,8 +115,9 @@ static void accepting_line(const struct mu_cmd_job *job, struct mu_err *err)
 
         snprintf(err->what + n, sizeof err->what - n, " SHA-256 %s", job->fingerprint);
     }
-    mu_err_next(err, "Compare SHA-256 %s with the CA's operator, then add --pin %s%s%s", job->fingerprint,
-        job->fingerprint, job->url != NULL ? "\nor: muster ca fetch " : "", job->url != NULL ? job->url : "");
+    mu_err_next(err, "Compare SHA-256 %s with the CA's operator, then add --pin %s%s%s",
+        job->fingerprint, job->fingerprint, job->url != NULL ? "\nor: muster ca fetch " : "",
+        job->url != NULL ? job->url : "");
 }
 
 static void on_done(void *ctx, const struct mu_agent_outcome *outcome, const struct mu_err *err)
@@ -148,7 +155,8 @@ static int interrupted(struct mu_cmd_job *job)
         mu_agent_facts_clear(&facts);
     }
     if (pending)
-        mu_cmd_print_note(job->cmd, "Interrupted. The request is kept, go on with: muster poll %s", job->name);
+        mu_cmd_print_note(
+            job->cmd, "Interrupted. The request is kept, go on with: muster poll %s", job->name);
     else
         mu_cmd_print_note(job->cmd, "Interrupted.");
     return pending ? MU_CMD_PENDING : MU_CMD_FAILED;
@@ -157,8 +165,11 @@ static int interrupted(struct mu_cmd_job *job)
 void mu_cmd_job_init(struct mu_cmd_job *job, struct mu_cmd *cmd, const char *name)
 {
     *job = (struct mu_cmd_job){.cmd = cmd, .name = name};
-    job->host = (struct mu_agent_host){
-        .ctx = job, .on_trust = on_trust, .on_step = on_step, .on_wait = on_wait, .on_done = on_done};
+    job->host = (struct mu_agent_host){.ctx = job,
+        .on_trust = on_trust,
+        .on_step = on_step,
+        .on_wait = on_wait,
+        .on_done = on_done};
 }
 
 int mu_cmd_job_finish(struct mu_cmd_job *job, enum mu_code rc, const struct mu_err *err)
@@ -168,8 +179,9 @@ int mu_cmd_job_finish(struct mu_cmd_job *job, enum mu_code rc, const struct mu_e
 
     if (rc != MU_OK)
         return mu_cmd_print_error(cmd, job->name, err);
-    if (!cmd->listening && (mu_net_loop_on_signal(cmd->loop, SIGINT, on_signal, cmd, &own) != MU_OK ||
-        mu_net_loop_on_signal(cmd->loop, SIGTERM, on_signal, cmd, &own) != MU_OK))
+    if (!cmd->listening
+        && (mu_net_loop_on_signal(cmd->loop, SIGINT, on_signal, cmd, &own) != MU_OK
+            || mu_net_loop_on_signal(cmd->loop, SIGTERM, on_signal, cmd, &own) != MU_OK))
         mu_cmd_print_note(cmd, "%s", own.what);
     cmd->listening = true;
     while (!job->done) {

@@ -6,12 +6,12 @@
 
 struct mu_cmd_job {
     struct mu_cmd *cmd;
-    const char *name;  /* entry; NULL for plain queries */
-    const char *url;   /* for the line that accepts a CA; may be NULL */
+    const char *name; /* entry; NULL for plain queries */
+    const char *url; /* for the line that accepts a CA; may be NULL */
     /* Prints the answer of a query on stdout; returns the exit code. NULL: nothing to print. */
     int (*answer)(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, void *ctx);
     void *ctx;
-    bool quiet_end;    /* several jobs in a row: no 'Done.' and no JSON of its own */
+    bool quiet_end; /* several jobs in a row: no 'Done.' and no JSON of its own */
 
     struct mu_agent_host host;
     struct mu_agent_job *running;

@@ -97,7 +97,8 @@ void mu_cmd_json_time(struct mu_cmd_json *j, const char *key, int64_t t)
     mu_cmd_json_text(j, key, t != 0 ? mu_time_rfc3339(t, text) : NULL);
 }
 
-void mu_cmd_json_list(struct mu_cmd_json *j, const char *key, const char *text, const char *separator)
+void mu_cmd_json_list(
+    struct mu_cmd_json *j, const char *key, const char *text, const char *separator)
 {
     size_t sep = strlen(separator);
 

@@ -13,7 +13,7 @@ struct mu_cmd_json {
 };
 
 void mu_cmd_json_open(struct mu_cmd_json *j, const char *key, char bracket); /* '{' or '[' */
-void mu_cmd_json_close(struct mu_cmd_json *j, char bracket);                 /* '}' or ']' */
+void mu_cmd_json_close(struct mu_cmd_json *j, char bracket); /* '}' or ']' */
 void mu_cmd_json_text(struct mu_cmd_json *j, const char *key, const char *value); /* NULL: null */
 void mu_cmd_json_int(struct mu_cmd_json *j, const char *key, int64_t value);
 void mu_cmd_json_bool(struct mu_cmd_json *j, const char *key, bool value);
@@ -21,7 +21,8 @@ void mu_cmd_json_null(struct mu_cmd_json *j, const char *key);
 /* A point in time as RFC 3339; 0: null. */
 void mu_cmd_json_time(struct mu_cmd_json *j, const char *key, int64_t t);
 /* Text with one item a line, or by the separator, as an array of texts. */
-void mu_cmd_json_list(struct mu_cmd_json *j, const char *key, const char *text, const char *separator);
+void mu_cmd_json_list(
+    struct mu_cmd_json *j, const char *key, const char *text, const char *separator);
 
 /* Ranked causes "1. this; 2. that" as one a line, without the numbers; other text as it is. */
 bool mu_cmd_json_causes(const char *text, struct mu_buf *lines);

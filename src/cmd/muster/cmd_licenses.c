@@ -20,6 +20,7 @@ int mu_cmd_licenses_print(void)
 
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
         printf("%-28s %-18s %s\n", rows[i].name, rows[i].license, rows[i].what);
-    puts("Libraries that these load in turn are listed by ldd; their licenses are in /usr/share/doc.");
+    puts("Libraries that these load in turn are listed by ldd; their licenses are in "
+         "/usr/share/doc.");
     return 0;
 }

@@ -51,9 +51,10 @@ static void end_table(struct list *l)
         return;
     }
     mu_cmd_print_table_end(l->cmd, &l->table);
-    printf("%u certificate%s: %u fine, %u waiting, %u need%s you%s%s%s\n", l->total, l->total == 1 ? "" : "s",
-        l->classes[0], l->classes[1], l->classes[2], l->classes[2] == 1 ? "s" : "",
-        l->needy.n > 0 ? "    (muster show" : "", mu_buf_str(&l->needy), l->needy.n > 0 ? ")" : "");
+    printf("%u certificate%s: %u fine, %u waiting, %u need%s you%s%s%s\n", l->total,
+        l->total == 1 ? "" : "s", l->classes[0], l->classes[1], l->classes[2],
+        l->classes[2] == 1 ? "s" : "", l->needy.n > 0 ? "    (muster show" : "",
+        mu_buf_str(&l->needy), l->needy.n > 0 ? ")" : "");
 }
 
 int mu_cmd_list(struct mu_cmd *cmd)
@@ -68,7 +69,8 @@ int mu_cmd_list(struct mu_cmd *cmd)
     mu_cmd_facts_header(&l.table);
     rc = mu_cmd_open_store(cmd, false, &err);
     if (rc == MU_OK)
-        rc = cmd->args.word_n > 0 ? take_named(&l, &err) : mu_agent_list(&cmd->agent, take, &l, &err);
+        rc = cmd->args.word_n > 0 ? take_named(&l, &err)
+                                  : mu_agent_list(&cmd->agent, take, &l, &err);
     else if (rc == MU_NOT_FOUND && cmd->args.word_n == 0)
         rc = MU_OK; /* no store yet: nothing in it */
     if (rc != MU_OK) {

@@ -39,14 +39,18 @@ int mu_cmd_cancel(struct mu_cmd *cmd)
     if (mu_cmd_open_store(cmd, false, &err) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);
     if (!cmd->args.yes && (!mu_cmd_ask_possible() || cmd->args.no_input)) {
-        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "the request of '%s' and its key would be lost, and nobody can be asked: add --yes", name);
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            "the request of '%s' and its key would be lost, and nobody can be asked: add --yes",
+            name);
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if (!cmd->args.yes && !mu_cmd_ask_yes("The request and its key are lost. Do you want to continue?"))
+    if (!cmd->args.yes
+        && !mu_cmd_ask_yes("The request and its key are lost. Do you want to continue?"))
         return MU_CMD_FAILED;
     if (mu_agent_cancel(&cmd->agent, name, &err) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);
-    mu_cmd_print_note(cmd, "The request of '%s' is forgotten here; the CA may still have it.", name);
+    mu_cmd_print_note(
+        cmd, "The request of '%s' is forgotten here; the CA may still have it.", name);
     mu_cmd_print_done(cmd);
     return MU_CMD_OK;
 }

@@ -117,7 +117,8 @@ static int error_json(struct mu_cmd *cmd, const char *name, const struct mu_err 
     mu_cmd_json_text(&j, "name", name);
     mu_cmd_json_text(&j, "code", code[0] != '\0' ? code : NULL);
     mu_cmd_json_text(&j, "what", err->what);
-    mu_cmd_json_text(&j, "likely", mu_err_likely_text(err)[0] != '\0' ? mu_err_likely_text(err) : NULL);
+    mu_cmd_json_text(
+        &j, "likely", mu_err_likely_text(err)[0] != '\0' ? mu_err_likely_text(err) : NULL);
     mu_cmd_json_text(&j, "do", mu_err_next_text(err)[0] != '\0' ? mu_err_next_text(err) : NULL);
     mu_cmd_json_int(&j, "exit", exit_code);
     mu_cmd_json_close(&j, '}');
@@ -152,8 +153,8 @@ int mu_cmd_print_usage_error(struct mu_cmd *cmd, const struct mu_err *err)
     if (err->next[0] != '\0')
         put_part(stderr, "do", err->next);
     if (cmd->command != NULL)
-        fprintf(stderr, "  usage     muster %s %s\n  help      muster %s --help\n", cmd->command->name,
-            cmd->command->usage, cmd->command->name);
+        fprintf(stderr, "  usage     muster %s %s\n  help      muster %s --help\n",
+            cmd->command->name, cmd->command->usage, cmd->command->name);
     else
         fputs("  help      muster --help\n", stderr);
     return MU_CMD_USAGE;
@@ -222,7 +223,8 @@ void mu_cmd_print_cell(struct mu_cmd_print_table *table, const char *text)
 /* States that need somebody are red, fine ones green. */
 static const char *color_of(const char *text)
 {
-    static const char *const good[] = {"OK"}, *const bad[] = {"EXPIRED", "FAILED", "REJECTED", "RETRYING"};
+    static const char *const good[] = {"OK"},
+                             *const bad[] = {"EXPIRED", "FAILED", "REJECTED", "RETRYING"};
     size_t i;
 
     for (i = 0; i < sizeof good / sizeof good[0]; i++) {

@@ -9,7 +9,8 @@ void mu_cmd_print_line(struct mu_cmd *cmd, const char *word, const char *text);
 /* The same, to be overwritten by the next one if stderr is a terminal. */
 void mu_cmd_print_progress(struct mu_cmd *cmd, const char *word, const char *text);
 /* A plain line of talk on stderr. */
-void mu_cmd_print_note(struct mu_cmd *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void mu_cmd_print_note(struct mu_cmd *cmd, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* 'Done.' at the end of a success; nothing with -q or --json. */
 void mu_cmd_print_done(struct mu_cmd *cmd);
 

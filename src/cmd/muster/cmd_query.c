@@ -23,9 +23,11 @@ static int ask(struct mu_cmd *cmd, struct mu_agent_query *query,
     mu_cmd_job_init(&job, cmd, query->name);
     job.answer = answer;
     job.url = query->url;
-    if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK ||
-        (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK ||
-        (query->name == NULL && (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK)) {
+    if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
+        || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
+        || (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK
+        || (query->name == NULL
+            && (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK)) {
         exit_code = mu_cmd_print_error(cmd, query->name, &err);
     } else {
         if (query->name == NULL)
@@ -40,7 +42,8 @@ static int ask(struct mu_cmd *cmd, struct mu_agent_query *query,
     return exit_code;
 }
 
-static void crl_json(struct mu_cmd *cmd, const struct mu_pki_crl *crl, const char *file, struct mu_buf *out)
+static void crl_json(
+    struct mu_cmd *cmd, const struct mu_pki_crl *crl, const char *file, struct mu_buf *out)
 {
     struct mu_buf issuer = {0};
     struct mu_cmd_json j;
@@ -64,7 +67,8 @@ static void crl_text(const struct mu_pki_crl *crl, const char *file)
     char when[48];
 
     mu_pki_name_format(crl->issuer, MU_PKI_NAME_COMMA, &issuer);
-    printf("issuer       %s\nthis update  %s\n", mu_buf_str(&issuer), mu_cmd_print_time(crl->this_update_s, when));
+    printf("issuer       %s\nthis update  %s\n", mu_buf_str(&issuer),
+        mu_cmd_print_time(crl->this_update_s, when));
     if (crl->next_update_s != 0)
         printf("next update  %s\n", mu_cmd_print_time(crl->next_update_s, when));
     printf("revoked      %zu\n", mu_pki_crl_count(crl));
@@ -82,11 +86,12 @@ static int crl_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome
     struct mu_buf stored = {0};
     int exit_code = MU_CMD_OK;
 
-    if (der.n == 0 && outcome->file != NULL &&
-        mu_keystore_file_read(outcome->file, MU_KEYSTORE_PUBLIC, &stored, &err) == MU_OK)
+    if (der.n == 0 && outcome->file != NULL
+        && mu_keystore_file_read(outcome->file, MU_KEYSTORE_PUBLIC, &stored, &err) == MU_OK)
         der = mu_buf_bytes(&stored);
-    if (mu_pki_crl_decode(der, &crl, &err) != MU_OK ||
-        (cmd->args.output != NULL && mu_sscep_files_crl_write(cmd->args.output, der, &err) != MU_OK)) {
+    if (mu_pki_crl_decode(der, &crl, &err) != MU_OK
+        || (cmd->args.output != NULL
+            && mu_sscep_files_crl_write(cmd->args.output, der, &err) != MU_OK)) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else if (cmd->args.json) {
         crl_json(cmd, crl, outcome->file, &out);
@@ -121,7 +126,8 @@ static int cert_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcom
         mu_err_set(&err, MU_NOT_FOUND, MU_M(318), "the CA gave no certificate");
         return mu_cmd_print_error(cmd, NULL, &err);
     }
-    if (cmd->args.output != NULL && mu_sscep_files_cert_write(cmd->args.output, cert, &err) != MU_OK)
+    if (cmd->args.output != NULL
+        && mu_sscep_files_cert_write(cmd->args.output, cert, &err) != MU_OK)
         return mu_cmd_print_error(cmd, NULL, &err);
     if (cmd->args.json) {
         struct mu_pki_certs one = {.v = &cert, .n = 1};
@@ -173,7 +179,8 @@ int mu_cmd_cert_query(struct mu_cmd *cmd)
         if (mu_agent_list(&cmd->agent, count, &only, &err) != MU_OK)
             return mu_cmd_print_error(cmd, NULL, &err);
         if (only.n != 1) {
-            mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "in whose name? There are %u certificates here", only.n);
+            mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+                "in whose name? There are %u certificates here", only.n);
             mu_err_next(&err, "muster cert query NAME --serial %s", cmd->args.serial);
             return mu_cmd_print_usage_error(cmd, &err);
         }
@@ -182,7 +189,8 @@ int mu_cmd_cert_query(struct mu_cmd *cmd)
     return ask(cmd, &query, cert_answer);
 }
 
-static void probe_json(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, struct mu_buf *out)
+static void probe_json(
+    struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, struct mu_buf *out)
 {
     const struct mu_client_result *a = outcome->answer;
     struct mu_cmd_json j;
@@ -237,7 +245,8 @@ int mu_cmd_probe(struct mu_cmd *cmd)
         return mu_cmd_print_usage_error(cmd, &err);
     }
     if (cmd->args.word_n == 0) {
-        if (mu_cmd_open_store(cmd, true, &err) != MU_OK || mu_cmd_settings_demo(cmd, &url, NULL, &err) != MU_OK)
+        if (mu_cmd_open_store(cmd, true, &err) != MU_OK
+            || mu_cmd_settings_demo(cmd, &url, NULL, &err) != MU_OK)
             return mu_cmd_print_error(cmd, NULL, &err);
         query.url = mu_buf_str(&url);
     }

@@ -16,8 +16,8 @@ static int renew(struct mu_cmd *cmd, const struct mu_agent_renew *how, bool is_o
 
     mu_cmd_job_init(&job, cmd, how->name);
     job.quiet_end = is_one_of_many;
-    if ((rc = mu_cmd_settings_challenge(cmd, &challenge, &err)) != MU_OK ||
-        (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK) {
+    if ((rc = mu_cmd_settings_challenge(cmd, &challenge, &err)) != MU_OK
+        || (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, how->name, &err);
         goto out;
     }
@@ -33,7 +33,8 @@ out:
     return exit_code;
 }
 
-/* With --all, what has no certificate and no request is not due: it was never asked for with success. */
+/* With --all, what has no certificate and no request is not due: it was never asked for with
+ * success. */
 static bool is_nothing_to_renew(struct mu_cmd *cmd, const char *name)
 {
     struct mu_agent_facts facts = {0};
@@ -50,9 +51,11 @@ static bool is_nothing_to_renew(struct mu_cmd *cmd, const char *name)
 
 static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
 {
-    const struct mu_agent_renew how = {
-        .name = name, .force = cmd->args.force, .rekey = cmd->args.rekey,
-        .dry_run = cmd->args.dry_run, .no_wait = cmd->args.no_wait};
+    const struct mu_agent_renew how = {.name = name,
+        .force = cmd->args.force,
+        .rekey = cmd->args.rekey,
+        .dry_run = cmd->args.dry_run,
+        .no_wait = cmd->args.no_wait};
 
     if (is_one_of_many && is_nothing_to_renew(cmd, name))
         return MU_CMD_OK;
@@ -66,19 +69,24 @@ int mu_cmd_renew(struct mu_cmd *cmd)
 
 int mu_cmd_regenerate(struct mu_cmd *cmd)
 {
-    const struct mu_agent_renew how = {
-        .name = cmd->args.words[0], .regenerate = true, .force = true, .rekey = cmd->args.rekey,
+    const struct mu_agent_renew how = {.name = cmd->args.words[0],
+        .regenerate = true,
+        .force = true,
+        .rekey = cmd->args.rekey,
         .no_wait = cmd->args.no_wait};
     struct mu_err err = {0};
     enum mu_code rc;
 
-    if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK)
+    if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK
+        || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK)
         return mu_cmd_print_error(cmd, how.name, &err);
     if (!cmd->args.yes && (!mu_cmd_ask_possible() || cmd->args.no_input)) {
-        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "'%s' would be made anew, and nobody can be asked: add --yes", how.name);
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            "'%s' would be made anew, and nobody can be asked: add --yes", how.name);
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if (!cmd->args.yes && !mu_cmd_ask_yes("A new certificate replaces the present one. Do you want to continue?"))
+    if (!cmd->args.yes
+        && !mu_cmd_ask_yes("A new certificate replaces the present one. Do you want to continue?"))
         return MU_CMD_FAILED;
     return renew(cmd, &how, false);
 }

@@ -55,7 +55,8 @@ static bool read_first_line(int fd, struct mu_buf *out)
     ssize_t got = 0, n;
     size_t start = 0, end;
 
-    while ((size_t)got < sizeof text - 1 && (n = read(fd, text + got, sizeof text - 1 - (size_t)got)) > 0)
+    while ((size_t)got < sizeof text - 1
+        && (n = read(fd, text + got, sizeof text - 1 - (size_t)got)) > 0)
         got += n;
     text[got] = '\0';
     while (text[start] == ' ' || text[start] == '\t')
@@ -90,11 +91,12 @@ static bool read_command(const char *command, struct mu_buf *out)
     bool is_there = false;
     pid_t pid;
 
-    if ((size_t)snprintf(line, sizeof line, "%s", command) >= sizeof line || pipe2(ends, O_CLOEXEC) != 0)
+    if ((size_t)snprintf(line, sizeof line, "%s", command) >= sizeof line
+        || pipe2(ends, O_CLOEXEC) != 0)
         return false;
     if (posix_spawn_file_actions_init(&actions) == 0) {
-        if (posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) == 0 &&
-            posix_spawn(&pid, shell, &actions, NULL, argv, environ) == 0) {
+        if (posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) == 0
+            && posix_spawn(&pid, shell, &actions, NULL, argv, environ) == 0) {
             close(ends[1]);
             ends[1] = -1;
             is_there = read_first_line(ends[0], out);
@@ -129,7 +131,8 @@ enum mu_code mu_cmd_serial_read(const char *source, struct mu_buf *out, struct m
     }
     if (!is_known && read_command(source, out))
         return mu_buf_check(out, "serial number", err);
-    mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "the subject has SN in it, and serial-source (%s) gives no serial number",
+    mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE,
+        "the subject has SN in it, and serial-source (%s) gives no serial number",
         source != NULL ? source : "auto");
     mu_err_next(err, "Set serial-source in [agent], or write \\SN if the letters are meant.");
     return MU_NOT_FOUND;

@@ -10,6 +10,7 @@ bool mu_cmd_serial_is_in(const char *text);
 bool mu_cmd_serial_expand(const char *text, const char *serial, struct mu_buf *out);
 /* The serial number from its source: "dmi", "device-tree", "machine-id", "auto" (these in order;
  * NULL too), or a command whose first line of output it is. */
-enum mu_code mu_cmd_serial_read(const char *source, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_serial_read(
+    const char *source, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 
 #endif

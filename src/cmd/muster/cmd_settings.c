@@ -33,21 +33,24 @@ static enum mu_code set_file(struct mu_agent_settings *settings, const char *key
     if (value == NULL || mu_text_starts(value, "pkcs11:"))
         return set(settings, key, value, option, err);
     if ((whole = realpath(value, NULL)) == NULL)
-        return mu_err_set(err, MU_STORAGE, MU_M(704), "--%s %s: %s", option, value, strerror(errno));
+        return mu_err_set(
+            err, MU_STORAGE, MU_M(704), "--%s %s: %s", option, value, strerror(errno));
     rc = set(settings, key, whole, option, err);
     free(whole);
     return rc;
 }
 
-static enum mu_code set_key(const struct mu_cmd_args *args, struct mu_agent_settings *settings,
-    struct mu_err *err)
+static enum mu_code set_key(
+    const struct mu_cmd_args *args, struct mu_agent_settings *settings, struct mu_err *err)
 {
     enum mu_code rc;
 
     if (args->key != NULL && args->key_file != NULL)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--key makes a key, --key-file takes one: not both");
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "--key makes a key, --key-file takes one: not both");
     if (args->rekey && args->reuse_key)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--rekey and --reuse-key exclude each other");
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "--rekey and --reuse-key exclude each other");
     if (args->key != NULL && mu_text_starts(args->key, "pkcs11:")) {
         rc = set(settings, "key-file", args->key, "key", err);
     } else if (args->key != NULL) {
@@ -65,8 +68,8 @@ static enum mu_code set_key(const struct mu_cmd_args *args, struct mu_agent_sett
     return rc;
 }
 
-static enum mu_code set_subject(const struct mu_cmd_args *args, struct mu_agent_settings *settings,
-    struct mu_err *err)
+static enum mu_code set_subject(
+    const struct mu_cmd_args *args, struct mu_agent_settings *settings, struct mu_err *err)
 {
     struct mu_buf text = {0};
     struct mu_buf der = {0};
@@ -74,8 +77,9 @@ static enum mu_code set_subject(const struct mu_cmd_args *args, struct mu_agent_
 
     if ((rc = mu_cmd_args_subject(args, &text, err)) != MU_OK)
         goto out;
-    if (text.n > 0 && ((rc = mu_pki_name_parse(mu_buf_str(&text), &der, err)) != MU_OK ||
-        (rc = set(settings, "subject", mu_buf_str(&text), "subject", err)) != MU_OK))
+    if (text.n > 0
+        && ((rc = mu_pki_name_parse(mu_buf_str(&text), &der, err)) != MU_OK
+            || (rc = set(settings, "subject", mu_buf_str(&text), "subject", err)) != MU_OK))
         goto out;
     mu_buf_reset(&text);
     mu_buf_reset(&der);
@@ -91,20 +95,26 @@ out:
     return rc;
 }
 
-enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args, struct mu_agent_settings *settings,
-    struct mu_err *err)
+enum mu_code mu_cmd_settings_args(
+    const struct mu_cmd_args *args, struct mu_agent_settings *settings, struct mu_err *err)
 {
     const struct {
         const char *key, *value, *option;
     } plain[] = {
-        {"url", args->url, "url"}, {"ca-identifier", args->label, "label"},
-        {"pin-sha256", args->pin, "pin"}, {"digest", args->digest, "digest"},
-        {"cipher", args->cipher, "cipher"}, {"method", args->method, "method"},
-        {"nonce-check", args->nonce_check, "nonce-check"}, {"key-usage", args->key_usage, "key-usage"},
-        {"eku", args->eku, "eku"}, {"template-name", args->template_name, "template-name"},
+        {"url", args->url, "url"},
+        {"ca-identifier", args->label, "label"},
+        {"pin-sha256", args->pin, "pin"},
+        {"digest", args->digest, "digest"},
+        {"cipher", args->cipher, "cipher"},
+        {"method", args->method, "method"},
+        {"nonce-check", args->nonce_check, "nonce-check"},
+        {"key-usage", args->key_usage, "key-usage"},
+        {"eku", args->eku, "eku"},
+        {"template-name", args->template_name, "template-name"},
         {"await-result", args->await_result, "await-result"},
         {"max-await-result", args->max_await_result, "max-await-result"},
-        {"timeout", args->timeout, "timeout"}, {"proxy", args->proxy, "proxy"},
+        {"timeout", args->timeout, "timeout"},
+        {"proxy", args->proxy, "proxy"},
         {"source-ip", args->source_ip, "source-ip"},
         {"allow-legacy", args->allow_legacy ? "yes" : NULL, "allow-legacy"},
     };
@@ -112,8 +122,10 @@ enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args, struct mu_agen
     size_t i;
 
     if (args->via != NULL && strcmp(args->via, "scep") != 0)
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, mu_proto_parse(args->via) != MU_PROTO_NONE
-            ? "--via %s: not available in this version, only scep" : "--via %s: known are scep, est, cmp",
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
+            mu_proto_parse(args->via) != MU_PROTO_NONE
+                ? "--via %s: not available in this version, only scep"
+                : "--via %s: known are scep, est, cmp",
             args->via);
     if (settings->protocol == NULL && (rc = set(settings, "protocol", "scep", "via", err)) != MU_OK)
         return rc;
@@ -121,27 +133,29 @@ enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args, struct mu_agen
         if ((rc = set(settings, plain[i].key, plain[i].value, plain[i].option, err)) != MU_OK)
             return rc;
     }
-    if ((rc = set_file(settings, "ra-cert", args->ra_cert, "ra-cert", err)) != MU_OK ||
-        (rc = set_key(args, settings, err)) != MU_OK)
+    if ((rc = set_file(settings, "ra-cert", args->ra_cert, "ra-cert", err)) != MU_OK
+        || (rc = set_key(args, settings, err)) != MU_OK)
         return rc;
     return set_subject(args, settings, err);
 }
 
-enum mu_code mu_cmd_settings_key_password(struct mu_cmd *cmd, struct mu_secret *password,
-    struct mu_err *err)
+enum mu_code mu_cmd_settings_key_password(
+    struct mu_cmd *cmd, struct mu_secret *password, struct mu_err *err)
 {
     struct mu_buf file = {.secret = true};
     enum mu_code rc;
 
     if (cmd->args.key_pass_file == NULL)
         return MU_OK;
-    if ((rc = mu_keystore_file_read(cmd->args.key_pass_file, MU_KEYSTORE_SECRET, &file, err)) == MU_OK)
+    if ((rc = mu_keystore_file_read(cmd->args.key_pass_file, MU_KEYSTORE_SECRET, &file, err))
+        == MU_OK)
         rc = mu_secret_set(password, mu_buf_bytes(&file), err);
     mu_buf_clear(&file);
     return rc;
 }
 
-static enum mu_code challenge_of_file(const char *path, struct mu_secret *challenge, struct mu_err *err)
+static enum mu_code challenge_of_file(
+    const char *path, struct mu_secret *challenge, struct mu_err *err)
 {
     struct mu_buf file = {.secret = true};
     const uint8_t *end;
@@ -149,14 +163,15 @@ static enum mu_code challenge_of_file(const char *path, struct mu_secret *challe
 
     if ((rc = mu_keystore_file_read(path, MU_KEYSTORE_SECRET, &file, err)) == MU_OK) {
         end = file.n > 0 ? memchr(file.p, '\n', file.n) : NULL;
-        rc = mu_secret_set(challenge, mu_bytes(file.p, end != NULL ? (size_t)(end - file.p) : file.n), err);
+        rc = mu_secret_set(
+            challenge, mu_bytes(file.p, end != NULL ? (size_t)(end - file.p) : file.n), err);
     }
     mu_buf_clear(&file);
     return rc;
 }
 
-enum mu_code mu_cmd_settings_challenge(struct mu_cmd *cmd, struct mu_secret *challenge,
-    struct mu_err *err)
+enum mu_code mu_cmd_settings_challenge(
+    struct mu_cmd *cmd, struct mu_secret *challenge, struct mu_err *err)
 {
     if (cmd->args.no_challenge)
         return MU_OK;
@@ -167,17 +182,20 @@ enum mu_code mu_cmd_settings_challenge(struct mu_cmd *cmd, struct mu_secret *cha
     if (!mu_secret_is_set(&cmd->challenge_env))
         return MU_OK;
     mu_cmd_print_line(cmd, "warning",
-        "the challenge comes from MUSTER_SECRET_CHALLENGE: others may see an environment, a file is safer");
+        "the challenge comes from MUSTER_SECRET_CHALLENGE: others may see an environment, a file "
+        "is safer");
     return mu_secret_set(challenge, mu_secret_bytes(&cmd->challenge_env), err);
 }
 
 /* A challenge as the configuration writes it. */
-static enum mu_code challenge_of_config(const char *text, struct mu_secret *challenge, struct mu_err *err)
+static enum mu_code challenge_of_config(
+    const char *text, struct mu_secret *challenge, struct mu_err *err)
 {
     if (mu_text_starts(text, "file:"))
         return challenge_of_file(text + 5, challenge, err);
     if (mu_text_starts(text, "credential:") || mu_text_starts(text, "secret:"))
-        return mu_err_set(err, MU_UNSUPPORTED, MU_M(706), "challenge: only file:PATH is available in this version");
+        return mu_err_set(err, MU_UNSUPPORTED, MU_M(706),
+            "challenge: only file:PATH is available in this version");
     return mu_secret_set(challenge, mu_bytes_str(text), err);
 }
 
@@ -222,8 +240,8 @@ static enum mu_code demo_trust(struct mu_cmd *cmd, const char *path, struct mu_e
     return rc;
 }
 
-enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url, struct mu_buf *challenge_file,
-    struct mu_err *err)
+enum mu_code mu_cmd_settings_demo(
+    struct mu_cmd *cmd, struct mu_buf *url, struct mu_buf *challenge_file, struct mu_err *err)
 {
     const char *dir = demo_dir();
     const struct mu_ini_item *item;
@@ -234,10 +252,13 @@ enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url, struct
     mu_buf_putf(&path, "%s/demo.conf", dir);
     if ((rc = mu_keystore_file_read(mu_buf_str(&path), MU_KEYSTORE_PUBLIC, &text, err)) != MU_OK) {
         mu_err_context(err, "no demo in '%s'", dir);
-        mu_err_next(err, "Start `muster-ca demo` here in another terminal, or set MUSTER_DEMO to its directory.");
+        mu_err_next(err,
+            "Start `muster-ca demo` here in another terminal, or set MUSTER_DEMO to its "
+            "directory.");
         goto out;
     }
-    if ((rc = mu_ini_parse(mu_buf_bytes(&text), mu_buf_str(&path), MU_INI_SECTIONS, &ini, err)) != MU_OK)
+    if ((rc = mu_ini_parse(mu_buf_bytes(&text), mu_buf_str(&path), MU_INI_SECTIONS, &ini, err))
+        != MU_OK)
         goto out;
     if ((item = mu_ini_get(ini, "demo", NULL, "scep-url")) == NULL) {
         rc = mu_err_set(err, MU_INPUT, MU_M(706), "%s: no scep-url", mu_buf_str(&path));
@@ -264,8 +285,8 @@ static enum mu_code demo(struct mu_cmd *cmd, struct mu_agent_settings *settings,
     struct mu_buf url = {0};
     enum mu_code rc;
 
-    if ((rc = mu_cmd_settings_demo(cmd, &url, challenge_file, err)) == MU_OK &&
-        (rc = set(settings, "url", mu_buf_str(&url), "demo", err)) == MU_OK)
+    if ((rc = mu_cmd_settings_demo(cmd, &url, challenge_file, err)) == MU_OK
+        && (rc = set(settings, "url", mu_buf_str(&url), "demo", err)) == MU_OK)
         rc = set(settings, "trust", "demo", "demo", err);
     mu_buf_clear(&url);
     return rc;
@@ -289,8 +310,8 @@ static enum mu_code named_ca(struct mu_cmd *cmd, struct mu_agent_settings *setti
     return rc;
 }
 
-static enum mu_code check_whole(const struct mu_agent_settings *settings, const char *name,
-    struct mu_err *err)
+static enum mu_code check_whole(
+    const struct mu_agent_settings *settings, const char *name, struct mu_err *err)
 {
     if (settings->url != NULL)
         return MU_OK;
@@ -299,16 +320,16 @@ static enum mu_code check_whole(const struct mu_agent_settings *settings, const 
     return MU_INPUT;
 }
 
-static enum mu_code stored(struct mu_cmd *cmd, const char *name, struct mu_agent_settings *settings,
-    struct mu_err *err)
+static enum mu_code stored(
+    struct mu_cmd *cmd, const char *name, struct mu_agent_settings *settings, struct mu_err *err)
 {
     enum mu_code rc = mu_agent_settings_load(cmd->store, name, settings, err);
 
     return rc == MU_NOT_FOUND ? MU_OK : rc;
 }
 
-enum mu_code mu_cmd_settings_subject(struct mu_cmd *cmd, const char *name,
-    struct mu_agent_settings *settings, struct mu_err *err)
+enum mu_code mu_cmd_settings_subject(
+    struct mu_cmd *cmd, const char *name, struct mu_agent_settings *settings, struct mu_err *err)
 {
     struct mu_buf serial = {0}, text = {0};
     enum mu_code rc = MU_OK;
@@ -333,10 +354,10 @@ static bool would_ask(struct mu_cmd *cmd, const char *name)
 {
     char stem[MU_KEYSTORE_STEM];
 
-    return mu_cmd_ask_possible() && !cmd->args.no_input && !cmd->args.no_challenge &&
-        (cmd->args.replace || cmd->args.fresh || !mu_keystore_current(cmd->store, name, stem)) &&
-        !mu_keystore_has(cmd->store, MU_KEYSTORE_SECRETS, name, "challenge") &&
-        !mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "pending");
+    return mu_cmd_ask_possible() && !cmd->args.no_input && !cmd->args.no_challenge
+        && (cmd->args.replace || cmd->args.fresh || !mu_keystore_current(cmd->store, name, stem))
+        && !mu_keystore_has(cmd->store, MU_KEYSTORE_SECRETS, name, "challenge")
+        && !mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "pending");
 }
 
 /* Nothing typed means none. */
@@ -355,14 +376,14 @@ enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
     const char *configured = NULL;
     enum mu_code rc;
 
-    if ((rc = stored(cmd, name, &made, err)) != MU_OK ||
-        (rc = mu_cmd_config_entry(cmd->config, name, &made, &configured, err)) != MU_OK ||
-        (rc = named_ca(cmd, &made, &configured, err)) != MU_OK ||
-        (cmd->args.demo && (rc = demo(cmd, &made, &demo_challenge, err)) != MU_OK) ||
-        (rc = mu_cmd_settings_args(&cmd->args, &made, err)) != MU_OK ||
-        (rc = mu_cmd_settings_subject(cmd, name, &made, err)) != MU_OK ||
-        (rc = check_whole(&made, name, err)) != MU_OK ||
-        (rc = mu_cmd_settings_challenge(cmd, challenge, err)) != MU_OK)
+    if ((rc = stored(cmd, name, &made, err)) != MU_OK
+        || (rc = mu_cmd_config_entry(cmd->config, name, &made, &configured, err)) != MU_OK
+        || (rc = named_ca(cmd, &made, &configured, err)) != MU_OK
+        || (cmd->args.demo && (rc = demo(cmd, &made, &demo_challenge, err)) != MU_OK)
+        || (rc = mu_cmd_settings_args(&cmd->args, &made, err)) != MU_OK
+        || (rc = mu_cmd_settings_subject(cmd, name, &made, err)) != MU_OK
+        || (rc = check_whole(&made, name, err)) != MU_OK
+        || (rc = mu_cmd_settings_challenge(cmd, challenge, err)) != MU_OK)
         goto out;
     if (!mu_secret_is_set(challenge) && !cmd->args.no_challenge) {
         if (demo_challenge.n > 0)

@@ -5,8 +5,8 @@
 #include "cmd/muster/cmd.h"
 
 /* What the options say about connection, algorithms, subject and key, added to settings. */
-enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args, struct mu_agent_settings *settings,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args,
+    struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
 
 /* Everything for 'enroll' and 'csr': stored settings, then the configuration, then --demo, then
  * the options; '/CN=<name>' if no subject was given. challenge as the options, the environment,
@@ -20,14 +20,14 @@ enum mu_code mu_cmd_settings_subject(struct mu_cmd *cmd, const char *name,
     struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
 
 /* Only the secrets, for 'renew' and the like: nobody is asked. */
-enum mu_code mu_cmd_settings_challenge(struct mu_cmd *cmd, struct mu_secret *challenge,
-    struct mu_err *err) MU_CHECK;
-enum mu_code mu_cmd_settings_key_password(struct mu_cmd *cmd, struct mu_secret *password,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_settings_challenge(
+    struct mu_cmd *cmd, struct mu_secret *challenge, struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_settings_key_password(
+    struct mu_cmd *cmd, struct mu_secret *password, struct mu_err *err) MU_CHECK;
 
 /* URL of 'muster-ca demo' in ./demo (or $MUSTER_DEMO): out of its demo.conf; its root becomes
  * trusted as "demo", which the first use says. challenge_file may be NULL. */
-enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url, struct mu_buf *challenge_file,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url,
+    struct mu_buf *challenge_file, struct mu_err *err) MU_CHECK;
 
 #endif

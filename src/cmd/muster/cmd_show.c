@@ -50,7 +50,8 @@ int mu_cmd_show(struct mu_cmd *cmd)
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--as %s: known are text, pem, json", as);
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if (mu_cmd_open_store(cmd, false, &err) != MU_OK || mu_agent_show(&cmd->agent, name, &facts, &err) != MU_OK)
+    if (mu_cmd_open_store(cmd, false, &err) != MU_OK
+        || mu_agent_show(&cmd->agent, name, &facts, &err) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);
     if (cmd->args.json || strcmp(as, "json") == 0)
         exit_code = show_json(cmd, &facts);
@@ -162,8 +163,10 @@ int mu_cmd_diff(struct mu_cmd *cmd)
         if ((rc = mu_agent_show(&cmd->agent, name, &facts, &err)) == MU_OK)
             print_changed(&facts);
         mu_agent_facts_clear(&facts);
-    } else if ((rc = mu_keystore_load_serial(cmd->store, name, cmd->args.words[1], &a, &err)) == MU_OK &&
-        (rc = mu_keystore_load_serial(cmd->store, name, cmd->args.words[2], &b, &err)) == MU_OK) {
+    } else if ((rc = mu_keystore_load_serial(cmd->store, name, cmd->args.words[1], &a, &err))
+            == MU_OK
+        && (rc = mu_keystore_load_serial(cmd->store, name, cmd->args.words[2], &b, &err))
+            == MU_OK) {
         compare_certs(a.cert, b.cert);
     }
     mu_keystore_entry_clear(&a);

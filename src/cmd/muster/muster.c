@@ -21,12 +21,13 @@ static void trace_line(void *ctx, const struct mu_trace_event *event)
 {
     const struct mu_cmd *cmd = ctx;
     const char *proto = mu_proto_name(event->proto);
-    bool is_http = event->step == MU_TRACE_HTTP || event->step == MU_TRACE_CONNECT ||
-        event->step == MU_TRACE_RESOLVE || event->step == MU_TRACE_TLS;
+    bool is_http = event->step == MU_TRACE_HTTP || event->step == MU_TRACE_CONNECT
+        || event->step == MU_TRACE_RESOLVE || event->step == MU_TRACE_TLS;
 
-    if ((cmd->debug & 1) != 0 || (cmd->debug & (1U << event->proto)) != 0 || (is_http && cmd->debug_http))
-        fprintf(stderr, "%s%s%s: %s\n", proto, proto[0] != '\0' ? " " : "", mu_trace_step_name(event->step),
-            event->text);
+    if ((cmd->debug & 1) != 0 || (cmd->debug & (1U << event->proto)) != 0
+        || (is_http && cmd->debug_http))
+        fprintf(stderr, "%s%s%s: %s\n", proto, proto[0] != '\0' ? " " : "",
+            mu_trace_step_name(event->step), event->text);
 }
 
 /* "scep,http", "all". */
@@ -48,7 +49,8 @@ static enum mu_code set_debug(struct mu_cmd *cmd, struct mu_err *err)
         else if (mu_proto_parse(word) != MU_PROTO_NONE)
             cmd->debug |= 1U << mu_proto_parse(word);
         else if (n > 0)
-            return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--debug %s: known are scep, est, cmp, tls, http, all", word);
+            return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+                "--debug %s: known are scep, est, cmp, tls, http, all", word);
         p += n + (p[n] != '\0');
     }
     if (cmd->debug != 0 || cmd->debug_http) {
@@ -61,7 +63,8 @@ static enum mu_code set_debug(struct mu_cmd *cmd, struct mu_err *err)
 /* --store, MUSTER_STORE, the configuration; /var/lib/muster as root, else the user's data. */
 static bool store_root(const struct mu_cmd *cmd, struct mu_buf *out)
 {
-    const char *env = getenv("MUSTER_STORE"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *env = getenv("MUSTER_STORE"), *data = getenv("XDG_DATA_HOME"),
+               *home = getenv("HOME");
     const char *configured = mu_cmd_config_agent(cmd->config, "store");
 
     if (cmd->args.store != NULL)
@@ -87,7 +90,8 @@ enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *e
     if (cmd->store != NULL)
         return MU_OK;
     if (!store_root(cmd, &root))
-        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "no place for the store: HOME is not set, give --store DIR");
+        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "no place for the store: HOME is not set, give --store DIR");
     else
         rc = mu_keystore_open(mu_buf_str(&root), create, &cmd->store, err);
     mu_buf_clear(&root);
@@ -105,7 +109,8 @@ enum mu_code mu_cmd_open_net(struct mu_cmd *cmd, struct mu_err *err)
 
     if (cmd->loop == NULL && (rc = mu_net_loop_new(&cmd->loop, err)) != MU_OK)
         return rc;
-    if (cmd->transport == NULL && (rc = mu_net_client_new(cmd->loop, &cmd->transport, err)) != MU_OK)
+    if (cmd->transport == NULL
+        && (rc = mu_net_client_new(cmd->loop, &cmd->transport, err)) != MU_OK)
         return rc;
     cmd->agent.loop = cmd->loop;
     cmd->agent.transport = cmd->transport;
@@ -128,8 +133,8 @@ static bool may_color(FILE *to, int fd, const struct mu_cmd_args *args)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
 
-    return !args->no_color && isatty(fd) && (no == NULL || no[0] == '\0') && term != NULL &&
-        strcmp(term, "dumb") != 0;
+    return !args->no_color && isatty(fd) && (no == NULL || no[0] == '\0') && term != NULL
+        && strcmp(term, "dumb") != 0;
 }
 
 static int help(const struct mu_cmd_command *command)
@@ -144,7 +149,8 @@ static int help(const struct mu_cmd_command *command)
         mu_buf_put_str(&text, "muster [GLOBAL] COMMAND [NAME...] [OPTIONS]\n\nCommands\n");
         for (i = 0; (command = mu_cmd_table_at(i)) != NULL; i++)
             mu_buf_putf(&text, "  %-12s %s\n", command->name, command->help);
-        mu_buf_put_str(&text, "  sscep        the options of sscep, also under that name\n"
+        mu_buf_put_str(&text,
+            "  sscep        the options of sscep, also under that name\n"
             "  help COMMAND its options\n");
         mu_cmd_args_help(MU_ARGS_GLOBAL, &text);
     }
@@ -166,8 +172,10 @@ static int unknown_command(struct mu_cmd *cmd, const char *word)
     near = mu_text_nearest(word, words);
     mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "unknown command '%s'", word);
     if (strcmp(word, "ca") == 0 || strcmp(word, "crl") == 0 || strcmp(word, "cert") == 0)
-        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "'%s' needs a second word: ca fetch, ca list, ca trust, "
-            "ca remove, crl fetch, cert query", word);
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            "'%s' needs a second word: ca fetch, ca list, ca trust, "
+            "ca remove, crl fetch, cert query",
+            word);
     else if (near != NULL)
         mu_err_next(&err, "Did you mean '%s'?", near);
     return mu_cmd_print_usage_error(cmd, &err);
@@ -181,7 +189,8 @@ static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
 
     cmd->color = may_color(stdout, STDOUT_FILENO, &cmd->args);
     cmd->color_err = may_color(stderr, STDERR_FILENO, &cmd->args);
-    if (mu_cmd_ask_environment("MUSTER_SECRET_CHALLENGE", &cmd->challenge_env) && cmd->args.verbose > 0)
+    if (mu_cmd_ask_environment("MUSTER_SECRET_CHALLENGE", &cmd->challenge_env)
+        && cmd->args.verbose > 0)
         mu_cmd_print_note(cmd, "MUSTER_SECRET_CHALLENGE was taken out of the environment");
     if (cmd->args.demo)
         mu_env_system_allow_shift();
@@ -191,7 +200,8 @@ static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
     if ((rc = mu_cmd_config_read(cmd->args.config, &cmd->config, err)) != MU_OK)
         return rc;
     legacy = mu_cmd_config_agent(cmd->config, "allow-legacy");
-    cmd->args.allow_legacy = cmd->args.allow_legacy || (legacy != NULL && strcmp(legacy, "yes") == 0);
+    cmd->args.allow_legacy =
+        cmd->args.allow_legacy || (legacy != NULL && strcmp(legacy, "yes") == 0);
     return MU_OK;
 }
 
@@ -211,13 +221,17 @@ static int dispatch(struct mu_cmd *cmd, int argc, char **argv, int at)
     if (cmd->command == NULL)
         return cmd->args.help ? help(NULL) : unknown_command(cmd, argv[at]);
     at += used;
-    if (mu_cmd_args_parse(&cmd->args, cmd->command->groups | MU_ARGS_GLOBAL, argc, argv, &at, false, &err) != MU_OK)
+    if (mu_cmd_args_parse(
+            &cmd->args, cmd->command->groups | MU_ARGS_GLOBAL, argc, argv, &at, false, &err)
+        != MU_OK)
         return mu_cmd_print_usage_error(cmd, &err);
     if (cmd->args.help)
         return help(cmd->command);
     if (cmd->args.word_n < cmd->command->min_words || cmd->args.word_n > cmd->command->max_words) {
-        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, cmd->args.word_n < cmd->command->min_words
-            ? "%s: a name is missing" : "%s: too many names", cmd->command->name);
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            cmd->args.word_n < cmd->command->min_words ? "%s: a name is missing"
+                                                       : "%s: too many names",
+            cmd->command->name);
         return mu_cmd_print_usage_error(cmd, &err);
     }
     if (set_debug(cmd, &err) != MU_OK)

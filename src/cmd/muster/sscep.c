@@ -74,8 +74,8 @@ static void trace_line(void *ctx, const struct mu_trace_event *event)
 {
     const char *proto = mu_proto_name(event->proto);
 
-    fprintf(stderr, "%s%s%s: %s\n", proto, proto[0] != '\0' ? " " : "", mu_trace_step_name(event->step),
-        event->text);
+    fprintf(stderr, "%s%s%s: %s\n", proto, proto[0] != '\0' ? " " : "",
+        mu_trace_step_name(event->step), event->text);
 }
 
 static enum mu_code read_config(struct sscep *s, struct mu_sscep_text *text, struct mu_err *err)
@@ -86,10 +86,13 @@ static enum mu_code read_config(struct sscep *s, struct mu_sscep_text *text, str
     if (text->config == NULL)
         return MU_OK;
     s->phase = MU_SSCEP_PHASE_FILES;
-    if ((rc = mu_keystore_file_read(text->config, MU_KEYSTORE_PUBLIC, &s->config_text, err)) != MU_OK)
+    if ((rc = mu_keystore_file_read(text->config, MU_KEYSTORE_PUBLIC, &s->config_text, err))
+        != MU_OK)
         return rc;
     s->phase = MU_SSCEP_PHASE_OPTIONS;
-    if ((rc = mu_ini_parse(mu_buf_bytes(&s->config_text), text->config, MU_INI_BARE, &s->config, err)) == MU_OK)
+    if ((rc = mu_ini_parse(
+             mu_buf_bytes(&s->config_text), text->config, MU_INI_BARE, &s->config, err))
+        == MU_OK)
         rc = mu_sscep_options_config(text, s->config, &unknown, err);
     if (unknown.n > 0)
         fprintf(stderr, "sscep: %s", mu_buf_str(&unknown));
@@ -103,8 +106,8 @@ static enum mu_code read_key(const char *path, struct mu_pki_key **out, struct m
     struct mu_secret password = {0};
     enum mu_code rc = mu_keystore_key_read(path, NULL, out, err);
 
-    if (rc != MU_OK && err->reason == MU_M(703) && mu_cmd_ask_possible() &&
-        mu_cmd_ask_secret("Password of the private key: ", &password, NULL) == MU_OK)
+    if (rc != MU_OK && err->reason == MU_M(703) && mu_cmd_ask_possible()
+        && mu_cmd_ask_secret("Password of the private key: ", &password, NULL) == MU_OK)
         rc = mu_keystore_key_read(path, &password, out, err);
     mu_secret_clear(&password);
     return rc;
@@ -115,9 +118,10 @@ static enum mu_code read_request(struct sscep *s, struct mu_err *err)
     struct mu_buf file = {.secret = true};
     enum mu_code rc;
 
-    if ((rc = mu_keystore_file_read(s->options.text.request_file, MU_KEYSTORE_PUBLIC, &file, err)) == MU_OK &&
-        (rc = mu_pki_csr_decode(mu_buf_bytes(&file), &s->csr, err)) == MU_OK &&
-        !mu_bytes_equal(s->csr->spki, mu_pki_key_spki(s->key)))
+    if ((rc = mu_keystore_file_read(s->options.text.request_file, MU_KEYSTORE_PUBLIC, &file, err))
+            == MU_OK
+        && (rc = mu_pki_csr_decode(mu_buf_bytes(&file), &s->csr, err)) == MU_OK
+        && !mu_bytes_equal(s->csr->spki, mu_pki_key_spki(s->key)))
         rc = mu_err_set(err, MU_INPUT, MU_M(708), "The request %s does not belong to the key %s",
             s->options.text.request_file, s->options.text.key_file);
     mu_buf_clear(&file);
@@ -132,24 +136,27 @@ static enum mu_code read_files(struct sscep *s, struct mu_err *err)
 
     if (op == MU_SSCEP_GETCA || op == MU_SSCEP_GETCAPS)
         return MU_OK;
-    if ((rc = mu_sscep_files_ca(t->ca_file, &s->ca, err)) != MU_OK ||
-        (rc = read_key(t->key_file, &s->key, err)) != MU_OK)
+    if ((rc = mu_sscep_files_ca(t->ca_file, &s->ca, err)) != MU_OK
+        || (rc = read_key(t->key_file, &s->key, err)) != MU_OK)
         return rc;
     if (op != MU_SSCEP_ENROLL)
         return mu_sscep_files_cert(t->cert_file, &s->local_cert, err);
     if ((rc = read_request(s, err)) != MU_OK)
         return rc;
-    if (t->sign_key_file != NULL && ((rc = read_key(t->sign_key_file, &s->sign_key, err)) != MU_OK ||
-        (rc = mu_sscep_files_cert(t->sign_cert_file, &s->sign_cert, err)) != MU_OK))
+    if (t->sign_key_file != NULL
+        && ((rc = read_key(t->sign_key_file, &s->sign_key, err)) != MU_OK
+            || (rc = mu_sscep_files_cert(t->sign_cert_file, &s->sign_cert, err)) != MU_OK))
         return rc;
     if (s->sign_cert != NULL && !mu_bytes_equal(s->sign_cert->spki, mu_pki_key_spki(s->sign_key)))
-        return mu_err_set(err, MU_INPUT, MU_M(708), "The certificate %s does not belong to the key %s",
-            t->sign_cert_file, t->sign_key_file);
-    if (t->encrypt_file != NULL && (rc = mu_sscep_files_cert(t->encrypt_file, &s->encrypt_to, err)) != MU_OK)
+        return mu_err_set(err, MU_INPUT, MU_M(708),
+            "The certificate %s does not belong to the key %s", t->sign_cert_file,
+            t->sign_key_file);
+    if (t->encrypt_file != NULL
+        && (rc = mu_sscep_files_cert(t->encrypt_file, &s->encrypt_to, err)) != MU_OK)
         return rc;
     /* An interrupted enrollment goes on with the certificate that it began with, if it was kept. */
-    if (t->resume && t->self_signed_file != NULL &&
-        mu_sscep_files_cert(t->self_signed_file, &s->self_signed, NULL) == MU_OK)
+    if (t->resume && t->self_signed_file != NULL
+        && mu_sscep_files_cert(t->self_signed_file, &s->self_signed, NULL) == MU_OK)
         s->self_signed_written = true;
     return MU_OK;
 }
@@ -181,7 +188,9 @@ static enum mu_code make_engine(struct sscep *s, struct mu_err *err)
         .ca_identifier = o->text.ca_identifier,
         .key = s->key,
         .signer_cert = s->sign_cert != NULL ? s->sign_cert : s->local_cert,
-        .signer_key = s->sign_key != NULL ? s->sign_key : s->local_cert != NULL ? s->key : NULL,
+        .signer_key = s->sign_key != NULL ? s->sign_key
+            : s->local_cert != NULL       ? s->key
+                                          : NULL,
         .plain_pkcs_req = true, /* as the original: type 19 whoever signs (IOP-11) */
         .encrypt_to = s->encrypt_to,
         .digest = o->digest,
@@ -329,22 +338,26 @@ static void warn(const char *lines)
  * one, no message has gone out, and nothing else can have failed. */
 static void find_phase(struct sscep *s, const struct mu_scep_client_result *result, enum mu_code rc)
 {
-    if (s->options.op == MU_SSCEP_ENROLL && s->sign_cert == NULL && result->self_signed == NULL &&
-        result->has_caps && (rc == MU_INTERNAL || rc == MU_MEMORY))
+    if (s->options.op == MU_SSCEP_ENROLL && s->sign_cert == NULL && result->self_signed == NULL
+        && result->has_caps && (rc == MU_INTERNAL || rc == MU_MEMORY))
         s->phase = MU_SSCEP_PHASE_SELF_SIGNED;
 }
 
 static enum mu_code exchange(struct sscep *s, int *fail_info, struct mu_err *err)
 {
     struct mu_sscep_run run = {
-        .env = &s->env, .proxy = s->options.text.proxy, .identity = &s->identity,
-        .before_send = write_self_signed, .on_wait = tell_wait, .ctx = s,
+        .env = &s->env,
+        .proxy = s->options.text.proxy,
+        .identity = &s->identity,
+        .before_send = write_self_signed,
+        .on_wait = tell_wait,
+        .ctx = s,
     };
     struct mu_scep_client_result result;
     enum mu_code rc;
 
-    if ((rc = mu_net_loop_new(&s->loop, err)) != MU_OK ||
-        (rc = mu_net_client_new(s->loop, &s->transport, err)) != MU_OK)
+    if ((rc = mu_net_loop_new(&s->loop, err)) != MU_OK
+        || (rc = mu_net_client_new(s->loop, &s->transport, err)) != MU_OK)
         return rc;
     s->identity.use_system_anchors = true;
     s->identity.env = &s->env;
@@ -415,7 +428,8 @@ static enum mu_code operate(struct sscep *s, enum mu_sscep_op op, struct mu_ssce
         show_settings(&s->options);
     if (s->options.text.debug)
         s->env.trace = trace_line;
-    if (s->options.text.engine != NULL && (rc = mu_pki_token_use(s->options.text.engine, err)) != MU_OK)
+    if (s->options.text.engine != NULL
+        && (rc = mu_pki_token_use(s->options.text.engine, err)) != MU_OK)
         return rc;
     s->phase = MU_SSCEP_PHASE_FILES;
     if ((rc = read_files(s, err)) != MU_OK)

@@ -47,8 +47,8 @@ static bool numbered_counts(const char *base)
     bool counts = false;
 
     if (numbered_path(base, 0, &path) && modified(mu_buf_str(&path), &first))
-        counts = !modified(base, &single) || first.tv_sec > single.tv_sec ||
-            (first.tv_sec == single.tv_sec && first.tv_nsec > single.tv_nsec);
+        counts = !modified(base, &single) || first.tv_sec > single.tv_sec
+            || (first.tv_sec == single.tv_sec && first.tv_nsec > single.tv_nsec);
     mu_buf_clear(&path);
     return counts;
 }
@@ -120,8 +120,8 @@ enum mu_code mu_sscep_files_ca(const char *base, struct mu_pki_certs *out, struc
     return MU_OK;
 }
 
-enum mu_code mu_sscep_files_cert_write(const char *path, const struct mu_pki_cert *cert,
-    struct mu_err *err)
+enum mu_code mu_sscep_files_cert_write(
+    const char *path, const struct mu_pki_cert *cert, struct mu_err *err)
 {
     struct mu_buf pem = {0};
     enum mu_code rc;

@@ -39,7 +39,9 @@ enum mu_sscep_exit {
 
 /* What was going on when it failed; narrows the exit code. */
 enum mu_sscep_phase {
-    MU_SSCEP_PHASE_OPTIONS, MU_SSCEP_PHASE_FILES, MU_SSCEP_PHASE_SELF_SIGNED,
+    MU_SSCEP_PHASE_OPTIONS,
+    MU_SSCEP_PHASE_FILES,
+    MU_SSCEP_PHASE_SELF_SIGNED,
     MU_SSCEP_PHASE_EXCHANGE,
 };
 
@@ -49,7 +51,7 @@ struct mu_sscep_text {
     const char *ca_identifier, *fingerprint;
     const char *key_file, *request_file, *sign_key_file, *sign_cert_file, *cert_file;
     const char *encrypt_file, *self_signed_file, *poll_interval, *poll_time, *poll_count;
-    const char *serial, *write_file;          /* write_file: -w */
+    const char *serial, *write_file; /* write_file: -w */
     const char *write_cert_file, *write_crl_file; /* configuration only: GetCertFile, GetCrlFile */
     bool verbose, debug, resume, allow_legacy, help;
 };
@@ -57,8 +59,8 @@ struct mu_sscep_text {
 struct mu_sscep_options {
     enum mu_sscep_op op;
     struct mu_sscep_text text;
-    enum mu_pki_cipher cipher;      /* NONE: by capabilities */
-    enum mu_pki_digest digest;      /* NONE: by capabilities */
+    enum mu_pki_cipher cipher; /* NONE: by capabilities */
+    enum mu_pki_digest digest; /* NONE: by capabilities */
     enum mu_pki_digest fingerprint; /* SHA-256 unless asked */
     int64_t poll_interval_s, poll_time_s, poll_count;
 };
@@ -68,8 +70,8 @@ enum mu_sscep_op mu_sscep_options_op(const char *word);
 const char *mu_sscep_options_op_name(enum mu_sscep_op op);
 
 /* Reads the options behind the operation. Strings are borrowed from argv. */
-enum mu_code mu_sscep_options_parse(struct mu_sscep_text *text, int argc, char *const *argv,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_sscep_options_parse(
+    struct mu_sscep_text *text, int argc, char *const *argv, struct mu_err *err) MU_CHECK;
 /* Fills in from a configuration file what the line left out; strings are borrowed from ini. Keys
  * nobody knows are named in *unknown, one a line, and do nothing else. */
 enum mu_code mu_sscep_options_config(struct mu_sscep_text *text, const struct mu_ini *ini,

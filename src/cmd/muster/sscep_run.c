@@ -100,7 +100,9 @@ static void follow(struct driver *d)
         event.type = MU_EVENT_SAVED;
         break;
     default:
-        finish(d, mu_err_set(&d->err, MU_INTERNAL, MU_REASON_NONE, "sscep: the engine wants what SCEP does not have"));
+        finish(d,
+            mu_err_set(&d->err, MU_INTERNAL, MU_REASON_NONE,
+                "sscep: the engine wants what SCEP does not have"));
         return;
     }
     feed(d, &event);
@@ -120,8 +122,10 @@ static void begin(void *cookie)
 enum mu_code mu_sscep_run(const struct mu_sscep_run *run, struct mu_err *err)
 {
     struct driver d = {.run = run, .rc = MU_INTERNAL};
-    const struct mu_http_session_spec spec = {
-        .identity = run->identity, .proxy = run->proxy, .entry = "sscep", .proto = MU_PROTO_SCEP,
+    const struct mu_http_session_spec spec = {.identity = run->identity,
+        .proxy = run->proxy,
+        .entry = "sscep",
+        .proto = MU_PROTO_SCEP,
         .env = run->env};
     enum mu_code rc;
 

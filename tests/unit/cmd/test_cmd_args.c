@@ -10,7 +10,10 @@
 #include <cmocka.h>
 /* clang-format on */
 
-enum { ENROLL = MU_ARGS_GLOBAL | MU_ARGS_CA | MU_ARGS_SUBJECT | MU_ARGS_KEY | MU_ARGS_AUTH | MU_ARGS_ENROLL };
+enum {
+    ENROLL =
+        MU_ARGS_GLOBAL | MU_ARGS_CA | MU_ARGS_SUBJECT | MU_ARGS_KEY | MU_ARGS_AUTH | MU_ARGS_ENROLL
+};
 
 /* argv as programs get it; the reader changes nothing in it. */
 static char **words(const char *const *list, int *argc)
@@ -22,7 +25,8 @@ static char **words(const char *const *list, int *argc)
     return argv;
 }
 
-static enum mu_code parse(struct mu_cmd_args *args, unsigned groups, const char *const *list, struct mu_err *err)
+static enum mu_code parse(
+    struct mu_cmd_args *args, unsigned groups, const char *const *list, struct mu_err *err)
 {
     int argc, at = 0;
     char **argv = words(list, &argc);
@@ -38,8 +42,11 @@ static void values_flags_and_names_in_any_order(void **state)
     struct mu_cmd_args a;
     struct mu_err err = {0};
 
-    assert_int_equal(parse(&a, ENROLL, ARGV("vpn", "--url", "http://ca/scep", "-vq",
-        "--key=rsa:4096", "--replace", "-v"), &err), MU_OK);
+    assert_int_equal(
+        parse(&a, ENROLL,
+            ARGV("vpn", "--url", "http://ca/scep", "-vq", "--key=rsa:4096", "--replace", "-v"),
+            &err),
+        MU_OK);
     assert_int_equal(a.word_n, 1);
     assert_string_equal(a.words[0], "vpn");
     assert_string_equal(a.url, "http://ca/scep");
@@ -126,11 +133,14 @@ static void subject_of_parts(void **state)
     struct mu_err err = {0};
     struct mu_buf text = {0};
 
-    assert_int_equal(parse(&a, ENROLL, ARGV("--cn", "myvpn", "--ou", "102",
-        "--ou", "203", "--c", "NL", "--o", "a/b+c\\d",
-        "--email-dn", "x@y"), &err), MU_OK);
+    assert_int_equal(parse(&a, ENROLL,
+                         ARGV("--cn", "myvpn", "--ou", "102", "--ou", "203", "--c", "NL", "--o",
+                             "a/b+c\\d", "--email-dn", "x@y"),
+                         &err),
+        MU_OK);
     assert_int_equal(mu_cmd_args_subject(&a, &text, &err), MU_OK);
-    assert_string_equal(mu_buf_str(&text), "/C=NL/O=a\\/b\\+c\\\\d/OU=102/OU=203/CN=myvpn/emailAddress=x@y");
+    assert_string_equal(
+        mu_buf_str(&text), "/C=NL/O=a\\/b\\+c\\\\d/OU=102/OU=203/CN=myvpn/emailAddress=x@y");
     mu_buf_clear(&text);
 }
 
@@ -155,12 +165,15 @@ static void alternative_names_join(void **state)
     struct mu_err err = {0};
     struct mu_buf text = {0};
 
-    assert_int_equal(parse(&a, ENROLL, ARGV("--dns", "a.example", "--ip", "192.0.2.1",
-        "--email", "x@y", "--uri", "urn:x", "--rid", "1.2.3.4",
-        "--dirname", "/C=NL/CN=x", "--othername", "1.2.3;UTF8:text",
-        "--san", "DNS:b,DNS:c"), &err), MU_OK);
+    assert_int_equal(parse(&a, ENROLL,
+                         ARGV("--dns", "a.example", "--ip", "192.0.2.1", "--email", "x@y", "--uri",
+                             "urn:x", "--rid", "1.2.3.4", "--dirname", "/C=NL/CN=x", "--othername",
+                             "1.2.3;UTF8:text", "--san", "DNS:b,DNS:c"),
+                         &err),
+        MU_OK);
     assert_true(mu_cmd_args_san(&a, &text));
-    assert_string_equal(mu_buf_str(&text), "DNS:a.example,IP:192.0.2.1,email:x@y,URI:urn:x,RID:1.2.3.4,"
+    assert_string_equal(mu_buf_str(&text),
+        "DNS:a.example,IP:192.0.2.1,email:x@y,URI:urn:x,RID:1.2.3.4,"
         "dirName:/C=NL/CN=x,otherName:1.2.3;UTF8:text,DNS:b,DNS:c");
     mu_buf_clear(&text);
 }

@@ -11,10 +11,12 @@
 
 static const char text[] =
     "[agent]\nstore = /srv/muster\n"
-    "[ca \"branch\"]\nprotocol = scep\nurl = http://10.5.59.172/app/cert/scep/\nchallenge = file:/etc/ch\n"
+    "[ca \"branch\"]\nprotocol = scep\nurl = http://10.5.59.172/app/cert/scep/\nchallenge = "
+    "file:/etc/ch\n"
     "digest = sha512\n"
     "[defaults]\nkey = rsa:3072\nrenew-days = 10\n"
-    "[template \"gateway\"]\nca = branch\nsubject = /O=Example/CN=gw\nrenew-days = 20\nkey-usage = digitalSignature\n"
+    "[template \"gateway\"]\nca = branch\nsubject = /O=Example/CN=gw\nrenew-days = 20\nkey-usage = "
+    "digitalSignature\n"
     "[certificate \"gw1\"]\ntemplate = gateway\nsubject = /O=Example/CN=gw1\n"
     "[certificate \"gw2\"]\ntemplate = gateway\nsuccess-script = true\n"
     "[certificate \"lost\"]\nca = nowhere\n";
@@ -24,7 +26,8 @@ static struct mu_ini *parse(const char *t)
     struct mu_ini *ini = NULL;
     struct mu_err err = {0};
 
-    assert_int_equal(mu_ini_parse(mu_bytes_str(t), "muster.conf", MU_INI_SECTIONS, &ini, &err), MU_OK);
+    assert_int_equal(
+        mu_ini_parse(mu_bytes_str(t), "muster.conf", MU_INI_SECTIONS, &ini, &err), MU_OK);
     return ini;
 }
 

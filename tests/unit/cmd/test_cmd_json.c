@@ -26,7 +26,8 @@ static void objects_arrays_and_commas(void **state)
     mu_cmd_json_close(&j, ']');
     mu_cmd_json_null(&j, "z");
     mu_cmd_json_close(&j, '}');
-    assert_string_equal(mu_buf_str(&out), "{\"schema\":\"muster/1\",\"a\":[{\"n\":-5,\"b\":true},{}],\"z\":null}");
+    assert_string_equal(
+        mu_buf_str(&out), "{\"schema\":\"muster/1\",\"a\":[{\"n\":-5,\"b\":true},{}],\"z\":null}");
     mu_buf_clear(&out);
 }
 
@@ -65,7 +66,8 @@ static void times_and_lists(void **state)
     mu_cmd_json_list(&j, "l", "C=NL removed, OU=AS added", ", ");
     mu_cmd_json_list(&j, "m", NULL, ", ");
     mu_cmd_json_list(&j, "n", "a\n\nb\n", "\n");
-    assert_string_equal(mu_buf_str(&out), "\"t\":null,\"u\":\"2025-11-20T17:40:05Z\","
+    assert_string_equal(mu_buf_str(&out),
+        "\"t\":null,\"u\":\"2025-11-20T17:40:05Z\","
         "\"l\":[\"C=NL removed\",\"OU=AS added\"],\"m\":[],\"n\":[\"a\",\"b\"]");
     mu_buf_clear(&out);
 }
@@ -75,7 +77,8 @@ static void ranked_causes_become_lines(void **state)
     static const struct {
         const char *in, *out;
     } cases[] = {
-        {"1. too early; 2. a challenge is wanted; or both; 3. other", "too early\na challenge is wanted; or both\nother"},
+        {"1. too early; 2. a challenge is wanted; or both; 3. other",
+            "too early\na challenge is wanted; or both\nother"},
         {"1. alone", "alone"},
         {"Typo; no DNS yet at boot.", "Typo; no DNS yet at boot."},
         {"", ""},

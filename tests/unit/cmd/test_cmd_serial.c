@@ -51,7 +51,8 @@ static void R020_a_command_is_a_source(void **state)
 
 static void sources_that_give_nothing_usable_are_refused(void **state)
 {
-    static const char *const sources[] = {"false", "true", "echo a; false", "echo a/CN=b", "/nonexistent/program"};
+    static const char *const sources[] = {
+        "false", "true", "echo a; false", "echo a/CN=b", "/nonexistent/program"};
     size_t i;
 
     for (i = 0; i < sizeof sources / sizeof sources[0]; i++) {

@@ -1,4 +1,5 @@
-/* The files behind -c (R061, R070): one or numbered, found again by the base name, newest counts. */
+/* The files behind -c (R061, R070): one or numbered, found again by the base name, newest counts.
+ */
 #include "cmd/muster/sscep_files.h"
 
 #include <fcntl.h>
@@ -31,9 +32,12 @@ static struct mu_pki_cert *make_cert(const struct mu_pki_key *key, const char *d
     mu_pki_ext_put_basic(&ext, true, true, -1);
     mu_der_close(&ext, mark);
     {
-        const struct mu_pki_tbs tbs = {
-            .serial_magnitude = mu_bytes(&serial, 1), .issuer = mu_buf_bytes(&name), .subject = mu_buf_bytes(&name),
-            .not_before_s = 1700000000, .not_after_s = 1800000000, .spki = mu_pki_key_spki(key),
+        const struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(&serial, 1),
+            .issuer = mu_buf_bytes(&name),
+            .subject = mu_buf_bytes(&name),
+            .not_before_s = 1700000000,
+            .not_after_s = 1800000000,
+            .spki = mu_pki_key_spki(key),
             .extensions = mu_buf_bytes(&ext)};
 
         assert_int_equal(mu_pki_cert_make(&tbs, key, MU_PKI_SHA256, &der, &err), MU_OK);
@@ -159,7 +163,8 @@ static void several_are_numbered_and_found_by_the_base(void **state)
 static void what_was_written_last_counts(void **state)
 {
     struct world *w = *state;
-    struct mu_pki_certs two = {.v = w->certs.v, .n = 2}, other = {.v = w->certs.v + 2, .n = 1}, read = {0};
+    struct mu_pki_certs two = {.v = w->certs.v, .n = 2}, other = {.v = w->certs.v + 2, .n = 1},
+                        read = {0};
     struct mu_err err = {0};
     int n = 0;
 
@@ -202,7 +207,8 @@ static void a_failed_write_leaves_the_old_file(void **state)
     struct mu_err err = {0};
 
     assert_int_equal(mu_sscep_files_cert_write(at("out"), w->certs.v[0], &err), MU_OK);
-    assert_int_not_equal(mu_sscep_files_cert_write("/nonexistent/dir/out", w->certs.v[1], &err), MU_OK);
+    assert_int_not_equal(
+        mu_sscep_files_cert_write("/nonexistent/dir/out", w->certs.v[1], &err), MU_OK);
     assert_int_equal(err.code, MU_STORAGE);
     assert_int_equal(mu_sscep_files_cert_write(at("out"), w->certs.v[1], &err), MU_OK);
     assert_int_equal(mu_sscep_files_cert(at("out"), &read, &err), MU_OK);
@@ -213,8 +219,10 @@ static void a_failed_write_leaves_the_old_file(void **state)
 static void R064_crl_is_written_as_pem(void **state)
 {
     struct world *w = *state;
-    const struct mu_pki_crl_params params = {
-        .issuer = w->certs.v[0]->subject, .this_update_s = 1700000000, .next_update_s = 1700600000, .number = 1};
+    const struct mu_pki_crl_params params = {.issuer = w->certs.v[0]->subject,
+        .this_update_s = 1700000000,
+        .next_update_s = 1700600000,
+        .number = 1};
     struct mu_pki_crl *crl = NULL;
     struct mu_buf der = {0};
     struct mu_err err = {0};
@@ -237,7 +245,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_certificate_is_one_file, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(several_are_numbered_and_found_by_the_base, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            several_are_numbered_and_found_by_the_base, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_written_last_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_certificate_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, set_up, tear_down),

@@ -11,7 +11,8 @@
 /* clang-format on */
 
 /* Splits at blanks, puts the operation's place in front, parses. */
-static enum mu_code parse(struct mu_sscep_text *text, const char *line, char *store, struct mu_err *err)
+static enum mu_code parse(
+    struct mu_sscep_text *text, const char *line, char *store, struct mu_err *err)
 {
     static char operation[] = "enroll";
     char *argv[80] = {operation};
@@ -58,10 +59,11 @@ static void operations_have_names(void **state)
 static void R058_usage_lists_all_of_I11(void **state)
 {
     static const char *const all[] = {"getca", "enroll", "getcert", "getcrl", "getcaps", "-u <url>",
-        "-p <host:port>", "-g <engine>", "-f <file>", "-c <file>", "-E <name>", "-S <name>", "-v", "-d",
-        "-i <string>", "-F <name>", "-k <file>", "-r <file>", "-K <file>", "-O <file>", "-l <file>",
-        "-e <file>", "-L <file>", "-t <secs>", "-T <secs>", "-n <count>", "-R", "-s <number>", "-w <file>",
-        "des|3des|blowfish|aes[128]|aes192|aes256", "md5|sha1|sha224|sha256|sha384|sha512", "--allow-legacy"};
+        "-p <host:port>", "-g <engine>", "-f <file>", "-c <file>", "-E <name>", "-S <name>", "-v",
+        "-d", "-i <string>", "-F <name>", "-k <file>", "-r <file>", "-K <file>", "-O <file>",
+        "-l <file>", "-e <file>", "-L <file>", "-t <secs>", "-T <secs>", "-n <count>", "-R",
+        "-s <number>", "-w <file>", "des|3des|blowfish|aes[128]|aes192|aes256",
+        "md5|sha1|sha224|sha256|sha384|sha512", "--allow-legacy"};
     struct mu_buf text = {0};
     size_t i;
 
@@ -79,8 +81,12 @@ static void every_letter_reaches_its_place(void **state)
     struct mu_err err = {0};
     char store[512];
 
-    assert_int_equal(parse(&t, "-u U -p P -g G -f F -c C -E aes -S sha256 -vd -i I -F sha512 -k K -r R -K SK "
-        "-O SO -l L -e E -L LL -t 1 -T 2 -n 3 -R -s 4 -w W --allow-legacy", store, &err), MU_OK);
+    assert_int_equal(
+        parse(&t,
+            "-u U -p P -g G -f F -c C -E aes -S sha256 -vd -i I -F sha512 -k K -r R -K SK "
+            "-O SO -l L -e E -L LL -t 1 -T 2 -n 3 -R -s 4 -w W --allow-legacy",
+            store, &err),
+        MU_OK);
     assert_string_equal(t.url, "U");
     assert_string_equal(t.proxy, "P");
     assert_string_equal(t.engine, "G");
@@ -110,7 +116,9 @@ static void wrong_lines_are_named(void **state)
     static const struct {
         const char *line, *what;
     } cases[] = {
-        {"-Z", "unknown option -Z"}, {"-u", "option -u needs a value"}, {"-u x word", "'word'"},
+        {"-Z", "unknown option -Z"},
+        {"-u", "option -u needs a value"},
+        {"-u x word", "'word'"},
         {"--legacy", "unknown option"},
     };
     size_t i;
@@ -181,9 +189,13 @@ static void R071_encryption_words(void **state)
         enum mu_pki_cipher cipher;
         bool is_legacy;
     } cases[] = {
-        {"des", MU_PKI_DES_CBC, true}, {"3des", MU_PKI_DES3_CBC, true}, {"blowfish", MU_PKI_BLOWFISH_CBC, true},
-        {"aes", MU_PKI_AES128_CBC, false}, {"aes128", MU_PKI_AES128_CBC, false},
-        {"aes192", MU_PKI_AES192_CBC, false}, {"aes256", MU_PKI_AES256_CBC, false},
+        {"des", MU_PKI_DES_CBC, true},
+        {"3des", MU_PKI_DES3_CBC, true},
+        {"blowfish", MU_PKI_BLOWFISH_CBC, true},
+        {"aes", MU_PKI_AES128_CBC, false},
+        {"aes128", MU_PKI_AES128_CBC, false},
+        {"aes192", MU_PKI_AES192_CBC, false},
+        {"aes256", MU_PKI_AES256_CBC, false},
     };
     struct mu_sscep_options o;
     struct mu_err err = {0};
@@ -217,8 +229,12 @@ static void signature_and_fingerprint_words(void **state)
         enum mu_pki_digest digest;
         bool is_legacy;
     } cases[] = {
-        {"md5", MU_PKI_MD5, true}, {"sha1", MU_PKI_SHA1, true}, {"sha224", MU_PKI_SHA224, false},
-        {"sha256", MU_PKI_SHA256, false}, {"sha384", MU_PKI_SHA384, false}, {"sha512", MU_PKI_SHA512, false},
+        {"md5", MU_PKI_MD5, true},
+        {"sha1", MU_PKI_SHA1, true},
+        {"sha224", MU_PKI_SHA224, false},
+        {"sha256", MU_PKI_SHA256, false},
+        {"sha384", MU_PKI_SHA384, false},
+        {"sha512", MU_PKI_SHA512, false},
     };
     struct mu_sscep_options o;
     struct mu_err err = {0};
@@ -228,10 +244,13 @@ static void signature_and_fingerprint_words(void **state)
 
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snprintf(line, sizeof line, BASE "-S %s", cases[i].word);
-        assert_int_equal(check(MU_SSCEP_GETCA, line, &o, &exit_code, &err), cases[i].is_legacy ? MU_UNSUPPORTED : MU_OK);
+        assert_int_equal(check(MU_SSCEP_GETCA, line, &o, &exit_code, &err),
+            cases[i].is_legacy ? MU_UNSUPPORTED : MU_OK);
         snprintf(line, sizeof line, BASE "-F %s", cases[i].word);
-        assert_int_equal(check(MU_SSCEP_GETCA, line, &o, &exit_code, &err), cases[i].is_legacy ? MU_UNSUPPORTED : MU_OK);
-        snprintf(line, sizeof line, BASE "-S %s -F %s --allow-legacy", cases[i].word, cases[i].word);
+        assert_int_equal(check(MU_SSCEP_GETCA, line, &o, &exit_code, &err),
+            cases[i].is_legacy ? MU_UNSUPPORTED : MU_OK);
+        snprintf(
+            line, sizeof line, BASE "-S %s -F %s --allow-legacy", cases[i].word, cases[i].word);
         assert_int_equal(check(MU_SSCEP_GETCA, line, &o, &exit_code, &err), MU_OK);
         assert_int_equal(o.digest, cases[i].digest);
         assert_int_equal(o.fingerprint, cases[i].digest);
@@ -266,17 +285,22 @@ static struct mu_ini *ini_of(const char *text)
     struct mu_ini *ini = NULL;
     struct mu_err err = {0};
 
-    assert_int_equal(mu_ini_parse(mu_bytes_str(text), "sscep.conf", MU_INI_BARE, &ini, &err), MU_OK);
+    assert_int_equal(
+        mu_ini_parse(mu_bytes_str(text), "sscep.conf", MU_INI_BARE, &ini, &err), MU_OK);
     return ini;
 }
 
 static void R069_file_gives_what_the_line_leaves_out(void **state)
 {
     struct mu_ini *ini = ini_of("# settings\n"
-        "URL http://file/\nCACertFile \"./my ca.crt\"\nProxy localhost:3128\nPrivateKeyFile k\nLocalCertFile l\n"
-        "CertReqFile r\nEncAlgorithm aes256\nSigAlgorithm sha512\nFingerPrint sha384\nSelfSignedFile L\n"
-        "EncCertFile e\nSignKeyFile K\nSignCertFile O\nPollInterval 60\nMaxPollTime 28800\nMaxPollCount 50\n"
-        "GetCertFile gc\nGetCertSerial 12\nGetCrlFile gl\nCAIdentifier dom\nVerbose yes\nDebug no\n");
+                                "URL http://file/\nCACertFile \"./my ca.crt\"\nProxy "
+                                "localhost:3128\nPrivateKeyFile k\nLocalCertFile l\n"
+                                "CertReqFile r\nEncAlgorithm aes256\nSigAlgorithm "
+                                "sha512\nFingerPrint sha384\nSelfSignedFile L\n"
+                                "EncCertFile e\nSignKeyFile K\nSignCertFile O\nPollInterval "
+                                "60\nMaxPollTime 28800\nMaxPollCount 50\n"
+                                "GetCertFile gc\nGetCertSerial 12\nGetCrlFile gl\nCAIdentifier "
+                                "dom\nVerbose yes\nDebug no\n");
     struct mu_sscep_text t;
     struct mu_sscep_options o;
     struct mu_buf unknown = {0};
@@ -364,8 +388,10 @@ static void R093_exit_codes(void **state)
         {MU_AUTH, 321, MU_SSCEP_PHASE_EXCHANGE, -1, 97, ""},
         {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 97, ""},
         {MU_AUTH, 323, MU_SSCEP_PHASE_EXCHANGE, -1, 97, ""},
-        {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 99, "scep: CertRep without pkiStatus (RFC 8894 3.2.1.3)"},
-        {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 97, "scep: pkiStatus 9 is unknown (RFC 8894 3.2.1.3)"},
+        {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 99,
+            "scep: CertRep without pkiStatus (RFC 8894 3.2.1.3)"},
+        {MU_INPUT, 322, MU_SSCEP_PHASE_EXCHANGE, -1, 97,
+            "scep: pkiStatus 9 is unknown (RFC 8894 3.2.1.3)"},
     };
     size_t i;
 
