@@ -23,21 +23,32 @@ static enum mu_code bad(const char *what, struct mu_err *err)
 
 /* ---- attributes ---- */
 
-/* Finds the attribute; *values is the content of its SET. False at malformed DER; *times counts. */
+/* The content of the SET; or the one value itself, where an old client left the SET out (IOP-17). */
+static bool attribute_values(struct mu_bytes in, struct mu_bytes *values)
+{
+    struct mu_der el;
+    if (!mu_der_next(&in, &el) || in.n)
+        return false;
+    *values = el.tag == MU_DER_SET ? el.value : el.whole;
+    return true;
+}
+
+/* Finds the attribute; *values is what its SET holds. False at malformed DER; *times counts. */
 static bool attribute_find(struct mu_bytes attributes, const char *oid, struct mu_bytes *values,
     unsigned *times)
 {
-    struct mu_der seq, type, set;
+    struct mu_der seq, type;
+    struct mu_bytes found;
     *times = 0;
     while (attributes.n) {
         if (!mu_der_get(&attributes, MU_DER_SEQUENCE, &seq)
             || !mu_der_get(&seq.value, MU_DER_OID, &type)
-            || !mu_der_get(&seq.value, MU_DER_SET, &set) || seq.value.n)
+            || !attribute_values(seq.value, &found))
             return false;
         if (!mu_der_oid_is(type.value, oid))
             continue;
         if ((*times)++ == 0)
-            *values = set.value;
+            *values = found;
     }
     return true;
 }

@@ -262,6 +262,31 @@ def test_S010_rsa_2048_is_made(cli):
     assert b"Public Key Algorithm: rsaEncryption" in openssl("x509", "-in", cli.file("k2048"), "-noout", "-text")
 
 
+def test_S014_to_S022_the_request_that_enroll_sends(cli, relay, tmp_path):
+    """S014, S015, S018, S020 to S022: the PKCS #10 in the envelope, opened with the CA's key; SCEP-09: only the
+    message goes by POST."""
+    p = relay()
+    secret = cli.challenge.read_text().strip()
+    r = cli.enroll("values", "--cn", "myvpn", "--c", "NL", "--st", "NH", "--l", "Amsterdam", "--o", "Fortinet", "--ou", "102", "--ou", "203",
+                   "--email-dn", "ipsecvpntest@fortinet.com", "--dns", "a.example", "--ip", "192.0.2.1", "--key", "rsa:2048", url=p.url)
+    assert r.code == 0, r
+    assert [m for m, _, _, _ in p.seen] == ["GET", "GET", "POST"]
+    envelope = openssl("cms", "-verify", "-noverify", "-inform", "DER", "-binary", input=p.messages()[0])
+    text = None
+    for key in (cli.demo.dir / "keys").iterdir():
+        d = subprocess.run([OPENSSL, "cms", "-decrypt", "-inform", "DER", "-inkey", key, "-binary"], input=envelope, capture_output=True)
+        q = subprocess.run([OPENSSL, "req", "-inform", "DER", "-noout", "-text", "-verify", "-nameopt", "compat"], input=d.stdout, capture_output=True)
+        if q.returncode == 0:
+            text = q.stdout.decode()
+    assert text, "no key of the CA opens it"
+    for part in ("CN ?= ?myvpn", "C ?= ?NL", "ST ?= ?NH", "L ?= ?Amsterdam", "O ?= ?Fortinet", "OU ?= ?102", "OU ?= ?203",
+                 "emailAddress ?= ?ipsecvpntest@fortinet.com", "DNS:a.example", "IP Address:192.0.2.1", "Public-Key: .2048 bit", "challengePassword.*" + re.escape(secret)):
+        assert re.search(part, text), (part, text)
+    before = len(p.seen)
+    r = cli.enroll("nld", "--cn", "x", "--c", "NLD", url=p.url)
+    assert r.code != 0 and "two letters" in r.err and len(p.seen) == before, r
+
+
 def test_S022_the_ca_says_challenge_ok(start_demo, muster, tmp_path):
     d = start_demo("--debug", "scep")
     cli = Cli(muster, d, tmp_path)

@@ -243,6 +243,40 @@ static void challenges_of_any_type_are_read(void **state)
     }
 }
 
+/* IOP-17: an old client writes the value where the SET should be. */
+static void a_challenge_without_its_set_is_read(void **state)
+{
+    static const struct {
+        const char *rest;
+        size_t n;
+        enum mu_code code;
+    } rows[] = {
+        {"\x04\x03" "abc", 5, MU_OK},
+        {"\x13\x03" "abc", 5, MU_OK},
+        {"\x13\x03" "abc" "\x13\x03" "abc", 10, MU_INPUT}, /* two */
+        {"\x13\x04" "abc", 5, MU_INPUT},
+        {"", 0, MU_INPUT},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mu_buf attributes = {0}, der = {0};
+        struct mu_pki_csr *csr = NULL;
+        size_t seq = mu_der_open(&attributes, MU_DER_SEQUENCE);
+        mu_der_put_oid(&attributes, MU_OID_CHALLENGE_PASSWORD);
+        mu_buf_put(&attributes, rows[i].rest, rows[i].n);
+        mu_der_close(&attributes, seq);
+        make_with_attributes(kit_bytes_of(&attributes), &der);
+        if (mu_pki_csr_decode(kit_bytes_of(&der), &csr, kit_err()) != rows[i].code)
+            fail_msg("row %zu", i);
+        if (csr) {
+            assert_true(mu_bytes_equal(mu_secret_bytes(&csr->challenge), kit_str("abc")));
+            kit_ok(mu_pki_csr_verify(csr, false, NULL, kit_err_));
+        }
+        mu_pki_csr_free(csr);
+        mu_buf_clear(&attributes);
+        mu_buf_clear(&der);
+    }
+}
+
 static void microsofts_extension_request_is_read(void **state)
 {
     struct mu_buf attributes = {0}, extensions = {0}, der = {0};
@@ -368,6 +402,7 @@ int main(void)
         cmocka_unit_test(long_or_binary_challenges_are_refused),
         cmocka_unit_test(missing_attributes_are_forgiven),
         cmocka_unit_test(challenges_of_any_type_are_read),
+        cmocka_unit_test(a_challenge_without_its_set_is_read),
         cmocka_unit_test(microsofts_extension_request_is_read),
         cmocka_unit_test(attributes_that_must_be_single_are_refused_twice),
         cmocka_unit_test(a_request_not_signed_by_its_own_key_is_a_pop_failure),
