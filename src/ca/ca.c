@@ -16,7 +16,8 @@ enum mu_code mu_ca_new(const struct mu_ca_config *config, struct mu_ca **out, st
     enum mu_code rc;
 
     if (config->secret.n < 16)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the key of the challenge hashes is shorter than 16 octets");
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "the key of the challenge hashes is shorter than 16 octets");
     if ((ca = calloc(1, sizeof *ca)) == NULL)
         return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for a CA");
     ca->config = *config;
@@ -86,14 +87,19 @@ void mu_ca_tell(struct mu_ca *ca, const struct mu_record_audit *event)
 }
 
 enum mu_code mu_ca_change(struct mu_ca *ca, struct mu_store_change *change, bool reload,
-    const char *action, const char *operator, struct mu_err *err, const char *fmt, ...)
+    const char *action, const char *operator, struct mu_err * err, const char *fmt, ...)
 {
     char message[768];
-    struct mu_record_audit audit = {.action = action, .success = true, .message = message,
+    struct mu_record_audit audit = {.action = action,
+        .success = true,
+        .message = message,
         .entry = change->entry != NULL ? change->entry->name : "",
         .profile = change->profile != NULL ? change->profile->name : "",
-        .ca = change->ca != NULL ? change->ca->name : change->revoke_ca != NULL ? change->revoke_ca : "",
-        .serial = change->revoke_serial, .address = operator};
+        .ca = change->ca != NULL        ? change->ca->name
+            : change->revoke_ca != NULL ? change->revoke_ca
+                                        : "",
+        .serial = change->revoke_serial,
+        .address = operator};
     va_list args;
     enum mu_code rc;
 
@@ -177,15 +183,20 @@ static void answer_crl(struct mu_ca *ca, const char *name, mu_ca_reply *reply, v
         mu_ca_answer_text(404, "There is no revocation list of this name.\n", reply, cookie);
         return;
     }
-    if (mu_http_response_set(&response, 200, "application/pkix-crl", mu_buf_bytes(&der), NULL) != MU_OK
-        || mu_http_response_add(&response, "Last-Modified", mu_time_http(facts.this_update_s, when), NULL) != MU_OK
-        || mu_http_response_add(&response, "Expires", mu_time_http(facts.next_update_s, when), NULL) != MU_OK)
+    if (mu_http_response_set(&response, 200, "application/pkix-crl", mu_buf_bytes(&der), NULL)
+            != MU_OK
+        || mu_http_response_add(
+               &response, "Last-Modified", mu_time_http(facts.this_update_s, when), NULL)
+            != MU_OK
+        || mu_http_response_add(&response, "Expires", mu_time_http(facts.next_update_s, when), NULL)
+            != MU_OK)
         response.status = 500;
     mu_buf_clear(&der);
     mu_ca_answer(&response, reply, cookie);
 }
 
-static void answer_cert(struct mu_ca_snapshot *s, const char *name, mu_ca_reply *reply, void *cookie)
+static void answer_cert(
+    struct mu_ca_snapshot *s, const char *name, mu_ca_reply *reply, void *cookie)
 {
     const struct mu_ca_one *one = mu_ca_snapshot_find(s, name);
     struct mu_http_response response = {0};
@@ -194,7 +205,8 @@ static void answer_cert(struct mu_ca_snapshot *s, const char *name, mu_ca_reply 
         mu_ca_answer_text(404, "There is no CA of this name.\n", reply, cookie);
         return;
     }
-    if (mu_http_response_set(&response, 200, "application/pkix-cert", one->ca.certs.v[0]->der, NULL) != MU_OK)
+    if (mu_http_response_set(&response, 200, "application/pkix-cert", one->ca.certs.v[0]->der, NULL)
+        != MU_OK)
         response.status = 500;
     mu_ca_answer(&response, reply, cookie);
 }
@@ -212,7 +224,8 @@ static bool is_scep(const struct mu_http_request *request, struct mu_bytes path)
         || is_below(path, "/cgi-bin/pkiclient.exe") || mu_scep_http_is(request);
 }
 
-void mu_ca_handle(struct mu_ca *ca, const struct mu_http_request *request, mu_ca_reply *reply, void *cookie)
+void mu_ca_handle(
+    struct mu_ca *ca, const struct mu_http_request *request, mu_ca_reply *reply, void *cookie)
 {
     struct mu_bytes path = mu_http_target_path(request->target);
     struct mu_ca_snapshot *s;

@@ -30,23 +30,24 @@
 
 struct mu_ca;
 
-/* Resolve a key reference of a record, and keep a new key under one. Errors as keystore has them. */
-typedef enum mu_code mu_ca_key_load(void *cookie, const char *ref, struct mu_pki_key **out,
-    struct mu_err *err);
-typedef enum mu_code mu_ca_key_save(void *cookie, const char *ref, const struct mu_pki_key *key,
-    struct mu_err *err);
+/* Resolve a key reference of a record, and keep a new key under one. Errors are the keystore's. */
+typedef enum mu_code mu_ca_key_load(
+    void *cookie, const char *ref, struct mu_pki_key **out, struct mu_err *err);
+typedef enum mu_code mu_ca_key_save(
+    void *cookie, const char *ref, const struct mu_pki_key *key, struct mu_err *err);
 /* Each audit event as it happens, for the log; also the 'request' events, which are not stored.
  * From any thread. */
 typedef void mu_ca_event(void *cookie, const struct mu_record_audit *event);
 
 struct mu_ca_config {
-    struct mu_store *store;       /* must outlive the CA */
-    const struct mu_env *env;     /* likewise; its functions are called from many threads */
-    struct mu_bytes secret;       /* key of the challenge hashes, at least 16 octets, kept outside the database; copied */
+    struct mu_store *store; /* must outlive the CA */
+    const struct mu_env *env; /* likewise; its functions are called from many threads */
+    struct mu_bytes secret; /* key of the challenge hashes, at least 16 octets, kept outside the
+                               database; copied */
     mu_ca_key_load *key_load;
-    mu_ca_key_save *key_save;     /* NULL: nothing can be created */
+    mu_ca_key_save *key_save; /* NULL: nothing can be created */
     void *key_cookie;
-    mu_ca_event *event;           /* may be NULL */
+    mu_ca_event *event; /* may be NULL */
     void *event_cookie;
     /* Tokens per address: a request that costs a private key takes one, a good end gives it back,
      * so only what fails (or waits) is counted. 0: 200 and 5 a second; burst -1: no limit. */
@@ -54,11 +55,12 @@ struct mu_ca_config {
     double rate_per_s;
     /* Wrong challenges per address before it has to wait: 0: 20 an hour; -1: no limit. */
     int password_attempts;
-    struct mu_issuer *issuer;     /* NULL: sign here */
+    struct mu_issuer *issuer; /* NULL: sign here */
 };
 
 /* Reads CAs, profiles and settings from the store, loads the keys. No CA at all is fine. */
-enum mu_code mu_ca_new(const struct mu_ca_config *config, struct mu_ca **out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_new(
+    const struct mu_ca_config *config, struct mu_ca **out, struct mu_err *err) MU_CHECK;
 /* After the last answer was given. */
 void mu_ca_free(struct mu_ca *ca);
 /* Reads all of it again and replaces the snapshot; running requests keep theirs. The calls below
@@ -75,9 +77,10 @@ typedef void mu_ca_reply(void *cookie, struct mu_http_response *response);
 /* The request must stay valid until the reply. Paths: SCEP at /scep, /app/cert/scep/,
  * /cgi-bin/pkiclient.exe with any tail, or anywhere with operation=; a CA by its name as a path
  * label (/scep/NAME) or as message= of the queries; GET /crl/NAME.crl, /ca/NAME.crt; else 404. */
-void mu_ca_handle(struct mu_ca *ca, const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
+void mu_ca_handle(
+    struct mu_ca *ca, const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
 
-struct mu_ca_stats {  /* since start */
+struct mu_ca_stats { /* since start */
     uint64_t requests, issued, renewed, pending, refused, rate_limited, resent;
     uint64_t refused_by[MU_REFUSE_LAST - MU_REFUSE_FIRST];
 };
@@ -87,26 +90,29 @@ void mu_ca_stats(struct mu_ca *ca, struct mu_ca_stats *out);
  * 'operator' names who, for the audit trail: "root", a login. */
 
 struct mu_ca_init {
-    const char *name;             /* entry name */
-    const char *root_subject;     /* DN, slash or comma form */
-    struct mu_pki_key_spec root_key;    /* type 0: RSA 2048 */
-    int64_t root_lifetime_s;      /* 0: 10 years */
-    const char *issuing_subject;  /* NULL: the root issues by itself */
+    const char *name; /* entry name */
+    const char *root_subject; /* DN, slash or comma form */
+    struct mu_pki_key_spec root_key; /* type 0: RSA 2048 */
+    int64_t root_lifetime_s; /* 0: 10 years */
+    const char *issuing_subject; /* NULL: the root issues by itself */
     struct mu_pki_key_spec issuing_key;
-    int64_t issuing_lifetime_s;   /* 0: 5 years */
-    bool with_ra;                 /* an RA certificate (RSA 2048) answers clients (SCEP-02) */
-    const char *settings;         /* NULL: none */
+    int64_t issuing_lifetime_s; /* 0: 5 years */
+    bool with_ra; /* an RA certificate (RSA 2048) answers clients (SCEP-02) */
+    const char *settings; /* NULL: none */
     const char *operator;
 };
 /* Makes keys and certificates, keeps the keys as NAME-root, NAME, NAME-ra, stores the CA with its
  * first, empty CRL (CA-19), and a profile "default" if there is none. */
-enum mu_code mu_ca_init(struct mu_ca *ca, const struct mu_ca_init *init, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_init(
+    struct mu_ca *ca, const struct mu_ca_init *init, struct mu_err *err) MU_CHECK;
 /* A successor (SCEP-77): key NAME-next-<n>; is handed out by GetNextCACert, serves who envelopes
  * to it. activate makes it the current one. */
-enum mu_code mu_ca_next(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err) MU_CHECK;
-enum mu_code mu_ca_activate(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err) MU_CHECK;
-enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings, const char *operator,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_next(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
+enum mu_code mu_ca_activate(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
+enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
+    const char *operator, struct mu_err * err) MU_CHECK;
 
 /* What the demo is (ACCEPTANCE 'Fixture'): one self-signed CA that acts as RA itself; challenge1
  * signs at once, challenge2 and no challenge wait; C is dropped, OU=AS set; 365 days; renewal at
@@ -115,81 +121,86 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
 #define MU_CA_DEMO_SUBJECT "/C=NL/ST=NH/L=Amsterdam/O=Fortinet/OU=AS/CN=sceptest"
 enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err) MU_CHECK;
 
-/* One CA of the snapshot. Views valid until mu_ca_view_end. */
+/* One CA as it is now. Views valid during the call. */
 struct mu_ca_view {
     const char *name;
     const struct mu_pki_certs *chain, *ra, *next;
     const char *settings;
     bool is_default;
-    bool has_key;                 /* false: its key could not be loaded; then why */
+    bool has_key; /* false: its key could not be loaded; then why */
     const char *why;
-    struct mu_ca_snapshot *snapshot_;
 };
 typedef bool mu_ca_view_call(void *cookie, const struct mu_ca_view *view);
 void mu_ca_each(struct mu_ca *ca, mu_ca_view_call *call, void *cookie);
 
 struct mu_ca_entry_new {
     const char *name;
-    unsigned protocols;           /* 1 << enum mu_proto; 0: all */
-    const char *profile;          /* must exist */
-    const char *ca;               /* NULL: any */
+    unsigned protocols; /* 1 << enum mu_proto; 0: all */
+    const char *profile; /* must exist */
+    const char *ca; /* NULL: any */
     const struct mu_secret *password; /* NULL: random, 128 bits */
-    bool reusable;                /* else once */
-    int64_t max_uses;             /* 0: by reusable */
-    int64_t expires_s;            /* 0: never */
+    bool reusable; /* else once */
+    int64_t max_uses; /* 0: by reusable */
+    int64_t expires_s; /* 0: never */
     const char *comments;
     const char *operator;
 };
-/* password (secret, may be NULL if one was given) gets the random one: shown once, by nobody else. A password that
- * another entry has is refused: entries are found by it. */
+/* password (secret, may be NULL if one was given) gets the random one: shown once, by nobody else.
+ * A password that another entry has is refused: entries are found by it. */
 enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *entry,
     struct mu_secret *password, struct mu_err *err) MU_CHECK;
 /* given NULL: random. */
 enum mu_code mu_ca_entry_passwd(struct mu_ca *ca, const char *name, const struct mu_secret *given,
-    struct mu_secret *password, const char *operator, struct mu_err *err) MU_CHECK;
-/* The client lost its key: uses begin at 0 again, its live certificates no longer stand in the way. */
-enum mu_code mu_ca_entry_reset(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err) MU_CHECK;
-enum mu_code mu_ca_entry_disable(struct mu_ca *ca, const char *name, bool disabled, const char *operator,
-    struct mu_err *err) MU_CHECK;
-enum mu_code mu_ca_entry_remove(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err) MU_CHECK;
+    struct mu_secret *password, const char *operator, struct mu_err * err) MU_CHECK;
+/* The client lost its key: uses begin at 0 again, its live certificates no longer stand in the way.
+ */
+enum mu_code mu_ca_entry_reset(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
+enum mu_code mu_ca_entry_disable(struct mu_ca *ca, const char *name, bool disabled,
+    const char *operator, struct mu_err * err) MU_CHECK;
+enum mu_code mu_ca_entry_remove(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
 
-enum mu_code mu_ca_profile_put(struct mu_ca *ca, const char *name, const char *settings, bool create,
-    const char *operator, struct mu_err *err) MU_CHECK;
-enum mu_code mu_ca_profile_remove(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_profile_put(struct mu_ca *ca, const char *name, const char *settings,
+    bool create, const char *operator, struct mu_err * err) MU_CHECK;
+enum mu_code mu_ca_profile_remove(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
 typedef bool mu_ca_profile_call(void *cookie, const struct mu_enroll_profile *profile);
 void mu_ca_profile_each(struct mu_ca *ca, mu_ca_profile_call *call, void *cookie);
 
 /* A waiting request by number or transaction id; MU_NOT_FOUND if there is none waiting. */
 struct mu_ca_queue_view {
     const struct mu_record_request *request;
-    const struct mu_pki_csr *csr;         /* as asked, without its challenge */
-    struct mu_bytes subject, extensions;  /* as it would be issued; n 0 if refusal says why not */
+    const struct mu_pki_csr *csr; /* as asked, without its challenge */
+    struct mu_bytes subject, extensions; /* as it would be issued; n 0 if refusal says why not */
     int64_t not_before_s, not_after_s;
-    const struct mu_err *refusal;         /* NULL: could be issued */
-    const char *key_seen_as;              /* NULL: key not seen under another name */
+    const struct mu_err *refusal; /* NULL: could be issued */
+    const char *key_seen_as; /* NULL: key not seen under another name */
 };
 typedef void mu_ca_queue_call(void *cookie, const struct mu_ca_queue_view *view);
-enum mu_code mu_ca_queue_show(struct mu_ca *ca, const char *id, mu_ca_queue_call *call, void *cookie,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_queue_show(struct mu_ca *ca, const char *id, mu_ca_queue_call *call,
+    void *cookie, struct mu_err *err) MU_CHECK;
 /* profile NULL: the request's. serial (may be NULL) gets what was issued. The client gets it at its
  * next poll. */
 enum mu_code mu_ca_queue_approve(struct mu_ca *ca, const char *id, const char *profile,
-    const char *operator, struct mu_buf *serial, struct mu_err *err) MU_CHECK;
+    const char *operator, struct mu_buf * serial, struct mu_err *err) MU_CHECK;
 enum mu_code mu_ca_queue_reject(struct mu_ca *ca, const char *id, const char *reason,
-    const char *operator, struct mu_err *err) MU_CHECK;
+    const char *operator, struct mu_err * err) MU_CHECK;
 
 /* serial as people type it (hex with or without colons, decimal with "0d" in front not needed: what
  * mu_pki_serial_parse takes). ca NULL: the only or default one. Makes a new CRL at once. */
 enum mu_code mu_ca_revoke(struct mu_ca *ca, const char *name, const char *serial, int reason,
-    const char *operator, struct mu_err *err) MU_CHECK;
+    const char *operator, struct mu_err * err) MU_CHECK;
 /* Makes a CRL now. der (may be NULL) gets it. */
-enum mu_code mu_ca_crl(struct mu_ca *ca, const char *name, struct mu_buf *der, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_crl(
+    struct mu_ca *ca, const char *name, struct mu_buf *der, struct mu_err *err) MU_CHECK;
 /* The latest without making one. */
-enum mu_code mu_ca_crl_latest(struct mu_ca *ca, const char *name, struct mu_buf *der, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_crl_latest(
+    struct mu_ca *ca, const char *name, struct mu_buf *der, struct mu_err *err) MU_CHECK;
 
 /* 'scep disable': requests are answered by MU_REFUSE_SERVICE_OFF. */
 enum mu_code mu_ca_service_set(struct mu_ca *ca, enum mu_proto proto, bool enabled,
-    const char *operator, struct mu_err *err) MU_CHECK;
+    const char *operator, struct mu_err * err) MU_CHECK;
 bool mu_ca_service_enabled(struct mu_ca *ca, enum mu_proto proto);
 
 /* Lists: straight from the store, waiting for its end. Rows as in store.h; return false to stop. */
@@ -205,6 +216,7 @@ enum mu_code mu_ca_entries_each(struct mu_ca *ca, const struct mu_store_filter *
     mu_ca_entry_call *call, void *cookie, struct mu_err *err) MU_CHECK;
 enum mu_code mu_ca_audits_each(struct mu_ca *ca, const struct mu_store_filter *filter,
     mu_ca_audit_call *call, void *cookie, struct mu_err *err) MU_CHECK;
-enum mu_code mu_ca_counts(struct mu_ca *ca, struct mu_store_counts *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_counts(
+    struct mu_ca *ca, struct mu_store_counts *out, struct mu_err *err) MU_CHECK;
 
 #endif

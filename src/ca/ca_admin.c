@@ -1,4 +1,5 @@
 /* What an operator does with entries, profiles, services, certificates; and all the lists. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
@@ -35,25 +36,28 @@ static enum mu_code random_password(struct mu_ca *ca, struct mu_secret *out, str
 }
 
 /* The password given or a random one into made, and its hash. */
-static enum mu_code choose_password(struct mu_ca *ca, const struct mu_secret *given, struct mu_secret *made,
-    uint8_t hash[32], struct mu_err *err)
+static enum mu_code choose_password(struct mu_ca *ca, const struct mu_secret *given,
+    struct mu_secret *made, uint8_t hash[32], struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
 
     if (given == NULL) {
         if (made == NULL)
-            return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "nobody would learn the random password");
+            return mu_err_set(
+                err, MU_INPUT, MU_REASON_NONE, "nobody would learn the random password");
         rc = random_password(ca, made, err);
         given = made;
     } else if (given->n < 4) {
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the password is shorter than 4 characters");
+        return mu_err_set(
+            err, MU_INPUT, MU_REASON_NONE, "the password is shorter than 4 characters");
     }
     if (rc == MU_OK && !mu_ca_password_hash(ca, mu_secret_bytes(given), hash))
         rc = mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "HMAC-SHA-256 failed");
     return rc;
 }
 
-static enum mu_code check_names(struct mu_ca *ca, const char *profile, const char *name, struct mu_err *err)
+static enum mu_code check_names(
+    struct mu_ca *ca, const char *profile, const char *name, struct mu_err *err)
 {
     struct mu_ca_snapshot *s = mu_ca_snapshot_get(ca);
     enum mu_code rc = MU_OK;
@@ -70,20 +74,28 @@ enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *ent
     struct mu_secret *password, struct mu_err *err)
 {
     uint8_t hash[32] = {0};
-    const struct mu_record_entry row = {.name = entry->name, .protocols = entry->protocols,
-        .profile = entry->profile, .ca = entry->ca, .password_hash = mu_bytes(hash, sizeof hash),
-        .created_s = mu_env_now(ca->config.env), .expires_s = entry->expires_s,
-        .max_uses = entry->max_uses != 0 ? entry->max_uses : entry->reusable ? 0 : 1,
+    const struct mu_record_entry row = {.name = entry->name,
+        .protocols = entry->protocols,
+        .profile = entry->profile,
+        .ca = entry->ca,
+        .password_hash = mu_bytes(hash, sizeof hash),
+        .created_s = mu_env_now(ca->config.env),
+        .expires_s = entry->expires_s,
+        .max_uses = entry->max_uses != 0 ? entry->max_uses
+            : entry->reusable            ? 0
+                                         : 1,
         .comments = entry->comments};
     struct mu_store_change change = {.entry = &row, .entry_put = MU_STORE_CREATE};
     enum mu_code rc;
 
     if (!mu_text_is_entry_name(entry->name))
-        return mu_err_set(err, MU_INPUT, MU_M(706), "that is no name for an entry: letters, digits, '.', '_', '-'");
+        return mu_err_set(err, MU_INPUT, MU_M(706),
+            "that is no name for an entry: letters, digits, '.', '_', '-'");
     if ((rc = check_names(ca, entry->profile, entry->ca, err)) != MU_OK
         || (rc = choose_password(ca, entry->password, password, hash, err)) != MU_OK)
         return rc;
-    rc = mu_ca_change(ca, &change, false, "entry", entry->operator, err, "Entry '%s' made", entry->name);
+    rc = mu_ca_change(
+        ca, &change, false, "entry", entry->operator, err, "Entry '%s' made", entry->name);
     if (rc == MU_DENIED)
         rc = mu_err_set(err, MU_DENIED, MU_REASON_NONE,
             "there is an entry '%s' already, or another one has this password", entry->name);
@@ -96,7 +108,7 @@ struct entry_change {
     void (*call)(struct mu_record_entry *row, const void *cookie);
     const void *cookie;
     bool reset;
-    const char *operator, *what;
+    const char *operator, * what;
     bool found;
     enum mu_code rc;
     struct mu_err err;
@@ -106,14 +118,17 @@ static bool change_entry(void *cookie, const struct mu_record_entry *found)
 {
     struct entry_change *e = cookie;
     struct mu_record_entry row = *found;
-    struct mu_store_change change = {.entry = &row, .entry_put = MU_STORE_REPLACE, .entry_reset_uses = e->reset};
+    struct mu_store_change change = {
+        .entry = &row, .entry_put = MU_STORE_REPLACE, .entry_reset_uses = e->reset};
 
     e->found = true;
     if (e->call != NULL)
         e->call(&row, e->cookie);
-    e->rc = mu_ca_change(e->ca, &change, false, "entry", e->operator, &e->err, "Entry '%s' %s", row.name, e->what);
+    e->rc = mu_ca_change(
+        e->ca, &change, false, "entry", e->operator, & e->err, "Entry '%s' %s", row.name, e->what);
     if (e->rc == MU_DENIED)
-        mu_err_set(&e->err, MU_DENIED, MU_REASON_NONE, "entry '%s' could not be changed: another one has this password", row.name);
+        mu_err_set(&e->err, MU_DENIED, MU_REASON_NONE,
+            "entry '%s' could not be changed: another one has this password", row.name);
     return false;
 }
 
@@ -125,7 +140,8 @@ static enum mu_code entry_change(struct entry_change *e, const char *name, struc
     if (rc != MU_OK)
         return rc;
     if (!e->found)
-        return mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_ENTRY_UNKNOWN, "there is no entry '%.64s'", name);
+        return mu_err_set(
+            err, MU_NOT_FOUND, MU_REFUSE_ENTRY_UNKNOWN, "there is no entry '%.64s'", name);
     if (e->rc != MU_OK && err != NULL)
         *err = e->err;
     return e->rc;
@@ -137,19 +153,24 @@ static void put_hash(struct mu_record_entry *row, const void *hash)
 }
 
 enum mu_code mu_ca_entry_passwd(struct mu_ca *ca, const char *name, const struct mu_secret *given,
-    struct mu_secret *password, const char *operator, struct mu_err *err)
+    struct mu_secret *password, const char *operator, struct mu_err * err)
 {
     uint8_t hash[32];
-    struct entry_change e = {.ca = ca, .call = put_hash, .cookie = hash, .reset = true,
-        .operator = operator, .what = "has a new password"};
+    struct entry_change e = {.ca = ca,
+        .call = put_hash,
+        .cookie = hash,
+        .reset = true,
+        .operator= operator,
+        .what = "has a new password" };
     enum mu_code rc = choose_password(ca, given, password, hash, err);
 
     return rc != MU_OK ? rc : entry_change(&e, name, err);
 }
 
-enum mu_code mu_ca_entry_reset(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err)
+enum mu_code mu_ca_entry_reset(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err)
 {
-    struct entry_change e = {.ca = ca, .reset = true, .operator = operator, .what = "reset"};
+    struct entry_change e = {.ca = ca, .reset = true, .operator= operator, .what = "reset" };
 
     return entry_change(&e, name, err);
 }
@@ -159,51 +180,66 @@ static void put_disabled(struct mu_record_entry *row, const void *disabled)
     row->disabled = *(const bool *)disabled;
 }
 
-enum mu_code mu_ca_entry_disable(struct mu_ca *ca, const char *name, bool disabled, const char *operator,
-    struct mu_err *err)
+enum mu_code mu_ca_entry_disable(
+    struct mu_ca *ca, const char *name, bool disabled, const char *operator, struct mu_err * err)
 {
-    struct entry_change e = {.ca = ca, .call = put_disabled, .cookie = &disabled, .operator = operator,
-        .what = disabled ? "disabled" : "enabled"};
+    struct entry_change e = {.ca = ca,
+        .call = put_disabled,
+        .cookie = &disabled,
+        .operator= operator,
+        .what = disabled ? "disabled" : "enabled" };
 
     return entry_change(&e, name, err);
 }
 
-enum mu_code mu_ca_entry_remove(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err)
+enum mu_code mu_ca_entry_remove(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err)
 {
     const struct mu_record_entry row = {.name = name};
     struct mu_store_change change = {.entry = &row, .entry_put = MU_STORE_REMOVE};
-    enum mu_code rc = mu_ca_change(ca, &change, false, "entry", operator, err, "Entry '%.64s' removed", name);
+    enum mu_code rc =
+        mu_ca_change(ca, &change, false, "entry", operator, err, "Entry '%.64s' removed", name);
 
-    return rc != MU_DENIED ? rc : mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_ENTRY_UNKNOWN, "there is no entry '%.64s'", name);
+    return rc != MU_DENIED
+        ? rc
+        : mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_ENTRY_UNKNOWN, "there is no entry '%.64s'", name);
 }
 
 /* ---- profiles, services ---- */
 
-enum mu_code mu_ca_profile_put(struct mu_ca *ca, const char *name, const char *settings, bool create,
-    const char *operator, struct mu_err *err)
+enum mu_code mu_ca_profile_put(struct mu_ca *ca, const char *name, const char *settings,
+    bool create, const char *operator, struct mu_err * err)
 {
-    const struct mu_record_profile row = {.name = name, .settings = settings, .created_s = mu_env_now(ca->config.env)};
-    struct mu_store_change change = {.profile = &row, .profile_put = create ? MU_STORE_CREATE : MU_STORE_REPLACE};
+    const struct mu_record_profile row = {
+        .name = name, .settings = settings, .created_s = mu_env_now(ca->config.env)};
+    struct mu_store_change change = {
+        .profile = &row, .profile_put = create ? MU_STORE_CREATE : MU_STORE_REPLACE};
     struct mu_enroll_profile *parsed = NULL;
     enum mu_code rc;
 
     if ((rc = mu_enroll_profile_parse(name, settings, &parsed, err)) != MU_OK)
         return rc;
     mu_enroll_profile_free(parsed);
-    rc = mu_ca_change(ca, &change, true, "profile", operator, err, "Profile '%s' %s", name, create ? "made" : "changed");
+    rc = mu_ca_change(ca, &change, true, "profile", operator, err, "Profile '%s' %s", name,
+        create ? "made" : "changed");
     if (rc != MU_DENIED)
         return rc;
-    return create ? mu_err_set(err, MU_DENIED, MU_REASON_NONE, "there is a profile '%s' already", name)
-                  : mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no profile '%s'", name);
+    return create
+        ? mu_err_set(err, MU_DENIED, MU_REASON_NONE, "there is a profile '%s' already", name)
+        : mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no profile '%s'", name);
 }
 
-enum mu_code mu_ca_profile_remove(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err)
+enum mu_code mu_ca_profile_remove(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err)
 {
     const struct mu_record_profile row = {.name = name};
     struct mu_store_change change = {.profile = &row, .profile_put = MU_STORE_REMOVE};
-    enum mu_code rc = mu_ca_change(ca, &change, true, "profile", operator, err, "Profile '%.64s' removed", name);
+    enum mu_code rc =
+        mu_ca_change(ca, &change, true, "profile", operator, err, "Profile '%.64s' removed", name);
 
-    return rc != MU_DENIED ? rc : mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no profile '%.64s'", name);
+    return rc != MU_DENIED
+        ? rc
+        : mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no profile '%.64s'", name);
 }
 
 void mu_ca_profile_each(struct mu_ca *ca, mu_ca_profile_call *call, void *cookie)
@@ -223,9 +259,14 @@ void mu_ca_each(struct mu_ca *ca, mu_ca_view_call *call, void *cookie)
     for (size_t i = 0; i < s->ca_n; i++) {
         const struct mu_ca_one *one = &s->cas[i];
         bool has_key = one->why[0] == '\0';
-        const struct mu_ca_view view = {.name = one->name, .chain = &one->ca.certs, .ra = &one->ra.certs,
-            .next = &one->next.certs, .settings = one->settings, .is_default = one == standard,
-            .has_key = has_key, .why = has_key ? NULL : one->why};
+        const struct mu_ca_view view = {.name = one->name,
+            .chain = &one->ca.certs,
+            .ra = &one->ra.certs,
+            .next = &one->next.certs,
+            .settings = one->settings,
+            .is_default = one == standard,
+            .has_key = has_key,
+            .why = has_key ? NULL : one->why};
 
         if (!call(cookie, &view))
             break;
@@ -233,17 +274,17 @@ void mu_ca_each(struct mu_ca *ca, mu_ca_view_call *call, void *cookie)
     mu_ca_snapshot_free(s);
 }
 
-enum mu_code mu_ca_service_set(struct mu_ca *ca, enum mu_proto proto, bool enabled, const char *operator,
-    struct mu_err *err)
+enum mu_code mu_ca_service_set(
+    struct mu_ca *ca, enum mu_proto proto, bool enabled, const char *operator, struct mu_err * err)
 {
-    char key[24] = "service.";
+    char key[24];
     struct mu_store_change change = {.setting_key = key, .setting_value = enabled ? NULL : "off"};
 
     if (proto == MU_PROTO_NONE)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "there is no such service");
-    strcat(key, mu_proto_name(proto));
-    return mu_ca_change(ca, &change, true, "service", operator, err, "Service %s %s", mu_proto_name(proto),
-        enabled ? "enabled" : "disabled");
+    snprintf(key, sizeof key, "service.%s", mu_proto_name(proto));
+    return mu_ca_change(ca, &change, true, "service", operator, err, "Service %s %s",
+        mu_proto_name(proto), enabled ? "enabled" : "disabled");
 }
 
 bool mu_ca_service_enabled(struct mu_ca *ca, enum mu_proto proto)
@@ -258,7 +299,7 @@ bool mu_ca_service_enabled(struct mu_ca *ca, enum mu_proto proto)
 /* ---- revocation ---- */
 
 enum mu_code mu_ca_revoke(struct mu_ca *ca, const char *name, const char *serial, int reason,
-    const char *operator, struct mu_err *err)
+    const char *operator, struct mu_err * err)
 {
     struct mu_ca_snapshot *s = mu_ca_snapshot_get(ca);
     const struct mu_ca_one *one = mu_ca_snapshot_find(s, name);
@@ -267,13 +308,14 @@ enum mu_code mu_ca_revoke(struct mu_ca *ca, const char *name, const char *serial
     enum mu_code rc;
 
     if (one == NULL) {
-        rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no CA '%.64s'", name != NULL ? name : "");
+        rc = mu_err_set(
+            err, MU_NOT_FOUND, MU_REASON_NONE, "there is no CA '%.64s'", name != NULL ? name : "");
     } else if ((rc = mu_pki_serial_parse(serial, &octets, err)) == MU_OK) {
         change.revoke_ca = one->name;
         change.revoke_serial = mu_enroll_record_serial(mu_buf_bytes(&octets));
         mu_text_hex(&hex, change.revoke_serial, ':');
-        rc = mu_ca_change(ca, &change, false, "revoke", operator, err, "Certificate %s revoked (%s)",
-            mu_buf_str(&hex), mu_enroll_record_reason_name(reason));
+        rc = mu_ca_change(ca, &change, false, "revoke", operator, err,
+            "Certificate %s revoked (%s)", mu_buf_str(&hex), mu_enroll_record_reason_name(reason));
         if (rc == MU_DENIED)
             rc = mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_NO_SUCH_CERT,
                 "CA '%s' has no certificate %s that is not revoked", one->name, mu_buf_str(&hex));
@@ -302,7 +344,10 @@ struct listing {
         mu_ca_audit_call *audit;
     } call;
 };
-#define LISTING {.lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER}
+#define LISTING                                                                                    \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER                       \
+    }
 
 static void listing_end(struct listing *l, const struct mu_err *err)
 {
@@ -326,7 +371,8 @@ static enum mu_code listing_wait(struct listing *l, struct mu_err *err)
 }
 
 #define LIST(kind, kinds)                                                                          \
-    static bool on_##kind(void *cookie, const struct mu_record_##kind *row, const struct mu_err *err) \
+    static bool on_##kind(                                                                         \
+        void *cookie, const struct mu_record_##kind *row, const struct mu_err *err)                \
     {                                                                                              \
         struct listing *l = cookie;                                                                \
                                                                                                    \

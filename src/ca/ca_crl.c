@@ -39,7 +39,8 @@ static bool on_crl(void *cookie, const struct mu_record_crl *row, const struct m
 enum mu_code mu_ca_crl_read(struct mu_ca *ca, const char *name, struct mu_buf *der,
     struct mu_record_crl *facts, struct mu_err *err)
 {
-    struct reading r = {.lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER, .der = der};
+    struct reading r = {
+        .lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER, .der = der};
 
     if (der->max == 0)
         der->max = MU_LIMIT_CRL;
@@ -54,7 +55,8 @@ enum mu_code mu_ca_crl_read(struct mu_ca *ca, const char *name, struct mu_buf *d
         return r.err.code;
     }
     if (!r.found)
-        return mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_NO_CRL, "there is no revocation list of '%s'", name);
+        return mu_err_set(
+            err, MU_NOT_FOUND, MU_REFUSE_NO_CRL, "there is no revocation list of '%s'", name);
     if (facts != NULL)
         *facts = r.facts;
     return mu_buf_check(der, "CRL", err);
@@ -85,7 +87,8 @@ static bool on_revoked(void *cookie, const struct mu_record_cert *row)
         g->cap = cap;
     }
     g->v[g->n++] = (struct mu_pki_crl_entry){.serial = mu_bytes(NULL, row->serial.n),
-        .when_s = row->revoked_s, .reason = row->revoke_reason};
+        .when_s = row->revoked_s,
+        .reason = row->revoke_reason};
     mu_buf_put_bytes(&g->serials, row->serial);
     return true;
 }
@@ -103,19 +106,21 @@ static enum mu_code place_serials(struct gathering *g, struct mu_err *err)
     return rc;
 }
 
-static enum mu_code make(struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der,
-    struct mu_err *err)
+static enum mu_code make(
+    struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der, struct mu_err *err)
 {
     const struct mu_pki_cert *cert = one->ca.certs.v[0];
     int64_t now_s = mu_env_now(ca->config.env);
     struct gathering g = {.serials = {.max = MU_LIMIT_CRL}};
     struct mu_record_crl last = {0}, row;
     struct mu_buf old = {.max = MU_LIMIT_CRL};
-    struct mu_pki_crl_params params = {.issuer = cert->subject, .issuer_skid = cert->exts.skid,
-        .this_update_s = now_s, .next_update_s = now_s + one->crl_lifetime_s};
+    struct mu_pki_crl_params params = {.issuer = cert->subject,
+        .issuer_skid = cert->exts.skid,
+        .this_update_s = now_s,
+        .next_update_s = now_s + one->crl_lifetime_s};
     /* CA-19: a revoked certificate stays until one CRL after its end. */
-    const struct mu_store_filter filter = {.ca = one->name, .only_revoked = true,
-        .expires_after_s = now_s - one->crl_lifetime_s};
+    const struct mu_store_filter filter = {
+        .ca = one->name, .only_revoked = true, .expires_after_s = now_s - one->crl_lifetime_s};
     struct mu_store_change change = {.crl = &row};
     enum mu_code rc;
 
@@ -132,14 +137,18 @@ static enum mu_code make(struct mu_ca *ca, const struct mu_ca_one *one, struct m
     if (rc == MU_OK && (rc = place_serials(&g, err)) == MU_OK) {
         params.entries = g.v;
         params.n = g.n;
-        rc = mu_pki_crl_make(&params, one->ca.key, mu_pki_key_default_digest(one->ca.key), der, err);
+        rc =
+            mu_pki_crl_make(&params, one->ca.key, mu_pki_key_default_digest(one->ca.key), der, err);
     }
     if (rc == MU_OK) {
-        row = (struct mu_record_crl){.ca = one->name, .number = params.number,
-            .this_update_s = params.this_update_s, .next_update_s = params.next_update_s,
+        row = (struct mu_record_crl){.ca = one->name,
+            .number = params.number,
+            .this_update_s = params.this_update_s,
+            .next_update_s = params.next_update_s,
             .der = mu_buf_bytes(der)};
-        rc = mu_ca_change(ca, &change, false, "crl", "", err,
-            "CRL %llu of \"%s\" made, %zu revoked", (unsigned long long)params.number, one->subject, g.n);
+        rc =
+            mu_ca_change(ca, &change, false, "crl", "", err, "CRL %llu of \"%s\" made, %zu revoked",
+                (unsigned long long)params.number, one->subject, g.n);
     }
     free(g.v);
     mu_buf_clear(&g.serials);
@@ -147,13 +156,14 @@ static enum mu_code make(struct mu_ca *ca, const struct mu_ca_one *one, struct m
 }
 
 /* Another node may have taken the number: then with the next one. */
-enum mu_code mu_ca_crl_make(struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der,
-    struct mu_err *err)
+enum mu_code mu_ca_crl_make(
+    struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der, struct mu_err *err)
 {
     enum mu_code rc;
 
     if (one->ca.key == NULL)
-        return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "CA '%s' cannot sign: %s", one->name, one->why);
+        return mu_err_set(
+            err, MU_INTERNAL, MU_REASON_NONE, "CA '%s' cannot sign: %s", one->name, one->why);
     if (der->max == 0)
         der->max = MU_LIMIT_CRL;
     pthread_mutex_lock(&ca->admin_lock);
@@ -170,7 +180,8 @@ static enum mu_code find(struct mu_ca *ca, const char *name, struct mu_ca_snapsh
     if ((*one = mu_ca_snapshot_find(*s, name)) != NULL)
         return MU_OK;
     mu_ca_snapshot_free(*s);
-    return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no CA '%.64s'", name != NULL ? name : "");
+    return mu_err_set(
+        err, MU_NOT_FOUND, MU_REASON_NONE, "there is no CA '%.64s'", name != NULL ? name : "");
 }
 
 enum mu_code mu_ca_crl(struct mu_ca *ca, const char *name, struct mu_buf *der, struct mu_err *err)
@@ -188,7 +199,8 @@ enum mu_code mu_ca_crl(struct mu_ca *ca, const char *name, struct mu_buf *der, s
     return rc;
 }
 
-enum mu_code mu_ca_crl_latest(struct mu_ca *ca, const char *name, struct mu_buf *der, struct mu_err *err)
+enum mu_code mu_ca_crl_latest(
+    struct mu_ca *ca, const char *name, struct mu_buf *der, struct mu_err *err)
 {
     struct mu_ca_snapshot *s;
     const struct mu_ca_one *one;
@@ -203,11 +215,13 @@ enum mu_code mu_ca_crl_latest(struct mu_ca *ca, const char *name, struct mu_buf 
 
 /* ---- what has to be done from time to time ---- */
 
-static enum mu_code tick_one(struct mu_ca *ca, const struct mu_ca_one *one, int64_t now_s, struct mu_err *err)
+static enum mu_code tick_one(
+    struct mu_ca *ca, const struct mu_ca_one *one, int64_t now_s, struct mu_err *err)
 {
     struct mu_record_crl facts = {0};
     struct mu_buf der = {0};
-    struct mu_store_change change = {.now_s = now_s, .expire_ca = one->name,
+    struct mu_store_change change = {.now_s = now_s,
+        .expire_ca = one->name,
         .expire_pending_s = now_s - one->pending_age_s,
         .settle_words = "Nobody approved the request in time.",
         .forget_settled_s = now_s - 90 * 86400};

@@ -6,13 +6,17 @@
 #include "ca/ca_internal.h"
 #include "pki/pki_name.h"
 
-enum { DAY_S = 86400, BACKDATE_S = 300, KU_CA = MU_KU_KEY_CERT_SIGN | MU_KU_CRL_SIGN,
-    KU_ANSWERS = MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT };
+enum {
+    DAY_S = 86400,
+    BACKDATE_S = 300,
+    KU_CA = MU_KU_KEY_CERT_SIGN | MU_KU_CRL_SIGN,
+    KU_ANSWERS = MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT
+};
 
 /* One certificate to be made. */
 struct plan {
     struct mu_bytes subject;
-    const struct mu_pki_key *key;    /* certified */
+    const struct mu_pki_key *key; /* certified */
     const struct mu_pki_key *issuer_key;
     const struct mu_pki_cert *issuer; /* NULL: self-signed */
     int64_t lifetime_s;
@@ -32,14 +36,17 @@ static void put_extensions(const struct plan *p, const uint8_t skid[20], struct 
     mu_der_close(out, mark);
 }
 
-static enum mu_code certify(struct mu_ca *ca, const struct plan *p, struct mu_pki_cert **out, struct mu_err *err)
+static enum mu_code certify(
+    struct mu_ca *ca, const struct plan *p, struct mu_pki_cert **out, struct mu_err *err)
 {
     struct mu_buf extensions = {0}, der = {0};
     uint8_t serial[16] = {0}, skid[20];
     int64_t now_s = mu_env_now(ca->config.env);
     struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(serial, sizeof serial),
-        .issuer = p->issuer != NULL ? p->issuer->subject : p->subject, .subject = p->subject,
-        .not_before_s = now_s - BACKDATE_S, .not_after_s = now_s + p->lifetime_s,
+        .issuer = p->issuer != NULL ? p->issuer->subject : p->subject,
+        .subject = p->subject,
+        .not_before_s = now_s - BACKDATE_S,
+        .not_after_s = now_s + p->lifetime_s,
         .spki = mu_pki_key_spki(p->key)};
     enum mu_code rc;
 
@@ -53,7 +60,9 @@ static enum mu_code certify(struct mu_ca *ca, const struct plan *p, struct mu_pk
     put_extensions(p, skid, &extensions);
     tbs.extensions = mu_buf_bytes(&extensions);
     if ((rc = mu_buf_check(&extensions, "extensions", err)) == MU_OK
-        && (rc = mu_pki_cert_make(&tbs, p->issuer_key, mu_pki_key_default_digest(p->issuer_key), &der, err)) == MU_OK)
+        && (rc = mu_pki_cert_make(
+                &tbs, p->issuer_key, mu_pki_key_default_digest(p->issuer_key), &der, err))
+            == MU_OK)
         rc = mu_pki_cert_decode(mu_buf_bytes(&der), out, err);
     mu_buf_clear(&extensions);
     mu_buf_clear(&der);
@@ -69,7 +78,8 @@ static enum mu_code new_key(struct mu_ca *ca, const struct mu_pki_key_spec *spec
     enum mu_code rc;
 
     if (ca->config.key_save == NULL)
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, "there is no place for new keys here");
+        return mu_err_set(
+            err, MU_UNSUPPORTED, MU_REASON_NONE, "there is no place for new keys here");
     if ((rc = mu_pki_key_generate(spec->type != 0 ? spec : &standard, &key, err)) != MU_OK)
         return rc;
     if ((rc = ca->config.key_save(ca->config.key_cookie, ref, key, err)) != MU_OK) {
@@ -94,7 +104,8 @@ static enum mu_code ra_subject(struct mu_bytes ca_name, struct mu_buf *out, stru
         mu_buf_put_str(&cn, "CA");
     mu_buf_putf(&cn, " RA");
     part = (struct mu_pki_name_part){"CN", mu_buf_str(&cn)};
-    if ((rc = mu_pki_name_build(&part, 1, &text, err)) != MU_OK || !mu_der_only(ca_name, MU_DER_SEQUENCE, &name))
+    if ((rc = mu_pki_name_build(&part, 1, &text, err)) != MU_OK
+        || !mu_der_only(ca_name, MU_DER_SEQUENCE, &name))
         goto out;
     mark = mu_der_open(out, MU_DER_SEQUENCE);
     for (in = name.value; mu_der_next(&in, &rdn);) {
@@ -131,7 +142,9 @@ static enum mu_code make_root(struct making *m, struct mu_err *err)
 {
     const struct mu_ca_init *i = m->init;
     bool answers = i->issuing_subject == NULL && !i->with_ra;
-    struct plan plan = {.is_ca = true, .path_len = -1, .key_usage = KU_CA | (answers ? KU_ANSWERS : 0),
+    struct plan plan = {.is_ca = true,
+        .path_len = -1,
+        .key_usage = KU_CA | (answers ? KU_ANSWERS : 0),
         .lifetime_s = i->root_lifetime_s != 0 ? i->root_lifetime_s : (int64_t)3650 * DAY_S};
     enum mu_code rc;
 
@@ -146,9 +159,12 @@ static enum mu_code make_root(struct making *m, struct mu_err *err)
 static enum mu_code make_issuing(struct making *m, struct mu_err *err)
 {
     const struct mu_ca_init *i = m->init;
-    struct plan plan = {.is_ca = true, .path_len = 0, .key_usage = KU_CA | (i->with_ra ? 0 : KU_ANSWERS),
+    struct plan plan = {.is_ca = true,
+        .path_len = 0,
+        .key_usage = KU_CA | (i->with_ra ? 0 : KU_ANSWERS),
         .lifetime_s = i->issuing_lifetime_s != 0 ? i->issuing_lifetime_s : (int64_t)1825 * DAY_S,
-        .issuer = m->root, .issuer_key = m->root_key};
+        .issuer = m->root,
+        .issuer_key = m->root_key};
     enum mu_code rc;
 
     if (i->issuing_subject == NULL) {
@@ -165,12 +181,16 @@ static enum mu_code make_issuing(struct making *m, struct mu_err *err)
 }
 
 /* SCEP-02: signs and decrypts for clients, so the CA's key need not; RSA, as clients want. */
-static enum mu_code certify_ra(struct mu_ca *ca, struct mu_pki_cert *issuer, const struct mu_pki_key *issuer_key,
-    const struct mu_pki_key *ra_key, struct mu_pki_cert **out, struct mu_err *err)
+static enum mu_code certify_ra(struct mu_ca *ca, struct mu_pki_cert *issuer,
+    const struct mu_pki_key *issuer_key, const struct mu_pki_key *ra_key, struct mu_pki_cert **out,
+    struct mu_err *err)
 {
     struct mu_buf name = {0};
-    struct plan plan = {.key = ra_key, .issuer = issuer, .issuer_key = issuer_key,
-        .key_usage = KU_ANSWERS, .lifetime_s = (int64_t)1825 * DAY_S};
+    struct plan plan = {.key = ra_key,
+        .issuer = issuer,
+        .issuer_key = issuer_key,
+        .key_usage = KU_ANSWERS,
+        .lifetime_s = (int64_t)1825 * DAY_S};
     enum mu_code rc = ra_subject(issuer->subject, &name, err);
 
     if (rc == MU_OK) {
@@ -194,11 +214,14 @@ static void making_clear(struct making *m)
     mu_pki_cert_free(m->ra);
 }
 
-static enum mu_code default_profile(struct mu_ca *ca, const char *name, const char *settings, struct mu_err *err)
+static enum mu_code default_profile(
+    struct mu_ca *ca, const char *name, const char *settings, struct mu_err *err)
 {
-    const struct mu_record_profile row = {.name = name, .settings = settings, .created_s = mu_env_now(ca->config.env)};
+    const struct mu_record_profile row = {
+        .name = name, .settings = settings, .created_s = mu_env_now(ca->config.env)};
     struct mu_store_change change = {.profile = &row, .profile_put = MU_STORE_CREATE};
-    enum mu_code rc = mu_ca_change(ca, &change, false, "profile", "", err, "Profile '%s' made", name);
+    enum mu_code rc =
+        mu_ca_change(ca, &change, false, "profile", "", err, "Profile '%s' made", name);
 
     return rc == MU_DENIED ? MU_OK : rc; /* it is there */
 }
@@ -206,8 +229,11 @@ static enum mu_code default_profile(struct mu_ca *ca, const char *name, const ch
 static enum mu_code store_ca(struct making *m, struct mu_err *err)
 {
     struct mu_buf chain = {0};
-    struct mu_record_ca row = {.name = m->init->name, .key_ref = m->init->issuing_subject != NULL ? m->ca_ref : m->root_ref,
-        .ra_key_ref = m->ra_ref, .settings = m->init->settings, .created_s = mu_env_now(m->ca->config.env)};
+    struct mu_record_ca row = {.name = m->init->name,
+        .key_ref = m->init->issuing_subject != NULL ? m->ca_ref : m->root_ref,
+        .ra_key_ref = m->ra_ref,
+        .settings = m->init->settings,
+        .created_s = mu_env_now(m->ca->config.env)};
     struct mu_store_change change = {.ca = &row, .ca_put = MU_STORE_CREATE};
     enum mu_code rc;
 
@@ -218,7 +244,8 @@ static enum mu_code store_ca(struct making *m, struct mu_err *err)
         row.chain = mu_buf_bytes(&chain);
         if (m->ra != NULL)
             row.ra = m->ra->der;
-        rc = mu_ca_change(m->ca, &change, true, "ca", m->init->operator, err, "CA '%s' made", row.name);
+        rc = mu_ca_change(
+            m->ca, &change, true, "ca", m->init->operator, err, "CA '%s' made", row.name);
         if (rc == MU_DENIED)
             rc = mu_err_set(err, MU_DENIED, MU_REASON_NONE, "there is a CA '%s' already", row.name);
     }
@@ -244,25 +271,31 @@ enum mu_code mu_ca_init(struct mu_ca *ca, const struct mu_ca_init *init, struct 
     if (copy.settings == NULL)
         copy.settings = "";
     if (!mu_text_is_entry_name(init->name))
-        return mu_err_set(err, MU_INPUT, MU_M(706), "that is no name for a CA: letters, digits, '.', '_', '-'");
+        return mu_err_set(
+            err, MU_INPUT, MU_M(706), "that is no name for a CA: letters, digits, '.', '_', '-'");
     if (is_taken(ca, init->name))
         return mu_err_set(err, MU_DENIED, MU_REASON_NONE, "there is a CA '%s' already", init->name);
     if ((rc = mu_ca_settings_parse(init->name, copy.settings, NULL, err)) != MU_OK)
         return rc;
-    snprintf(m.root_ref, sizeof m.root_ref, init->issuing_subject != NULL ? "%.64s-root" : "%.64s", init->name);
+    snprintf(m.root_ref, sizeof m.root_ref, init->issuing_subject != NULL ? "%.64s-root" : "%.64s",
+        init->name);
     snprintf(m.ca_ref, sizeof m.ca_ref, "%.64s", init->name);
     if ((rc = make_root(&m, err)) != MU_OK || (rc = make_issuing(&m, err)) != MU_OK)
         goto out;
     if (init->with_ra) {
         snprintf(m.ra_ref, sizeof m.ra_ref, "%.64s-ra", init->name);
-        if ((rc = new_key(ca, &(struct mu_pki_key_spec){MU_PKI_KEY_RSA, 2048}, m.ra_ref, &m.ra_key, err)) != MU_OK
+        if ((rc = new_key(
+                 ca, &(struct mu_pki_key_spec){MU_PKI_KEY_RSA, 2048}, m.ra_ref, &m.ra_key, err))
+                != MU_OK
             || (rc = certify_ra(ca, m.issuing, m.issuing_key, m.ra_key, &m.ra, err)) != MU_OK)
             goto out;
     } else if (!mu_pki_key_can_encrypt(m.issuing_key)) {
-        rc = mu_err_set(err, MU_INPUT, MU_M(305), "a CA whose key is not RSA needs an RA certificate for SCEP");
+        rc = mu_err_set(
+            err, MU_INPUT, MU_M(305), "a CA whose key is not RSA needs an RA certificate for SCEP");
         goto out;
     }
-    if ((rc = default_profile(ca, "default", "", err)) == MU_OK && (rc = store_ca(&m, err)) == MU_OK)
+    if ((rc = default_profile(ca, "default", "", err)) == MU_OK
+        && (rc = store_ca(&m, err)) == MU_OK)
         rc = mu_ca_crl(ca, init->name, NULL, err); /* CA-19 */
 out:
     making_clear(&m);
@@ -271,7 +304,8 @@ out:
 
 /* ---- a successor ---- */
 
-static enum mu_code chain_put(struct mu_buf *out, const struct mu_pki_certs *certs, size_t from, struct mu_err *err)
+static enum mu_code chain_put(
+    struct mu_buf *out, const struct mu_pki_certs *certs, size_t from, struct mu_err *err)
 {
     for (size_t i = from; i < certs->n; i++)
         mu_buf_put_bytes(out, certs->v[i]->der);
@@ -279,7 +313,8 @@ static enum mu_code chain_put(struct mu_buf *out, const struct mu_pki_certs *cer
 }
 
 /* The row of one as it is; chain, ra and next are written to the buffers given. */
-static enum mu_code row_of(const struct mu_ca_one *one, struct mu_record_ca *row, struct mu_buf bufs[3], struct mu_err *err)
+static enum mu_code row_of(const struct mu_ca_one *one, struct mu_record_ca *row,
+    struct mu_buf bufs[3], struct mu_err *err)
 {
     enum mu_code rc;
 
@@ -287,18 +322,24 @@ static enum mu_code row_of(const struct mu_ca_one *one, struct mu_record_ca *row
         || (rc = chain_put(&bufs[1], &one->ra.certs, 0, err)) != MU_OK
         || (rc = chain_put(&bufs[2], &one->next.certs, 0, err)) != MU_OK)
         return rc;
-    *row = (struct mu_record_ca){.name = one->name, .chain = mu_buf_bytes(&bufs[0]), .key_ref = one->key_ref,
-        .ra = mu_buf_bytes(&bufs[1]), .ra_key_ref = one->ra_key_ref, .next = mu_buf_bytes(&bufs[2]),
-        .next_key_ref = one->next_key_ref, .settings = one->settings, .created_s = one->created_s};
+    *row = (struct mu_record_ca){.name = one->name,
+        .chain = mu_buf_bytes(&bufs[0]),
+        .key_ref = one->key_ref,
+        .ra = mu_buf_bytes(&bufs[1]),
+        .ra_key_ref = one->ra_key_ref,
+        .next = mu_buf_bytes(&bufs[2]),
+        .next_key_ref = one->next_key_ref,
+        .settings = one->settings,
+        .created_s = one->created_s};
     return MU_OK;
 }
 
 /* Calls change_row with the CA's row to be changed, and stores it. */
-typedef enum mu_code change_row(struct mu_ca *ca, const struct mu_ca_one *one, struct mu_record_ca *row,
-    struct mu_buf *spare, void *cookie, struct mu_err *err);
+typedef enum mu_code change_row(struct mu_ca *ca, const struct mu_ca_one *one,
+    struct mu_record_ca *row, struct mu_buf *spare, void *cookie, struct mu_err *err);
 
 static enum mu_code change_ca(struct mu_ca *ca, const char *name, change_row *call, void *cookie,
-    const char *action, const char *operator, const char *what, struct mu_err *err)
+    const char *action, const char *operator, const char * what, struct mu_err *err)
 {
     struct mu_ca_snapshot *s = mu_ca_snapshot_get(ca);
     const struct mu_ca_one *one = mu_ca_snapshot_find(s, name);
@@ -323,24 +364,33 @@ struct next_cookie {
     char ref[80], root_ref[80];
 };
 
-static enum mu_code next_row(struct mu_ca *ca, const struct mu_ca_one *one, struct mu_record_ca *row,
-    struct mu_buf *spare, void *cookie, struct mu_err *err)
+static enum mu_code next_row(struct mu_ca *ca, const struct mu_ca_one *one,
+    struct mu_record_ca *row, struct mu_buf *spare, void *cookie, struct mu_err *err)
 {
     struct next_cookie *n = cookie;
-    struct mu_pki_cert *cert = one->ca.certs.v[0], *root = one->ca.certs.n > 1 ? one->ca.certs.v[1] : NULL, *fresh = NULL;
+    struct mu_pki_cert *cert = one->ca.certs.v[0],
+                       *root = one->ca.certs.n > 1 ? one->ca.certs.v[1] : NULL, *fresh = NULL;
     struct mu_pki_key *key = NULL, *root_key = NULL;
     struct mu_pki_key_spec spec = {0};
-    struct plan plan = {.subject = cert->subject, .is_ca = true, .path_len = root != NULL ? 0 : -1,
-        .key_usage = KU_CA | KU_ANSWERS, .lifetime_s = cert->not_after_s - cert->not_before_s - BACKDATE_S, .issuer = root};
+    struct plan plan = {.subject = cert->subject,
+        .is_ca = true,
+        .path_len = root != NULL ? 0 : -1,
+        .key_usage = KU_CA | KU_ANSWERS,
+        .lifetime_s = cert->not_after_s - cert->not_before_s - BACKDATE_S,
+        .issuer = root};
     enum mu_code rc;
 
     if (one->ca.key == NULL)
-        return mu_err_set(err, MU_DENIED, MU_REASON_NONE, "CA '%s' has no key here: %s", one->name, one->why);
+        return mu_err_set(
+            err, MU_DENIED, MU_REASON_NONE, "CA '%s' has no key here: %s", one->name, one->why);
     mu_pki_key_spec_of(one->ca.key, &spec);
-    spec = (struct mu_pki_key_spec){MU_PKI_KEY_RSA, spec.type == MU_PKI_KEY_RSA ? spec.bits : 2048}; /* it answers until activated */
-    snprintf(n->ref, sizeof n->ref, "%.48s-next-%lld", one->name, (long long)mu_env_now(ca->config.env));
+    spec = (struct mu_pki_key_spec){MU_PKI_KEY_RSA,
+        spec.type == MU_PKI_KEY_RSA ? spec.bits : 2048}; /* it answers until activated */
+    snprintf(
+        n->ref, sizeof n->ref, "%.48s-next-%lld", one->name, (long long)mu_env_now(ca->config.env));
     snprintf(n->root_ref, sizeof n->root_ref, "%.64s-root", one->name);
-    if (root != NULL && (rc = ca->config.key_load(ca->config.key_cookie, n->root_ref, &root_key, err)) != MU_OK)
+    if (root != NULL
+        && (rc = ca->config.key_load(ca->config.key_cookie, n->root_ref, &root_key, err)) != MU_OK)
         return rc;
     if ((rc = new_key(ca, &spec, n->ref, &key, err)) == MU_OK) {
         plan.key = key;
@@ -359,28 +409,31 @@ static enum mu_code next_row(struct mu_ca *ca, const struct mu_ca_one *one, stru
     return rc;
 }
 
-enum mu_code mu_ca_next(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err)
+enum mu_code mu_ca_next(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err)
 {
     struct next_cookie n;
 
     return change_ca(ca, name, next_row, &n, "ca", operator, "successor made", err);
 }
 
-static enum mu_code activate_row(struct mu_ca *ca, const struct mu_ca_one *one, struct mu_record_ca *row,
-    struct mu_buf *spare, void *cookie, struct mu_err *err)
+static enum mu_code activate_row(struct mu_ca *ca, const struct mu_ca_one *one,
+    struct mu_record_ca *row, struct mu_buf *spare, void *cookie, struct mu_err *err)
 {
     struct mu_pki_cert *ra = NULL;
     enum mu_code rc = MU_OK;
 
     if (one->next.certs.n == 0 || one->next.key == NULL)
-        return mu_err_set(err, MU_DENIED, MU_REASON_NONE, "CA '%s' has no successor that could be activated", one->name);
+        return mu_err_set(err, MU_DENIED, MU_REASON_NONE,
+            "CA '%s' has no successor that could be activated", one->name);
     row->chain = row->next;
     row->key_ref = one->next_key_ref;
     row->next = (struct mu_bytes){0};
     row->next_key_ref = "";
     if (one->ra.key == NULL)
         return MU_OK;
-    if ((rc = certify_ra(ca, one->next.certs.v[0], one->next.key, one->ra.key, &ra, err)) == MU_OK) {
+    if ((rc = certify_ra(ca, one->next.certs.v[0], one->next.key, one->ra.key, &ra, err))
+        == MU_OK) {
         mu_buf_put_bytes(spare, ra->der);
         rc = mu_buf_check(spare, "RA certificate", err);
         row->ra = mu_buf_bytes(spare);
@@ -389,9 +442,11 @@ static enum mu_code activate_row(struct mu_ca *ca, const struct mu_ca_one *one, 
     return rc;
 }
 
-enum mu_code mu_ca_activate(struct mu_ca *ca, const char *name, const char *operator, struct mu_err *err)
+enum mu_code mu_ca_activate(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err)
 {
-    enum mu_code rc = change_ca(ca, name, activate_row, NULL, "ca", operator, "successor activated", err);
+    enum mu_code rc =
+        change_ca(ca, name, activate_row, NULL, "ca", operator, "successor activated", err);
 
     return rc != MU_OK ? rc : mu_ca_crl(ca, name, NULL, err);
 }
@@ -403,19 +458,24 @@ static enum mu_code set_row(struct mu_ca *ca, const struct mu_ca_one *one, struc
     return mu_ca_settings_parse(one->name, cookie, NULL, err);
 }
 
-enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings, const char *operator,
-    struct mu_err *err)
+enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
+    const char *operator, struct mu_err * err)
 {
-    return change_ca(ca, name, set_row, (void *)(uintptr_t)settings, "ca", operator, "settings changed", err);
+    return change_ca(
+        ca, name, set_row, (void *)(uintptr_t)settings, "ca", operator, "settings changed", err);
 }
 
 /* ---- the demo (ACCEPTANCE 'Fixture') ---- */
 
-static enum mu_code demo_entry(struct mu_ca *ca, const char *password, const char *profile, struct mu_err *err)
+static enum mu_code demo_entry(
+    struct mu_ca *ca, const char *password, const char *profile, struct mu_err *err)
 {
     uint8_t hash[32] = {0};
-    const struct mu_record_entry row = {.name = password, .protocols = 1u << MU_PROTO_SCEP, .profile = profile,
-        .password_hash = mu_bytes(hash, sizeof hash), .created_s = mu_env_now(ca->config.env)};
+    const struct mu_record_entry row = {.name = password,
+        .protocols = 1u << MU_PROTO_SCEP,
+        .profile = profile,
+        .password_hash = mu_bytes(hash, sizeof hash),
+        .created_s = mu_env_now(ca->config.env)};
     struct mu_store_change change = {.entry = &row, .entry_put = MU_STORE_CREATE};
     enum mu_code rc;
 
@@ -431,17 +491,23 @@ enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err)
     "subject-drop = C\nsubject-set = OU=AS\nlifetime = 365d\nrenew-before = any\n"                 \
     "renew-after = 365d\nmax-requests = 0\nkey-usage = digitalSignature, keyEncipherment\n"        \
     "eku = serverAuth, clientAuth\nusage-from-request = yes\n"
-    static const struct { const char *name, *settings; } profiles[] = {
+    static const struct {
+        const char *name, *settings;
+    } profiles[] = {
         {"scep-auto", DEMO_SCEP "password = random reusable\n"},
         {"scep-manual", DEMO_SCEP "password = random reusable\napproval = manual\n"},
-        {"est", "protocols = est\nsubject-drop = DC\nsan = drop\nlifetime = 365d\nrenew-before = any\n"
-                "max-requests = 0\nkey-usage = digitalSignature\neku = none\ncritical = none\n"
-                "pointers = no\nca-in-reply = no\n"},
-        {"cmp", "protocols = cmp\nlifetime = 365d\nrenew-before = any\nmax-requests = 0\n"
-                "key-usage = digitalSignature, keyEncipherment\neku = serverAuth, clientAuth\n"},
+        {"est",
+            "protocols = est\nsubject-drop = DC\nsan = drop\nlifetime = 365d\nrenew-before = any\n"
+            "max-requests = 0\nkey-usage = digitalSignature\neku = none\ncritical = none\n"
+            "pointers = no\nca-in-reply = no\n"},
+        {"cmp",
+            "protocols = cmp\nlifetime = 365d\nrenew-before = any\nmax-requests = 0\n"
+            "key-usage = digitalSignature, keyEncipherment\neku = serverAuth, clientAuth\n"},
     };
-    static const struct mu_ca_init init = {.name = MU_CA_DEMO_NAME, .root_subject = MU_CA_DEMO_SUBJECT,
-        .settings = "no-challenge = scep-manual\ndefault = yes\n", .operator = ""};
+    static const struct mu_ca_init init = {.name = MU_CA_DEMO_NAME,
+        .root_subject = MU_CA_DEMO_SUBJECT,
+        .settings = "no-challenge = scep-manual\ndefault = yes\n",
+        .operator= "" };
     enum mu_code rc = MU_OK;
 
     for (size_t i = 0; rc == MU_OK && i < sizeof profiles / sizeof profiles[0]; i++)

@@ -11,7 +11,7 @@
 
 /* A key with the certificate it belongs to. */
 struct mu_ca_pair {
-    struct mu_pki_key *key;    /* NULL: could not be loaded */
+    struct mu_pki_key *key; /* NULL: could not be loaded */
     struct mu_pki_certs certs; /* its certificate first */
 };
 
@@ -20,8 +20,8 @@ struct mu_ca_one {
     char *key_ref, *ra_key_ref, *next_key_ref;
     int64_t created_s;
     struct mu_ca_pair ca, ra, next;
-    char why[256];          /* a key is missing: the reason */
-    char *subject;          /* of the CA, comma form: for the event texts */
+    char why[256]; /* a key is missing: the reason */
+    char *subject; /* of the CA, comma form: for the event texts */
     /* settings */
     char *crl_url, *ocsp_url, *ca_issuers_url, *no_challenge;
     int64_t crl_lifetime_s, crl_renew_s, pending_max, pending_age_s, retransmit_s;
@@ -34,16 +34,16 @@ struct mu_ca_snapshot {
     size_t ca_n;
     struct mu_enroll_profile **profiles;
     size_t profile_n;
-    bool keys_matter;       /* some profile refuses keys seen under another name */
-    bool off[4];            /* by enum mu_proto: switched off */
+    bool keys_matter; /* some profile refuses keys seen under another name */
+    bool off[4]; /* by enum mu_proto: switched off */
 };
 
-enum mu_code mu_ca_snapshot_load(const struct mu_ca_config *config, struct mu_ca_snapshot **out,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_snapshot_load(
+    const struct mu_ca_config *config, struct mu_ca_snapshot **out, struct mu_err *err) MU_CHECK;
 void mu_ca_snapshot_free(struct mu_ca_snapshot *snapshot); /* gives one count back */
 /* Fills the members that stand under 'settings'. one may be NULL: only checked. */
-enum mu_code mu_ca_settings_parse(const char *name, const char *settings, struct mu_ca_one *one,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_settings_parse(
+    const char *name, const char *settings, struct mu_ca_one *one, struct mu_err *err) MU_CHECK;
 /* NULL if there is none. name NULL or "": the default one. */
 struct mu_ca_one *mu_ca_snapshot_find(const struct mu_ca_snapshot *snapshot, const char *name);
 const struct mu_enroll_profile *mu_ca_snapshot_profile(
@@ -66,9 +66,9 @@ void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_
 struct mu_ca {
     struct mu_ca_config config;
     struct mu_secret secret;
-    pthread_mutex_t lock;          /* of the pointer below */
+    pthread_mutex_t lock; /* of the pointer below */
     struct mu_ca_snapshot *snapshot;
-    pthread_mutex_t admin_lock;    /* one change of configuration or CRL at a time */
+    pthread_mutex_t admin_lock; /* one change of configuration or CRL at a time */
     struct mu_ca_rate *rate;
     struct {
         atomic_uint_fast64_t requests, issued, renewed, pending, refused, rate_limited, resent;
@@ -83,7 +83,7 @@ bool mu_ca_password_hash(const struct mu_ca *ca, struct mu_bytes password, uint8
 void mu_ca_tell(struct mu_ca *ca, const struct mu_record_audit *event);
 /* An admin change with its audit line; reloads the snapshot if reload. message is formatted. */
 enum mu_code mu_ca_change(struct mu_ca *ca, struct mu_store_change *change, bool reload,
-    const char *action, const char *operator, struct mu_err *err, const char *fmt, ...)
+    const char *action, const char *operator, struct mu_err * err, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
 
 /* ---- issuing ---- */
@@ -100,25 +100,29 @@ struct mu_ca_issue {
 enum mu_code mu_ca_issue_sign(struct mu_ca *ca, const struct mu_ca_one *one, bool use_next,
     const struct mu_enroll_grant *grant, const struct mu_pki_csr *csr, struct mu_pki_cert **out,
     struct mu_err *err) MU_CHECK;
-/* Fills row and message (PRODUCT's sentence) from cert, which it takes over. renews: serial, n 0: none. */
+/* Fills row and message (PRODUCT's sentence) from cert, which it takes over. renews: serial, n 0:
+ * none. */
 enum mu_code mu_ca_issue_row(struct mu_ca_issue *issue, struct mu_pki_cert *cert,
-    const struct mu_ca_one *one, struct mu_bytes renews, int64_t now_s, struct mu_err *err) MU_CHECK;
+    const struct mu_ca_one *one, struct mu_bytes renews, int64_t now_s,
+    struct mu_err *err) MU_CHECK;
 void mu_ca_issue_clear(struct mu_ca_issue *issue);
 bool mu_ca_subject_text(struct mu_bytes name, struct mu_buf *out);
 /* DER of a request without its challengePassword. */
-enum mu_code mu_ca_csr_strip(const struct mu_pki_csr *csr, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_csr_strip(
+    const struct mu_pki_csr *csr, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 
 /* ---- answering ---- */
 
 /* Takes over the job of one SCEP request. */
-void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot, const struct mu_http_request *request,
-    mu_ca_reply *reply, void *cookie);
+void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
+    const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
 /* Headers every answer has (ACCEPTANCE C036), then the reply. */
 void mu_ca_answer(struct mu_http_response *response, mu_ca_reply *reply, void *cookie);
 void mu_ca_answer_text(int status, const char *text, mu_ca_reply *reply, void *cookie);
 
 /* Makes and stores the next CRL of one. */
-enum mu_code mu_ca_crl_make(struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der, struct mu_err *err) MU_CHECK;
+enum mu_code mu_ca_crl_make(
+    struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der, struct mu_err *err) MU_CHECK;
 /* The latest, copied. MU_NOT_FOUND if there is none. */
 enum mu_code mu_ca_crl_read(struct mu_ca *ca, const char *name, struct mu_buf *der,
     struct mu_record_crl *facts, struct mu_err *err) MU_CHECK;

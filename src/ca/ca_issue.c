@@ -17,7 +17,8 @@ struct here {
 };
 
 /* CA-01: positive, random, never a counter. */
-static enum mu_code new_serial(const struct mu_env *env, uint8_t out[SERIAL_OCTETS], struct mu_err *err)
+static enum mu_code new_serial(
+    const struct mu_env *env, uint8_t out[SERIAL_OCTETS], struct mu_err *err)
 {
     enum mu_code rc = mu_env_random(env, out, SERIAL_OCTETS, err);
 
@@ -35,13 +36,18 @@ static void here_issue(struct mu_issuer *issuer, const struct mu_issuer_order *o
     struct mu_buf der = {.max = 256 * 1024};
     uint8_t serial[SERIAL_OCTETS] = {0};
     struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(serial, sizeof serial),
-        .issuer = h->cert->subject, .subject = order->subject, .not_before_s = order->not_before_s,
-        .not_after_s = order->not_after_s, .spki = order->spki, .extensions = order->extensions};
+        .issuer = h->cert->subject,
+        .subject = order->subject,
+        .not_before_s = order->not_before_s,
+        .not_after_s = order->not_after_s,
+        .spki = order->spki,
+        .extensions = order->extensions};
     struct mu_err err = {0};
     enum mu_code rc;
 
     if ((rc = new_serial(h->env, serial, &err)) == MU_OK
-        && (rc = mu_pki_cert_make(&tbs, h->key, mu_pki_key_default_digest(h->key), &der, &err)) == MU_OK)
+        && (rc = mu_pki_cert_make(&tbs, h->key, mu_pki_key_default_digest(h->key), &der, &err))
+            == MU_OK)
         rc = mu_pki_cert_decode(mu_buf_bytes(&der), &cert, &err);
     mu_buf_clear(&der);
     done(cookie, rc == MU_OK ? cert : NULL, rc == MU_OK ? NULL : &err);
@@ -79,12 +85,16 @@ enum mu_code mu_ca_issue_sign(struct mu_ca *ca, const struct mu_ca_one *one, boo
     const struct mu_ca_pair *by = use_next ? &one->next : &one->ca;
     struct here here = {{&here_ops}, ca->config.env, by->key, by->certs.v[0]};
     struct waiting w = {.lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER};
-    const struct mu_issuer_order order = {.subject = mu_buf_bytes(&grant->subject), .spki = csr->spki,
-        .extensions = mu_buf_bytes(&grant->extensions), .not_before_s = grant->not_before_s,
-        .not_after_s = grant->not_after_s, .csr = csr->der};
+    const struct mu_issuer_order order = {.subject = mu_buf_bytes(&grant->subject),
+        .spki = csr->spki,
+        .extensions = mu_buf_bytes(&grant->extensions),
+        .not_before_s = grant->not_before_s,
+        .not_after_s = grant->not_after_s,
+        .csr = csr->der};
 
     if (by->key == NULL && ca->config.issuer == NULL)
-        return mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "the key of CA '%s' is missing", one->name);
+        return mu_err_set(
+            err, MU_INTERNAL, MU_REFUSE_INTERNAL, "the key of CA '%s' is missing", one->name);
     mu_issuer_issue(ca->config.issuer != NULL ? ca->config.issuer : &here.base, &order, issued, &w);
     pthread_mutex_lock(&w.lock);
     while (!w.is_done)
@@ -156,12 +166,14 @@ static bool is_challenge(struct mu_bytes attribute)
 {
     struct mu_der oid;
 
-    return mu_der_get(&attribute, MU_DER_OID, &oid) && mu_der_oid_is(oid.value, "1.2.840.113549.1.9.7");
+    return mu_der_get(&attribute, MU_DER_OID, &oid)
+        && mu_der_oid_is(oid.value, "1.2.840.113549.1.9.7");
 }
 
 enum mu_code mu_ca_csr_strip(const struct mu_pki_csr *csr, struct mu_buf *out, struct mu_err *err)
 {
-    size_t whole = mu_der_open(out, MU_DER_SEQUENCE), info = mu_der_open(out, MU_DER_SEQUENCE), attributes;
+    size_t whole = mu_der_open(out, MU_DER_SEQUENCE), info = mu_der_open(out, MU_DER_SEQUENCE),
+           attributes;
     struct mu_bytes in = csr->attributes;
     struct mu_der el;
 

@@ -13,31 +13,31 @@ struct mu_ca_job {
     mu_ca_reply *reply;
     void *cookie;
     int64_t now_s;
-    const char *address;              /* "" if unknown */
+    const char *address; /* "" if unknown */
     char user_agent[160], transaction_id[320]; /* escaped, for logs */
-    bool has_token;                   /* to be given back at a good end */
+    bool has_token; /* to be given back at a good end */
 
     struct mu_scep_server *server;
     struct mu_claim claim;
     struct mu_credential credential;
     struct mu_question question;
     const struct mu_ca_one *one;
-    bool use_next;                    /* enveloped to the successor (SCEP-78) */
+    bool use_next; /* enveloped to the successor (SCEP-78) */
 
-    bool is_ours;                     /* the signer bears this CA's name: a renewal if it is one of ours */
+    bool is_ours; /* the signer bears this CA's name: a renewal if it is one of ours */
     bool has_password;
     uint8_t signer[32], password_hash[32], key_hash[32], asked_hash[32], planned_hash[32];
 
     const struct mu_enroll_profile *profile;
-    char entry[80];                   /* "" without a challenge */
+    char entry[80]; /* "" without a challenge */
     struct mu_enroll_grant grant;
     struct mu_ca_issue issue;
-    struct mu_buf asked, planned;     /* subjects as text: asked for, to be issued */
-    struct mu_buf csr;                /* what is kept of a waiting one */
-    struct mu_buf text;               /* what an audit line needs */
+    struct mu_buf asked, planned; /* subjects as text: asked for, to be issued */
+    struct mu_buf csr; /* what is kept of a waiting one */
+    struct mu_buf text; /* what an audit line needs */
 
     struct mu_decision decision;
-    struct mu_pki_cert *again;        /* a certificate issued before */
+    struct mu_pki_cert *again; /* a certificate issued before */
     struct mu_buf crl;
     struct mu_http_response response; /* ready before the record is submitted */
 
@@ -45,6 +45,26 @@ struct mu_ca_job {
     struct mu_record_audit audit;
     struct mu_store_change change;
 };
+
+/* ---- ca_record.c: all but the small ones end the job ---- */
+void mu_ca_record_refuse(struct mu_ca_job *job, enum mu_reason reason);
+void mu_ca_record_said(const struct mu_ca_job *job, const char *rule, const char *result);
+bool mu_ca_record_hash(struct mu_bytes v, uint8_t out[32]);
+const struct mu_pki_certs *mu_ca_record_chain(const struct mu_ca_job *job);
+enum mu_reason mu_ca_record_challenge_reason(const struct mu_record_entry *entry, int64_t now_s);
+/* This certificate; that of a record, once more; a request that has a record, by what became of it.
+ */
+void mu_ca_record_answer_cert(
+    struct mu_ca_job *job, enum mu_verdict verdict, struct mu_pki_cert *cert);
+void mu_ca_record_answer_again(
+    struct mu_ca_job *job, const struct mu_record_cert *row, enum mu_verdict verdict);
+void mu_ca_record_answer(struct mu_ca_job *job, const struct mu_record_request *request,
+    const struct mu_record_cert *cert);
+/* Record what job->grant allows: as waiting, or signed. */
+void mu_ca_record_pending(struct mu_ca_job *job);
+void mu_ca_record_issue(struct mu_ca_job *job);
+/* The store's answer to job->change. */
+void mu_ca_record_done(void *job, const struct mu_store_result *result);
 
 /* Decides what job->question asks, records it and answers; takes over the job. */
 void mu_ca_decide(struct mu_ca_job *job);

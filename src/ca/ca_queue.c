@@ -77,8 +77,8 @@ static void ask_key(struct waiting *w)
 {
     struct asking a = {.lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER};
     uint8_t key[64] = {0};
-    const struct mu_store_ask ask = {.ca = w->row->ca, .key_hash = mu_bytes(key, 32),
-        .subject_hash = w->row->subject_hash};
+    const struct mu_store_ask ask = {
+        .ca = w->row->ca, .key_hash = mu_bytes(key, 32), .subject_hash = w->row->subject_hash};
 
     if (mu_pki_digest(MU_PKI_SHA256, w->csr->spki, key) != 32)
         return;
@@ -91,7 +91,8 @@ static void ask_key(struct waiting *w)
 }
 
 /* Decides as if an operator had approved; a refusal is kept, not returned. */
-static enum mu_code load(struct waiting *w, struct mu_ca *ca, const char *id, const char *profile, struct mu_err *err)
+static enum mu_code load(
+    struct waiting *w, struct mu_ca *ca, const char *id, const char *profile, struct mu_err *err)
 {
     struct mu_enroll_facts facts = {.proto = MU_PROTO_SCEP, .approved = true};
     enum mu_code rc;
@@ -103,7 +104,8 @@ static enum mu_code load(struct waiting *w, struct mu_ca *ca, const char *id, co
     w->one = mu_ca_snapshot_find(w->snapshot, w->row->ca);
     w->profile = mu_ca_snapshot_profile(w->snapshot, profile != NULL ? profile : w->row->profile);
     if (w->one == NULL || w->profile == NULL)
-        return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "request %lld: its CA or profile is gone", (long long)w->row->id);
+        return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE,
+            "request %lld: its CA or profile is gone", (long long)w->row->id);
     if ((rc = mu_pki_csr_decode(w->row->csr, &w->csr, err)) != MU_OK)
         return rc;
     ask_key(w);
@@ -113,29 +115,34 @@ static enum mu_code load(struct waiting *w, struct mu_ca *ca, const char *id, co
     facts.crl_url = w->one->crl_url;
     facts.ocsp_url = w->one->ocsp_url;
     facts.ca_issuers_url = w->one->ca_issuers_url;
-    if (mu_enroll_profile_decide(w->profile, &facts, ca->config.env, &w->grant, &w->refusal) == MU_OK)
+    if (mu_enroll_profile_decide(w->profile, &facts, ca->config.env, &w->grant, &w->refusal)
+        == MU_OK)
         w->refusal.code = MU_OK;
     return MU_OK;
 }
 
-enum mu_code mu_ca_queue_show(struct mu_ca *ca, const char *id, mu_ca_queue_call *call, void *cookie,
-    struct mu_err *err)
+enum mu_code mu_ca_queue_show(
+    struct mu_ca *ca, const char *id, mu_ca_queue_call *call, void *cookie, struct mu_err *err)
 {
     struct waiting w = {0};
     enum mu_code rc = load(&w, ca, id, NULL, err);
 
     if (rc == MU_OK)
-        call(cookie, &(struct mu_ca_queue_view){.request = w.row, .csr = w.csr,
-                         .subject = mu_buf_bytes(&w.grant.subject), .extensions = mu_buf_bytes(&w.grant.extensions),
-                         .not_before_s = w.grant.not_before_s, .not_after_s = w.grant.not_after_s,
-                         .refusal = w.refusal.code != MU_OK ? &w.refusal : NULL,
-                         .key_seen_as = w.key_seen != NULL ? w.key_seen->subject : NULL});
+        call(cookie,
+            &(struct mu_ca_queue_view){.request = w.row,
+                .csr = w.csr,
+                .subject = mu_buf_bytes(&w.grant.subject),
+                .extensions = mu_buf_bytes(&w.grant.extensions),
+                .not_before_s = w.grant.not_before_s,
+                .not_after_s = w.grant.not_after_s,
+                .refusal = w.refusal.code != MU_OK ? &w.refusal : NULL,
+                .key_seen_as = w.key_seen != NULL ? w.key_seen->subject : NULL});
     waiting_clear(&w);
     return rc;
 }
 
-static enum mu_code settle(struct waiting *w, struct mu_store_change *change, struct mu_record_audit *audit,
-    const char *operator, struct mu_err *err)
+static enum mu_code settle(struct waiting *w, struct mu_store_change *change,
+    struct mu_record_audit *audit, const char *operator, struct mu_err * err)
 {
     enum mu_code rc;
 
@@ -152,22 +159,27 @@ static enum mu_code settle(struct waiting *w, struct mu_store_change *change, st
     change->audit_n = 1;
     rc = mu_store_submit_wait(w->ca->config.store, change, NULL, err);
     if (rc == MU_DENIED)
-        return mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_NO_SUCH_REQUEST, "request %lld is not waiting any more", (long long)w->row->id);
+        return mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_NO_SUCH_REQUEST,
+            "request %lld is not waiting any more", (long long)w->row->id);
     if (rc == MU_OK)
         mu_ca_tell(w->ca, audit);
     return rc;
 }
 
-static enum mu_code approve(struct waiting *w, const char *operator, struct mu_buf *serial, struct mu_err *err)
+static enum mu_code approve(
+    struct waiting *w, const char *operator, struct mu_buf * serial, struct mu_err *err)
 {
     struct mu_ca_issue issue = {0};
     struct mu_pki_cert *cert = NULL;
     struct mu_record_audit audit = {.action = "issue"};
-    struct mu_store_change change = {.settle_state = MU_RECORD_ISSUED, .cert = &issue.row, .settle_words = ""};
+    struct mu_store_change change = {
+        .settle_state = MU_RECORD_ISSUED, .cert = &issue.row, .settle_words = ""};
     enum mu_code rc;
 
     if ((rc = mu_ca_issue_sign(w->ca, w->one, false, &w->grant, w->csr, &cert, err)) != MU_OK
-        || (rc = mu_ca_issue_row(&issue, cert, w->one, w->row->renews, mu_env_now(w->ca->config.env), err)) != MU_OK)
+        || (rc = mu_ca_issue_row(
+                &issue, cert, w->one, w->row->renews, mu_env_now(w->ca->config.env), err))
+            != MU_OK)
         goto out;
     issue.row.proto = w->row->proto;
     issue.row.profile = w->profile->name;
@@ -187,7 +199,7 @@ out:
 }
 
 enum mu_code mu_ca_queue_approve(struct mu_ca *ca, const char *id, const char *profile,
-    const char *operator, struct mu_buf *serial, struct mu_err *err)
+    const char *operator, struct mu_buf * serial, struct mu_err *err)
 {
     struct waiting w = {0};
     enum mu_code rc = load(&w, ca, id, profile, err);
@@ -202,8 +214,8 @@ enum mu_code mu_ca_queue_approve(struct mu_ca *ca, const char *id, const char *p
     return rc;
 }
 
-enum mu_code mu_ca_queue_reject(struct mu_ca *ca, const char *id, const char *reason, const char *operator,
-    struct mu_err *err)
+enum mu_code mu_ca_queue_reject(
+    struct mu_ca *ca, const char *id, const char *reason, const char *operator, struct mu_err * err)
 {
     struct waiting w = {.ca = ca};
     static const struct mu_enroll_profile none = {.name = NULL};

@@ -112,17 +112,23 @@ static void audit_later(struct mu_ca *ca, const struct mu_record_audit *row)
         free(note);
         return;
     }
-    note->change = (struct mu_store_change){.now_s = row->time_s, .audit = note->row, .audit_n = 1,
-        .done = noted, .cookie = note, .any_thread = true};
+    note->change = (struct mu_store_change){.now_s = row->time_s,
+        .audit = note->row,
+        .audit_n = 1,
+        .done = noted,
+        .cookie = note,
+        .any_thread = true};
     mu_store_submit(ca->config.store, &note->change);
 }
 
 static void tell_refusal(struct mu_ca_job *job, const struct mu_err *why, bool keep)
 {
-    struct mu_record_audit audit = {.action = "refuse", .reason = why->reason, .message = why->what};
+    struct mu_record_audit audit = {
+        .action = "refuse", .reason = why->reason, .message = why->what};
     char words[sizeof why->what + 80];
 
-    if (why->reason == MU_REFUSE_PASSWORD_USED) { /* SCEP-55; for the operator, not for the client */
+    if (why->reason
+        == MU_REFUSE_PASSWORD_USED) { /* SCEP-55; for the operator, not for the client */
         snprintf(words, sizeof words, "%s Possible breach: somebody else may have it.", why->what);
         audit.message = words;
     }
@@ -140,7 +146,8 @@ void mu_ca_job_refuse(struct mu_ca_job *job, const struct mu_err *why)
     job->decision = (struct mu_decision){.verdict = MU_VERDICT_REFUSED, .refusal = *why};
     tell_refusal(job, why, true);
     /* Our own trouble passes: by HTTP the client tries again, a FAILURE would be for good. */
-    if (why->code == MU_STORAGE || why->code == MU_BUSY || why->code == MU_MEMORY || job->server == NULL)
+    if (why->code == MU_STORAGE || why->code == MU_BUSY || why->code == MU_MEMORY
+        || job->server == NULL)
         fail(job, why);
     else
         mu_ca_job_done(job);
@@ -185,7 +192,8 @@ static bool is_for(const struct mu_claim *claim, const struct mu_pki_certs *cert
         return false;
     if (claim->recipient_skid.n != 0)
         return mu_bytes_equal(claim->recipient_skid, cert->exts.skid);
-    return claim->recipient_serial.n != 0 && mu_pki_serial_equal(claim->recipient_serial, cert->serial)
+    return claim->recipient_serial.n != 0
+        && mu_pki_serial_equal(claim->recipient_serial, cert->serial)
         && mu_pki_name_equal(claim->recipient_issuer, cert->issuer);
 }
 
@@ -196,7 +204,8 @@ static bool choose_by_recipient(struct mu_ca_job *job)
         const struct mu_ca_one *one = &job->snapshot->cas[i];
 
         job->use_next = is_for(&job->claim, &one->next.certs);
-        if (job->use_next || is_for(&job->claim, &one->ra.certs) || is_for(&job->claim, &one->ca.certs)) {
+        if (job->use_next || is_for(&job->claim, &one->ra.certs)
+            || is_for(&job->claim, &one->ca.certs)) {
             job->one = one;
             return true;
         }
@@ -239,7 +248,8 @@ static enum mu_code choose(struct mu_ca_job *job, struct mu_err *err)
         return mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_SERVICE_OFF, "there is no CA here yet");
     answers = job->use_next ? &one->next : one->ra.certs.n != 0 ? &one->ra : &one->ca;
     if (answers->key == NULL || one->ca.key == NULL)
-        return mu_err_set(err, MU_BUSY, MU_REFUSE_INTERNAL, "CA '%s' cannot answer: %s", one->name, one->why);
+        return mu_err_set(
+            err, MU_BUSY, MU_REFUSE_INTERNAL, "CA '%s' cannot answer: %s", one->name, one->why);
     job->credential = (struct mu_credential){
         .key = answers->key,
         .cert = answers->certs.v[0],
@@ -321,11 +331,13 @@ static void serve(struct mu_ca_job *job)
         fail(job, &err);
         return;
     }
-    if (mu_scep_server_open(job->ca->config.env, job->request, &job->server, &job->claim, &err) != MU_OK) {
+    if (mu_scep_server_open(job->ca->config.env, job->request, &job->server, &job->claim, &err)
+        != MU_OK) {
         refuse_early(job, &err);
         return;
     }
-    mu_text_escape_to(job->transaction_id, sizeof job->transaction_id, mu_bytes_str(job->claim.transaction_id));
+    mu_text_escape_to(
+        job->transaction_id, sizeof job->transaction_id, mu_bytes_str(job->claim.transaction_id));
     if (choose(job, &err) != MU_OK) {
         tell_refusal(job, &err, false);
         fail(job, &err);
@@ -348,8 +360,8 @@ static void serve(struct mu_ca_job *job)
     mu_ca_decide(job);
 }
 
-void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot, const struct mu_http_request *request,
-    mu_ca_reply *reply, void *cookie)
+void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
+    const struct mu_http_request *request, mu_ca_reply *reply, void *cookie)
 {
     struct mu_ca_job *job = calloc(1, sizeof *job);
     const char *user_agent;

@@ -41,16 +41,21 @@ static enum mu_code set_yes_no(bool *out, const char *value, struct mu_err *err)
     return MU_OK;
 }
 
-static enum mu_code set_one(struct mu_ca_one *one, size_t key, const char *value, struct mu_err *err)
+static enum mu_code set_one(
+    struct mu_ca_one *one, size_t key, const char *value, struct mu_err *err)
 {
     char *member = (char *)one + keys[key].offset, *copy = NULL;
     enum mu_code rc;
 
     switch (keys[key].kind) {
-    case DURATION: return mu_text_duration(value, (int64_t *)(void *)member, err);
-    case COUNT: return mu_text_int(value, 1, 1000000, (int64_t *)(void *)member, err);
-    case YES_NO: return set_yes_no((bool *)member, value, err);
-    case TEXT: break;
+    case DURATION:
+        return mu_text_duration(value, (int64_t *)(void *)member, err);
+    case COUNT:
+        return mu_text_int(value, 1, 1000000, (int64_t *)(void *)member, err);
+    case YES_NO:
+        return set_yes_no((bool *)member, value, err);
+    case TEXT:
+        break;
     }
     if ((rc = mu_text_dup(mu_text_equal_nocase(value, "none") ? "" : value, &copy, err)) != MU_OK)
         return rc;
@@ -101,8 +106,8 @@ static void one_clear(struct mu_ca_one *one)
     free(one->no_challenge);
 }
 
-enum mu_code mu_ca_settings_parse(const char *name, const char *settings, struct mu_ca_one *one,
-    struct mu_err *err)
+enum mu_code mu_ca_settings_parse(
+    const char *name, const char *settings, struct mu_ca_one *one, struct mu_err *err)
 {
     struct mu_ca_one spare = {0};
     struct mu_ini *ini = NULL;
@@ -134,7 +139,8 @@ static enum mu_code decode_chain(struct mu_bytes der, struct mu_pki_certs *out, 
 
     while (der.n != 0) {
         if (!mu_der_next(&der, &el))
-            return mu_err_set(err, MU_STORAGE, MU_REASON_NONE, "a certificate in the store is damaged");
+            return mu_err_set(
+                err, MU_STORAGE, MU_REASON_NONE, "a certificate in the store is damaged");
         if ((rc = mu_pki_cert_decode(el.whole, &cert, err)) != MU_OK)
             return rc;
         if ((rc = mu_pki_cert_key(cert, &key, err)) == MU_OK)
@@ -161,7 +167,8 @@ static enum mu_code load_pair(const struct mu_ca_config *config, struct mu_ca_on
     rc = config->key_load(config->key_cookie, ref, &key, &local);
     if (rc == MU_OK && (rc = mu_pki_cert_key(pair->certs.v[0], &certified, &local)) == MU_OK
         && !mu_pki_key_equal(key, certified))
-        rc = mu_err_set(&local, MU_INPUT, MU_M(708), "key '%s' is not that of the certificate", ref);
+        rc =
+            mu_err_set(&local, MU_INPUT, MU_M(708), "key '%s' is not that of the certificate", ref);
     if (rc != MU_OK) {
         mu_pki_key_free(key);
         snprintf(one->why, sizeof one->why, "%.250s", local.what);
@@ -287,10 +294,11 @@ static enum mu_code loading_wait(struct loading *l)
     return l->rc;
 }
 
-enum mu_code mu_ca_snapshot_load(const struct mu_ca_config *config, struct mu_ca_snapshot **out,
-    struct mu_err *err)
+enum mu_code mu_ca_snapshot_load(
+    const struct mu_ca_config *config, struct mu_ca_snapshot **out, struct mu_err *err)
 {
-    struct loading l = {.config = config, .lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER};
+    struct loading l = {
+        .config = config, .lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER};
     struct mu_store *store = config->store;
     enum mu_code rc;
 
@@ -339,7 +347,8 @@ struct mu_ca_one *mu_ca_snapshot_find(const struct mu_ca_snapshot *s, const char
     return any && s->ca_n != 0 ? &s->cas[0] : NULL;
 }
 
-const struct mu_enroll_profile *mu_ca_snapshot_profile(const struct mu_ca_snapshot *s, const char *name)
+const struct mu_enroll_profile *mu_ca_snapshot_profile(
+    const struct mu_ca_snapshot *s, const char *name)
 {
     for (size_t i = 0; i < s->profile_n; i++)
         if (strcmp(s->profiles[i]->name, name) == 0)

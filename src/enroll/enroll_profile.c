@@ -13,7 +13,8 @@
 struct key {
     const char *name;
     const char *standard; /* as if it had been given */
-    enum mu_code (*set)(struct mu_enroll_profile *, size_t offset, const char *value, struct mu_err *);
+    enum mu_code (*set)(
+        struct mu_enroll_profile *, size_t offset, const char *value, struct mu_err *);
     size_t offset; /* of the member a generic setter writes */
 };
 
@@ -26,8 +27,8 @@ static enum mu_code bad(struct mu_err *err, const char *value, const char *wante
 }
 
 /* Calls for each word of a comma list, trimmed; empty ones are skipped. */
-static enum mu_code each_word(const char *list, enum mu_code (*call)(void *, char *, struct mu_err *),
-    void *cookie, struct mu_err *err)
+static enum mu_code each_word(const char *list,
+    enum mu_code (*call)(void *, char *, struct mu_err *), void *cookie, struct mu_err *err)
 {
     char *copy = NULL, *next, *word;
     enum mu_code rc;
@@ -45,7 +46,8 @@ static enum mu_code each_word(const char *list, enum mu_code (*call)(void *, cha
 
 /* ---- generic setters ---- */
 
-static enum mu_code set_bool(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_bool(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     bool *out = (bool *)((char *)p + offset);
 
@@ -58,12 +60,14 @@ static enum mu_code set_bool(struct mu_enroll_profile *p, size_t offset, const c
     return MU_OK;
 }
 
-static enum mu_code set_duration(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_duration(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     return mu_text_duration(value, (int64_t *)(void *)((char *)p + offset), err);
 }
 
-static enum mu_code set_text(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_text(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     char **out = (char **)(void *)((char *)p + offset), *copy = NULL;
     enum mu_code rc;
@@ -77,7 +81,8 @@ static enum mu_code set_text(struct mu_enroll_profile *p, size_t offset, const c
     return MU_OK;
 }
 
-static enum mu_code set_count(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_count(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     int64_t *out = (int64_t *)(void *)((char *)p + offset);
     char number[24];
@@ -108,14 +113,15 @@ static enum mu_code add_protocol(void *cookie, char *word, struct mu_err *err)
     return MU_OK;
 }
 
-static enum mu_code set_protocols(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_protocols(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     p->protocols = 0;
     return each_word(value, add_protocol, p, err);
 }
 
-static enum mu_code set_choice(int *out, const char *value, const char *const *words,
-    const char *wanted, struct mu_err *err)
+static enum mu_code set_choice(
+    int *out, const char *value, const char *const *words, const char *wanted, struct mu_err *err)
 {
     for (int i = 0; words[i] != NULL; i++) {
         if (mu_text_equal_nocase(value, words[i])) {
@@ -126,7 +132,8 @@ static enum mu_code set_choice(int *out, const char *value, const char *const *w
     return bad(err, value, wanted);
 }
 
-static enum mu_code set_approval(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_approval(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     static const char *const words[] = {"auto", "manual", NULL};
     int i = 0;
@@ -136,18 +143,20 @@ static enum mu_code set_approval(struct mu_enroll_profile *p, size_t offset, con
     return rc;
 }
 
-static enum mu_code set_password(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_password(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     static const char *const words[] = {"random once", "random reusable", "given", "none", NULL};
     int i = 0;
-    enum mu_code rc
-        = set_choice(&i, value, words, "'random once', 'random reusable', 'given' or 'none'", err);
+    enum mu_code rc =
+        set_choice(&i, value, words, "'random once', 'random reusable', 'given' or 'none'", err);
 
     p->password = (enum mu_profile_password)i;
     return rc;
 }
 
-static enum mu_code set_differs(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_differs(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     static const char *const words[] = {"override", "refuse", "accept", NULL};
     int i = 0;
@@ -157,7 +166,8 @@ static enum mu_code set_differs(struct mu_enroll_profile *p, size_t offset, cons
     return rc;
 }
 
-static enum mu_code set_key_seen(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_key_seen(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     static const char *const words[] = {"accept", "refuse", NULL};
     int i = 0;
@@ -167,7 +177,8 @@ static enum mu_code set_key_seen(struct mu_enroll_profile *p, size_t offset, con
     return rc;
 }
 
-static enum mu_code set_renew_key(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_renew_key(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     static const char *const words[] = {"either", "new", "same", NULL};
     int i = 0;
@@ -177,7 +188,8 @@ static enum mu_code set_renew_key(struct mu_enroll_profile *p, size_t offset, co
     return rc;
 }
 
-static enum mu_code set_renew_before(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_renew_before(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     if (mu_text_equal_nocase(value, "any")) {
         p->renew_before_s = MU_PROFILE_RENEW_ANY;
@@ -186,7 +198,8 @@ static enum mu_code set_renew_before(struct mu_enroll_profile *p, size_t offset,
     return mu_text_duration(value, &p->renew_before_s, err);
 }
 
-static enum mu_code set_lifetime(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_lifetime(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     int64_t s;
     enum mu_code rc = mu_text_duration(value, &s, err);
@@ -244,10 +257,11 @@ static enum mu_code add_subject_pattern(void *cookie, char *word, struct mu_err 
     mu_buf_clear(&der);
     return rc != MU_OK ? rc
                        : pattern_add(&p->subject_patterns, &p->subject_pattern_n, part.type,
-                             mu_text_trim(value), err);
+                           mu_text_trim(value), err);
 }
 
-static enum mu_code set_subject(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_subject(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     mu_buf_clear(&p->subject_fixed);
     patterns_free(&p->subject_patterns, &p->subject_pattern_n);
@@ -292,13 +306,15 @@ out:
     return rc;
 }
 
-static enum mu_code set_drop(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_drop(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     mu_buf_clear(&p->subject_drop);
     return mu_text_equal_nocase(value, "none") ? MU_OK : each_word(value, add_drop, p, err);
 }
 
-static enum mu_code set_set(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_set(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     struct mu_buf der = {0};
     struct mu_bytes in;
@@ -326,7 +342,8 @@ static enum mu_code add_san_pattern(void *cookie, char *word, struct mu_err *err
     return pattern_add(&p->san_patterns, &p->san_pattern_n, NULL, word, err);
 }
 
-static enum mu_code set_san(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_san(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     static const char *const words[] = {"accept", "drop", "refuse", NULL};
     int i = 0;
@@ -357,14 +374,16 @@ static enum mu_code add_key(void *cookie, char *word, struct mu_err *err)
     return MU_OK;
 }
 
-static enum mu_code set_keys(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_keys(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     p->rsa_min = p->ec_curves = 0;
     p->ed25519 = p->ed448 = false;
     return each_word(value, add_key, p, err);
 }
 
-static enum mu_code set_key_usage(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_key_usage(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     enum mu_code rc;
 
@@ -375,11 +394,13 @@ static enum mu_code set_key_usage(struct mu_enroll_profile *p, size_t offset, co
     if ((rc = mu_pki_key_usage_parse(value, &p->key_usage, err)) != MU_OK)
         return rc;
     if (p->key_usage & (MU_KU_KEY_CERT_SIGN | MU_KU_CRL_SIGN)) /* CA-10 */
-        return bad(err, value, "for end entities: keyCertSign and cRLSign belong to CAs (RFC 5280 4.2.1.3)");
+        return bad(err, value,
+            "for end entities: keyCertSign and cRLSign belong to CAs (RFC 5280 4.2.1.3)");
     return MU_OK;
 }
 
-static enum mu_code set_eku(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_eku(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     p->eku = 0;
     p->has_eku = !mu_text_equal_nocase(value, "none") && *value != '\0';
@@ -399,7 +420,8 @@ static enum mu_code add_critical(void *cookie, char *word, struct mu_err *err)
     return MU_OK;
 }
 
-static enum mu_code set_critical(struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+static enum mu_code set_critical(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
     p->critical = 0;
     return each_word(value, add_critical, p, err);
@@ -448,7 +470,8 @@ static const struct key *find(const char *name)
     return NULL;
 }
 
-static enum mu_code unknown(const struct mu_ini *ini, const struct mu_ini_item *item, struct mu_err *err)
+static enum mu_code unknown(
+    const struct mu_ini *ini, const struct mu_ini_item *item, struct mu_err *err)
 {
     const char *words[KEY_N + 1] = {0}, *nearest;
 
@@ -462,7 +485,8 @@ static enum mu_code unknown(const struct mu_ini *ini, const struct mu_ini_item *
     return MU_INPUT;
 }
 
-static enum mu_code set_all(struct mu_enroll_profile *p, const struct mu_ini *ini, struct mu_err *err)
+static enum mu_code set_all(
+    struct mu_enroll_profile *p, const struct mu_ini *ini, struct mu_err *err)
 {
     enum mu_code rc;
 
@@ -480,15 +504,15 @@ static enum mu_code set_all(struct mu_enroll_profile *p, const struct mu_ini *in
     }
     /* Smaller RSA keys are a choice of their own (D5). */
     if (p->rsa_min != 0 && p->rsa_min < 2048 && !p->allow_legacy)
-        return mu_err_set(err, MU_INPUT, MU_M(705),
-            "profile '%s': rsa:%u needs allow-legacy = yes", p->name, p->rsa_min);
+        return mu_err_set(err, MU_INPUT, MU_M(705), "profile '%s': rsa:%u needs allow-legacy = yes",
+            p->name, p->rsa_min);
     if (p->subject_drop.failed || p->subject_set.failed)
         return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for a profile");
     return MU_OK;
 }
 
-enum mu_code mu_enroll_profile_parse(const char *name, const char *settings,
-    struct mu_enroll_profile **out, struct mu_err *err)
+enum mu_code mu_enroll_profile_parse(
+    const char *name, const char *settings, struct mu_enroll_profile **out, struct mu_err *err)
 {
     struct mu_enroll_profile *p = NULL;
     struct mu_ini *ini = NULL;
@@ -531,8 +555,8 @@ void mu_enroll_profile_free(struct mu_enroll_profile *profile)
     free(profile);
 }
 
-void mu_enroll_profile_each(const struct mu_enroll_profile *profile,
-    mu_enroll_profile_each_call *call, void *cookie)
+void mu_enroll_profile_each(
+    const struct mu_enroll_profile *profile, mu_enroll_profile_each_call *call, void *cookie)
 {
     struct mu_ini *ini = NULL;
 
@@ -562,7 +586,9 @@ bool mu_enroll_profile_format(const struct mu_enroll_profile *profile, struct mu
 
 const char *mu_enroll_profile_preset(size_t i, const char **title, const char **settings)
 {
-    static const struct { const char *word, *title, *settings; } presets[] = {
+    static const struct {
+        const char *word, *title, *settings;
+    } presets[] = {
         {"https-server", "HTTPS server",
             "key-usage = digitalSignature, keyEncipherment\neku = serverAuth\n"},
         {"vpn-gateway", "VPN gateway",

@@ -8,10 +8,9 @@
  *   approval             auto | manual
  *   password             random once | random reusable | given | none   (for 'entry new')
  *   wildcard             no | yes
- *   subject              accept | fixed DN | a pattern: CN=*.branch.example (each part named must be
- *                        there and fit; '*' stands for any characters but '*')
- *   subject-drop         attribute types, by comma: C, DC
- *   subject-set          a DN whose parts replace those of the same type: OU=AS
+ *   subject              accept | fixed DN | a pattern: CN=*.branch.example (each part named must
+ * be there and fit; '*' stands for any characters but '*') subject-drop         attribute types, by
+ * comma: C, DC subject-set          a DN whose parts replace those of the same type: OU=AS
  *   subject-differs      override | refuse | accept: when the rules would change what was asked for
  *   san                  accept | drop | refuse | patterns by comma: DNS:*.branch.example
  *   lifetime, backdate   365d, 5min
@@ -38,18 +37,30 @@
 #include "pki/pki_cert.h"
 #include "pki/pki_csr.h"
 
-enum mu_profile_subject { MU_PROFILE_SUBJECT_ACCEPT, MU_PROFILE_SUBJECT_FIXED, MU_PROFILE_SUBJECT_PATTERN };
+enum mu_profile_subject {
+    MU_PROFILE_SUBJECT_ACCEPT,
+    MU_PROFILE_SUBJECT_FIXED,
+    MU_PROFILE_SUBJECT_PATTERN
+};
 enum mu_profile_differs { MU_PROFILE_OVERRIDE, MU_PROFILE_REFUSE, MU_PROFILE_KEEP };
-enum mu_profile_san { MU_PROFILE_SAN_ACCEPT, MU_PROFILE_SAN_DROP, MU_PROFILE_SAN_REFUSE, MU_PROFILE_SAN_PATTERN };
+enum mu_profile_san {
+    MU_PROFILE_SAN_ACCEPT,
+    MU_PROFILE_SAN_DROP,
+    MU_PROFILE_SAN_REFUSE,
+    MU_PROFILE_SAN_PATTERN
+};
 enum mu_profile_renew_key { MU_PROFILE_KEY_EITHER, MU_PROFILE_KEY_NEW, MU_PROFILE_KEY_SAME };
 enum mu_profile_password {
-    MU_PROFILE_PASSWORD_ONCE, MU_PROFILE_PASSWORD_REUSABLE, MU_PROFILE_PASSWORD_GIVEN, MU_PROFILE_PASSWORD_NONE,
+    MU_PROFILE_PASSWORD_ONCE,
+    MU_PROFILE_PASSWORD_REUSABLE,
+    MU_PROFILE_PASSWORD_GIVEN,
+    MU_PROFILE_PASSWORD_NONE,
 };
 enum { MU_PROFILE_CRITICAL_BASIC = 1, MU_PROFILE_CRITICAL_KEY_USAGE = 2 };
 enum { MU_PROFILE_RENEW_ANY = -1 };
 
 struct mu_profile_pattern {
-    char *type;  /* "CN"; SAN patterns: NULL */
+    char *type; /* "CN"; SAN patterns: NULL */
     char *glob;
 };
 
@@ -57,21 +68,21 @@ struct mu_profile_pattern {
 struct mu_enroll_profile {
     char *name;
     unsigned protocols; /* 1 << enum mu_proto; 0: all */
-    char *ca;           /* "": the only one */
+    char *ca; /* "": the only one */
     bool manual, wildcard;
     enum mu_profile_password password;
     enum mu_profile_subject subject_rule;
     enum mu_profile_differs subject_differs;
-    struct mu_buf subject_fixed;                     /* Name DER */
+    struct mu_buf subject_fixed; /* Name DER */
     struct mu_profile_pattern *subject_patterns;
     size_t subject_pattern_n;
-    struct mu_buf subject_drop;                      /* OID elements, one behind the other */
-    struct mu_buf subject_set;                       /* RDNs, one behind the other */
+    struct mu_buf subject_drop; /* OID elements, one behind the other */
+    struct mu_buf subject_set; /* RDNs, one behind the other */
     enum mu_profile_san san_rule;
     struct mu_profile_pattern *san_patterns;
     size_t san_pattern_n;
     int64_t lifetime_s, backdate_s;
-    unsigned rsa_min;   /* 0: no RSA */
+    unsigned rsa_min; /* 0: no RSA */
     unsigned ec_curves; /* 1: P-256, 2: P-384, 4: P-521 */
     bool ed25519, ed448;
     bool refuse_key_seen;
@@ -97,8 +108,8 @@ enum mu_code mu_enroll_profile_parse(const char *name, const char *settings,
 void mu_enroll_profile_free(struct mu_enroll_profile *profile);
 /* One key and its value as people read it; also those at their default. */
 typedef void mu_enroll_profile_each_call(void *cookie, const char *key, const char *value);
-void mu_enroll_profile_each(const struct mu_enroll_profile *profile,
-    mu_enroll_profile_each_call *call, void *cookie);
+void mu_enroll_profile_each(
+    const struct mu_enroll_profile *profile, mu_enroll_profile_each_call *call, void *cookie);
 /* The same as 'key = value' lines: parses back to an equal profile. */
 bool mu_enroll_profile_format(const struct mu_enroll_profile *profile, struct mu_buf *out);
 /* Presets of the profile form: "https-server", "vpn-gateway", "eap-tls-client",
@@ -108,21 +119,23 @@ const char *mu_enroll_profile_preset(size_t i, const char **title, const char **
 /* Facts a decision is made of. */
 struct mu_enroll_facts {
     enum mu_proto proto;
-    const struct mu_pki_csr *csr;      /* proof of possession verified */
-    const struct mu_pki_cert *renews;  /* the certificate that signed, one of ours; NULL: a first request */
+    const struct mu_pki_csr *csr; /* proof of possession verified */
+    const struct mu_pki_cert
+        *renews; /* the certificate that signed, one of ours; NULL: a first request */
     bool renews_revoked;
-    bool has_challenge;                /* a challenge was given and is right */
-    bool approved;                     /* an operator has said yes: approval and renewal window are settled */
+    bool has_challenge; /* a challenge was given and is right */
+    bool approved; /* an operator has said yes: approval and renewal window are settled */
     const struct mu_pki_cert *issuer;
     const char *crl_url, *ocsp_url, *ca_issuers_url; /* of the CA; NULL: none */
-    const char *key_seen_as;           /* subject (comma form) of another certificate of this key; NULL: none */
+    const char
+        *key_seen_as; /* subject (comma form) of another certificate of this key; NULL: none */
 };
 
 struct mu_enroll_grant {
-    struct mu_buf subject;    /* Name DER */
+    struct mu_buf subject; /* Name DER */
     struct mu_buf extensions; /* Extensions DER */
     int64_t not_before_s, not_after_s;
-    bool manual;              /* all is well, but a person has to decide */
+    bool manual; /* all is well, but a person has to decide */
 };
 
 /* MU_OK: *grant is filled (clear it). Else a refusal MU_REFUSE_* with its sentence. */

@@ -1,4 +1,5 @@
-/* The one decision of INTEROP 5.7: rules in their order, each traced, the first that fails refuses. */
+/* The one decision of INTEROP 5.7: rules in their order, each traced, the first that fails refuses.
+ */
 #include "enroll/enroll_profile.h"
 
 #include <stdio.h>
@@ -27,8 +28,8 @@ static void said(const struct work *w, const char *rule, const char *result)
 static enum mu_code check_protocol(struct work *w)
 {
     if (w->profile->protocols != 0 && !(w->profile->protocols & (1u << w->facts->proto)))
-        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_UNSUPPORTED,
-            "profile '%s' is not for %s", w->profile->name, mu_proto_name(w->facts->proto));
+        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_UNSUPPORTED, "profile '%s' is not for %s",
+            w->profile->name, mu_proto_name(w->facts->proto));
     return MU_OK;
 }
 
@@ -47,14 +48,16 @@ static enum mu_code check_renewal(struct work *w)
     if (w->facts->approved)
         return MU_OK;
     if (w->now_s > old->not_after_s + p->renew_after_s)
-        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_RENEWAL_LATE,
-            "renewal was allowed until %s", mu_time_rfc3339(old->not_after_s + p->renew_after_s, when));
+        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_RENEWAL_LATE, "renewal was allowed until %s",
+            mu_time_rfc3339(old->not_after_s + p->renew_after_s, when));
     if (w->now_s < old->not_before_s)
         return mu_err_set(w->err, MU_DENIED, MU_REFUSE_CLOCK,
-            "the certificate that signed the request is valid from %s", mu_time_rfc3339(old->not_before_s, when));
-    if (p->renew_before_s != MU_PROFILE_RENEW_ANY && w->now_s < old->not_after_s - p->renew_before_s)
-        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_RENEWAL_EARLY,
-            "renewal allowed from %s", mu_time_rfc3339(old->not_after_s - p->renew_before_s, when));
+            "the certificate that signed the request is valid from %s",
+            mu_time_rfc3339(old->not_before_s, when));
+    if (p->renew_before_s != MU_PROFILE_RENEW_ANY
+        && w->now_s < old->not_after_s - p->renew_before_s)
+        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_RENEWAL_EARLY, "renewal allowed from %s",
+            mu_time_rfc3339(old->not_after_s - p->renew_before_s, when));
     same_key = mu_bytes_equal(old->spki, w->facts->csr->spki);
     if (same_key && p->renew_key == MU_PROFILE_KEY_NEW)
         return mu_err_set(w->err, MU_DENIED, MU_REFUSE_KEY_SEEN, "a renewal needs a new key here");
@@ -83,14 +86,21 @@ static enum mu_code check_key(struct work *w)
     mu_pki_key_spec_of(key, &spec);
     mu_pki_key_free(key);
     switch (spec.type) {
-    case MU_PKI_KEY_RSA: ok = p->rsa_min != 0 && spec.bits >= p->rsa_min; break;
+    case MU_PKI_KEY_RSA:
+        ok = p->rsa_min != 0 && spec.bits >= p->rsa_min;
+        break;
     case MU_PKI_KEY_EC:
         ok = (spec.bits == 256 && p->ec_curves & 1) || (spec.bits == 384 && p->ec_curves & 2)
             || (spec.bits == 521 && p->ec_curves & 4);
         break;
-    case MU_PKI_KEY_ED25519: ok = p->ed25519; break;
-    case MU_PKI_KEY_ED448: ok = p->ed448; break;
-    case MU_PKI_KEY_OTHER: break;
+    case MU_PKI_KEY_ED25519:
+        ok = p->ed25519;
+        break;
+    case MU_PKI_KEY_ED448:
+        ok = p->ed448;
+        break;
+    case MU_PKI_KEY_OTHER:
+        break;
     }
     if (!ok)
         return mu_err_set(w->err, MU_DENIED, MU_REFUSE_KEY_WEAK,
@@ -112,8 +122,8 @@ static enum mu_code check_key_seen(struct work *w)
     mu_buf_clear(&name);
     if (same)
         return MU_OK;
-    return mu_err_set(w->err, MU_DENIED, MU_REFUSE_KEY_SEEN,
-        "this key was certified before under another name");
+    return mu_err_set(
+        w->err, MU_DENIED, MU_REFUSE_KEY_SEEN, "this key was certified before under another name");
 }
 
 /* The subject of a first request. */
@@ -134,8 +144,8 @@ static enum mu_code first_subject(struct work *w)
     if (p->subject_differs == MU_PROFILE_OVERRIDE || mu_pki_name_equal(asked, mu_buf_bytes(out)))
         return MU_OK;
     if (p->subject_differs == MU_PROFILE_REFUSE)
-        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_NAME,
-            "profile '%s' allows another subject only", p->name);
+        return mu_err_set(
+            w->err, MU_DENIED, MU_REFUSE_NAME, "profile '%s' allows another subject only", p->name);
     mu_buf_reset(out); /* accept: as asked for */
     mu_buf_put_bytes(out, asked);
     return MU_OK;
@@ -197,7 +207,8 @@ static enum mu_code check_san(struct work *w)
         /* SCEP-69: the old certificate vouches for its own names only. */
         if (old != NULL && p->san_rule == MU_PROFILE_SAN_ACCEPT && !w->facts->approved)
             return mu_err_set(w->err, MU_DENIED, MU_REFUSE_SUBJECT_DIFFERS,
-                "the renewal asks for alternative names that the current certificate does not have");
+                "the renewal asks for alternative names that the current certificate does not "
+                "have");
     }
     w->san = asked;
 out:
@@ -223,14 +234,14 @@ static enum mu_code check_dates(struct work *w)
     if (g->not_before_s < issuer->not_before_s)
         g->not_before_s = issuer->not_before_s;
     if (g->not_before_s >= g->not_after_s)
-        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_CLOCK, "the CA certificate is not valid yet");
+        return mu_err_set(
+            w->err, MU_DENIED, MU_REFUSE_CLOCK, "the CA certificate is not valid yet");
     return MU_OK;
 }
 
 static enum mu_code check_approval(struct work *w)
 {
-    w->grant->manual
-        = w->profile->manual && !w->facts->approved && w->facts->renews == NULL;
+    w->grant->manual = w->profile->manual && !w->facts->approved && w->facts->renews == NULL;
     return MU_OK;
 }
 
@@ -292,9 +303,15 @@ static const struct {
     const char *rule;
     enum mu_code (*check)(struct work *);
 } rules[] = {
-    {"protocol", check_protocol}, {"renewal", check_renewal}, {"key", check_key},
-    {"subject", check_subject}, {"key-seen", check_key_seen}, {"san", check_san},
-    {"dates", check_dates}, {"approval", check_approval}, {"extensions", put_extensions},
+    {"protocol", check_protocol},
+    {"renewal", check_renewal},
+    {"key", check_key},
+    {"subject", check_subject},
+    {"key-seen", check_key_seen},
+    {"san", check_san},
+    {"dates", check_dates},
+    {"approval", check_approval},
+    {"extensions", put_extensions},
 };
 
 enum mu_code mu_enroll_profile_decide(const struct mu_enroll_profile *profile,
@@ -303,8 +320,12 @@ enum mu_code mu_enroll_profile_decide(const struct mu_enroll_profile *profile,
 {
     struct mu_enroll_grant made = {0};
     struct mu_err local = {0};
-    struct work w = {.profile = profile, .facts = facts, .env = env, .now_s = mu_env_now(env),
-        .grant = &made, .err = err != NULL ? err : &local};
+    struct work w = {.profile = profile,
+        .facts = facts,
+        .env = env,
+        .now_s = mu_env_now(env),
+        .grant = &made,
+        .err = err != NULL ? err : &local};
     enum mu_code rc;
 
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
@@ -313,7 +334,8 @@ enum mu_code mu_enroll_profile_decide(const struct mu_enroll_profile *profile,
             mu_enroll_grant_clear(&made);
             return rc;
         }
-        said(&w, rules[i].rule, made.manual && rules[i].check == check_approval ? "by a person" : "ok");
+        said(&w, rules[i].rule,
+            made.manual && rules[i].check == check_approval ? "by a person" : "ok");
     }
     if (made.subject.failed) {
         mu_enroll_grant_clear(&made);

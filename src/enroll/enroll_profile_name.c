@@ -9,7 +9,8 @@ static const uint8_t oid_cn[] = {0x06, 0x03, 0x55, 0x04, 0x03};
 
 static enum mu_code bad_name(struct mu_err *err)
 {
-    return mu_err_set(err, MU_INPUT, MU_REFUSE_NAME, "the subject is no valid Name (RFC 5280 4.1.2.4)");
+    return mu_err_set(
+        err, MU_INPUT, MU_REFUSE_NAME, "the subject is no valid Name (RFC 5280 4.1.2.4)");
 }
 
 /* The OID element of an AttributeTypeAndValue. */
@@ -59,7 +60,8 @@ static int set_index(const struct setter *s, struct mu_bytes oid)
     return -1;
 }
 
-/* Writes the RDNs of this type not written yet; with oid n 0: all, or all whose type the name lacks. */
+/* Writes the RDNs of this type not written yet; with oid n 0: all, or all whose type the name
+ * lacks. */
 static void put_set(struct setter *s, struct mu_bytes oid, bool lacking_only, struct mu_buf *out)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -97,8 +99,8 @@ static bool setter_init(struct setter *s, const struct mu_enroll_profile *p, str
 }
 
 /* One RDN of the asked name without what is dropped or set. */
-static void put_rdn(const struct mu_enroll_profile *p, struct setter *s, struct mu_bytes rdn,
-    struct mu_buf *out)
+static void put_rdn(
+    const struct mu_enroll_profile *p, struct setter *s, struct mu_bytes rdn, struct mu_buf *out)
 {
     struct mu_bytes oid = {0};
     struct mu_buf kept = {0};
@@ -182,8 +184,8 @@ static void fit_part(void *cookie, const char *type, const char *value)
     }
 }
 
-enum mu_code mu_enroll_profile_name_fits(const struct mu_enroll_profile *profile,
-    struct mu_bytes asked, struct mu_err *err)
+enum mu_code mu_enroll_profile_name_fits(
+    const struct mu_enroll_profile *profile, struct mu_bytes asked, struct mu_err *err)
 {
     for (size_t i = 0; i < profile->subject_pattern_n; i++) {
         struct fit fit = {.pattern = &profile->subject_patterns[i]};
@@ -225,7 +227,7 @@ static bool form_ok(struct mu_bytes general_name)
         return true;
     case MU_DER_CONTEXT(7):
         return el.value.n == 4 || el.value.n == 16;
-    case MU_DER_CONTEXT(8):             /* registeredID */
+    case MU_DER_CONTEXT(8): /* registeredID */
     case MU_DER_CONTEXT_CONSTRUCTED(0): /* otherName */
     case MU_DER_CONTEXT_CONSTRUCTED(4): /* directoryName */
         return true;
@@ -249,13 +251,14 @@ static void fit_san(void *cookie, const char *text, struct mu_bytes general_name
         mu_text_escape_to(fit->value, sizeof fit->value, mu_bytes_str(text));
 }
 
-enum mu_code mu_enroll_profile_san_fits(const struct mu_enroll_profile *profile,
-    struct mu_bytes san, struct mu_err *err)
+enum mu_code mu_enroll_profile_san_fits(
+    const struct mu_enroll_profile *profile, struct mu_bytes san, struct mu_err *err)
 {
     struct san_fit fit = {.profile = profile};
 
     if (!mu_pki_san_each(san, fit_san, &fit))
-        return mu_err_set(err, MU_INPUT, MU_REFUSE_SAN, "the subject alternative name is malformed (RFC 5280 4.2.1.6)");
+        return mu_err_set(err, MU_INPUT, MU_REFUSE_SAN,
+            "the subject alternative name is malformed (RFC 5280 4.2.1.6)");
     if (fit.bad_form)
         return mu_err_set(err, MU_DENIED, MU_REFUSE_SAN,
             "alternative name %s has a form that is not allowed (RFC 5280 4.2.1.6)", fit.value);

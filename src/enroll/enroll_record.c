@@ -10,8 +10,17 @@ static const char *const state_names[] = {"pending", "issued", "rejected"};
 
 /* RFC 5280 5.3.1; 7 is unused there. */
 static const char *const reason_names[] = {
-    "unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded",
-    "cessationOfOperation", "certificateHold", NULL, NULL, "privilegeWithdrawn", "aACompromise",
+    "unspecified",
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "certificateHold",
+    NULL,
+    NULL,
+    "privilegeWithdrawn",
+    "aACompromise",
 };
 enum { REASON_N = sizeof reason_names / sizeof reason_names[0] };
 
@@ -49,14 +58,16 @@ enum mu_code mu_enroll_record_reason_parse(const char *word, int *out, struct mu
             return MU_OK;
         }
     }
-    if (mu_text_int(word, 0, REASON_N - 1, &number, NULL) == MU_OK && reason_names[number] != NULL) {
+    if (mu_text_int(word, 0, REASON_N - 1, &number, NULL) == MU_OK
+        && reason_names[number] != NULL) {
         *out = (int)number;
         return MU_OK;
     }
     return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
         "'%s' is no reason to revoke for: unspecified, keyCompromise, cACompromise, "
         "affiliationChanged, superseded, cessationOfOperation, certificateHold, "
-        "privilegeWithdrawn, aACompromise", mu_text_escape_to(shown, sizeof shown, mu_bytes_str(word)));
+        "privilegeWithdrawn, aACompromise",
+        mu_text_escape_to(shown, sizeof shown, mu_bytes_str(word)));
 }
 
 bool mu_enroll_record_signer(const struct mu_pki_cert *signer, bool is_ours, uint8_t out[32])

@@ -13,44 +13,45 @@
 struct mu_record_ca {
     const char *name;
     struct mu_bytes chain;
-    const char *key_ref;      /* how the program finds the key: a file name, a pkcs11: URI */
-    struct mu_bytes ra;       /* RA certificate; n 0: the CA answers itself */
-    const char *ra_key_ref;   /* "" if there is no RA */
-    struct mu_bytes next;     /* the successor's chain; n 0: none */
+    const char *key_ref; /* how the program finds the key: a file name, a pkcs11: URI */
+    struct mu_bytes ra; /* RA certificate; n 0: the CA answers itself */
+    const char *ra_key_ref; /* "" if there is no RA */
+    struct mu_bytes next; /* the successor's chain; n 0: none */
     const char *next_key_ref;
-    const char *settings;     /* 'key = value' lines, see ca/ca.h */
+    const char *settings; /* 'key = value' lines, see ca/ca.h */
     int64_t created_s;
 };
 
 struct mu_record_profile {
     const char *name;
-    const char *settings;     /* 'key = value' lines, see enroll_profile.h */
+    const char *settings; /* 'key = value' lines, see enroll_profile.h */
     int64_t created_s;
 };
 
 struct mu_record_entry {
     const char *name;
-    unsigned protocols;       /* 1 << enum mu_proto; 0: all */
+    unsigned protocols; /* 1 << enum mu_proto; 0: all */
     const char *profile;
-    const char *ca;           /* "": any */
+    const char *ca; /* "": any */
     struct mu_bytes password_hash; /* keyed hash (32 octets) it is found by; n 0: none */
-    struct mu_bytes sealed;   /* the value under a key outside the database, for protocols that compute with it */
+    struct mu_bytes
+        sealed; /* the value under a key outside the database, for protocols that compute with it */
     bool disabled;
     int64_t created_s;
-    int64_t expires_s;        /* of the password; 0: never */
-    int64_t max_uses;         /* 0: reusable, 1: once */
+    int64_t expires_s; /* of the password; 0: never */
+    int64_t max_uses; /* 0: reusable, 1: once */
     int64_t uses;
     int64_t last_use_s;
-    int64_t reset_s;          /* certificates issued before this do not count as alive; 0: never reset */
+    int64_t reset_s; /* certificates issued before this do not count as alive; 0: never reset */
     const char *comments;
 };
 
 struct mu_record_cert {
-    int64_t id;               /* counts up with time: lists are paged by it */
+    int64_t id; /* counts up with time: lists are paged by it */
     const char *ca;
-    struct mu_bytes serial;   /* INTEGER content without leading zeros */
+    struct mu_bytes serial; /* INTEGER content without leading zeros */
     struct mu_bytes der;
-    const char *subject;      /* comma form */
+    const char *subject; /* comma form */
     struct mu_bytes subject_hash; /* SHA-256 of the Name's DER, 32 octets */
     struct mu_bytes key_hash; /* SHA-256 of the SubjectPublicKeyInfo */
     int64_t not_before_s, not_after_s;
@@ -58,11 +59,11 @@ struct mu_record_cert {
     enum mu_proto proto;
     const char *profile, *entry;
     const char *transaction_id;
-    struct mu_bytes renews;     /* serial of the one before; n 0: a first one */
+    struct mu_bytes renews; /* serial of the one before; n 0: a first one */
     struct mu_bytes renewed_by; /* n 0: not renewed */
-    int64_t revoked_s;          /* 0: not revoked */
-    int revoke_reason;          /* RFC 5280 5.3.1 */
-    bool delivery_known;        /* SCEP never confirms: false (SCEP-79) */
+    int64_t revoked_s; /* 0: not revoked */
+    int revoke_reason; /* RFC 5280 5.3.1 */
+    bool delivery_known; /* SCEP never confirms: false (SCEP-79) */
 };
 
 enum mu_record_state { MU_RECORD_PENDING, MU_RECORD_ISSUED, MU_RECORD_REJECTED };
@@ -73,35 +74,37 @@ struct mu_record_request {
     enum mu_proto proto;
     const char *ca;
     const char *transaction_id;
-    struct mu_bytes signer;     /* 32 octets, mu_enroll_record_signer */
-    struct mu_bytes digest;     /* SHA-256 of the CertificationRequestInfo, challengePassword included */
+    struct mu_bytes signer; /* 32 octets, mu_enroll_record_signer */
+    struct mu_bytes
+        digest; /* SHA-256 of the CertificationRequestInfo, challengePassword included */
     enum mu_record_state state;
-    struct mu_bytes csr;        /* without challengePassword, so its signature no longer fits; n 0 once settled */
-    const char *subject;        /* as asked for, comma form */
+    struct mu_bytes
+        csr; /* without challengePassword, so its signature no longer fits; n 0 once settled */
+    const char *subject; /* as asked for, comma form */
     struct mu_bytes subject_hash; /* of the subject to be issued */
     const char *profile, *entry; /* entry "": no challenge */
-    struct mu_bytes renews;     /* serial; n 0: a first one */
-    struct mu_bytes serial;     /* ISSUED */
-    const char *words;          /* REJECTED: the operator's reason, sent to the client */
+    struct mu_bytes renews; /* serial; n 0: a first one */
+    struct mu_bytes serial; /* ISSUED */
+    const char *words; /* REJECTED: the operator's reason, sent to the client */
     int64_t created_s, changed_s;
-    const char *address;        /* of the peer */
+    const char *address; /* of the peer */
 };
 
 /* The audit trail: append-only, written in the transaction that issues. */
 struct mu_record_audit {
     int64_t id;
     int64_t time_s;
-    const char *action;       /* "issue", "renew", "refuse", "request", "revoke", "approve", ... */
+    const char *action; /* "issue", "renew", "refuse", "request", "revoke", "approve", ... */
     bool success;
-    enum mu_reason reason;    /* refusals: MU_REFUSE_* */
+    enum mu_reason reason; /* refusals: MU_REFUSE_* */
     enum mu_proto proto;
     const char *ca, *profile, *entry;
     const char *subject;
     struct mu_bytes serial;
     const char *transaction_id;
     const char *address, *user_agent; /* admin calls: address is the operator */
-    int64_t size;             /* of the message */
-    const char *message;      /* the sentence of PRODUCT's event table */
+    int64_t size; /* of the message */
+    const char *message; /* the sentence of PRODUCT's event table */
 };
 
 struct mu_record_crl {

@@ -25,16 +25,18 @@ struct mu_store;
 enum mu_store_lost {
     MU_STORE_LOST_NONE,
     MU_STORE_LOST_TRANSACTION, /* there is one already: result.request and .cert are the winner's */
-    MU_STORE_LOST_STATE,       /* the request is no longer PENDING: result.request (and .cert) as it is */
-    MU_STORE_LOST_CHALLENGE,   /* used, expired, disabled or gone meanwhile: result.entry, NULL if gone */
-    MU_STORE_LOST_PENDING,     /* too many are waiting */
-    MU_STORE_LOST_ALIVE,       /* too many live certificates of this subject */
-    MU_STORE_LOST_RATE,        /* too many requests of this subject in the last hour */
-    MU_STORE_LOST_SERIAL,      /* serial taken */
-    MU_STORE_LOST_REVOKED,     /* revoke: no such certificate, or revoked already: result.cert, NULL if none */
-    MU_STORE_LOST_EXISTS,      /* create: the name is taken */
-    MU_STORE_LOST_MISSING,     /* replace, remove: no such name */
-    MU_STORE_LOST_NUMBER,      /* CRL number not above the last one */
+    MU_STORE_LOST_STATE, /* the request is no longer PENDING: result.request (and .cert) as it is */
+    MU_STORE_LOST_CHALLENGE, /* used, expired, disabled or gone meanwhile: result.entry, NULL if
+                                gone */
+    MU_STORE_LOST_PENDING, /* too many are waiting */
+    MU_STORE_LOST_ALIVE, /* too many live certificates of this subject */
+    MU_STORE_LOST_RATE, /* too many requests of this subject in the last hour */
+    MU_STORE_LOST_SERIAL, /* serial taken */
+    MU_STORE_LOST_REVOKED, /* revoke: no such certificate, or revoked already: result.cert, NULL if
+                              none */
+    MU_STORE_LOST_EXISTS, /* create: the name is taken */
+    MU_STORE_LOST_MISSING, /* replace, remove: no such name */
+    MU_STORE_LOST_NUMBER, /* CRL number not above the last one */
 };
 
 enum mu_store_put { MU_STORE_CREATE, MU_STORE_REPLACE, MU_STORE_PUT /* either */, MU_STORE_REMOVE };
@@ -43,12 +45,12 @@ enum mu_store_put { MU_STORE_CREATE, MU_STORE_REPLACE, MU_STORE_PUT /* either */
 const char *mu_store_lost_text(enum mu_store_lost lost);
 
 struct mu_store_result {
-    enum mu_code code;        /* MU_OK; MU_DENIED if a condition was lost; MU_STORAGE, MU_BUSY */
+    enum mu_code code; /* MU_OK; MU_DENIED if a condition was lost; MU_STORAGE, MU_BUSY */
     enum mu_store_lost lost;
     const struct mu_record_request *request;
     const struct mu_record_cert *cert;
     const struct mu_record_entry *entry;
-    int64_t request_id;       /* of the new or changed request */
+    int64_t request_id; /* of the new or changed request */
     const struct mu_err *err; /* code != MU_OK */
 };
 typedef void mu_store_done(void *cookie, const struct mu_store_result *result);
@@ -57,13 +59,14 @@ typedef void mu_store_done(void *cookie, const struct mu_store_result *result);
 struct mu_store_change {
     int64_t now_s;
 
-    /* A new transaction. Condition: no other of the same (proto, ca, transaction_id, signer, digest)
-     * since retransmit_since_s; an older one is forgotten in its favor. */
+    /* A new transaction. Condition: no other of the same (proto, ca, transaction_id, signer,
+     * digest) since retransmit_since_s; an older one is forgotten in its favor. */
     const struct mu_record_request *request;
     int64_t retransmit_since_s;
-    int64_t pending_max;      /* request is PENDING: at most so many per CA, this one included */
-    const char *subject;      /* to be issued, comma form: what rate_max and alive_max count by */
-    int64_t rate_max;         /* certificates issued and requests made in the last hour for it, this one included */
+    int64_t pending_max; /* request is PENDING: at most so many per CA, this one included */
+    const char *subject; /* to be issued, comma form: what rate_max and alive_max count by */
+    int64_t rate_max; /* certificates issued and requests made in the last hour for it, this one
+                         included */
 
     /* Settles the PENDING request settle_id: new state, serial, words, changed_s; the CSR goes. */
     int64_t settle_id;
@@ -73,17 +76,18 @@ struct mu_store_change {
     const char *settle_transaction_id;
 
     const struct mu_record_cert *cert; /* a new certificate; its renews gets renewed_by */
-    int64_t alive_max;        /* live certificates of subject and CA, this one included; the renewed one does not count */
-    int64_t alive_since_s;    /* nor those issued before this */
+    int64_t alive_max; /* live certificates of subject and CA, this one included; the renewed one
+                          does not count */
+    int64_t alive_since_s; /* nor those issued before this */
 
-    const char *use_entry;    /* counts one use. Condition: enabled, not expired, uses left */
+    const char *use_entry; /* counts one use. Condition: enabled, not expired, uses left */
 
-    const char *revoke_ca;    /* with revoke_serial */
+    const char *revoke_ca; /* with revoke_serial */
     struct mu_bytes revoke_serial;
     int revoke_reason;
-    bool revoke_lenient;      /* already revoked is no loss */
+    bool revoke_lenient; /* already revoked is no loss */
 
-    const struct mu_record_crl *crl;  /* condition: number above the last one of its CA */
+    const struct mu_record_crl *crl; /* condition: number above the last one of its CA */
 
     const struct mu_record_ca *ca;
     enum mu_store_put ca_put;
@@ -91,10 +95,10 @@ struct mu_store_change {
     enum mu_store_put profile_put;
     const struct mu_record_entry *entry; /* REPLACE writes all members but uses and created_s */
     enum mu_store_put entry_put;
-    bool entry_reset_uses;    /* and its reset_s becomes now_s */
+    bool entry_reset_uses; /* and its reset_s becomes now_s */
     const char *setting_key, *setting_value; /* value NULL: removed */
 
-    const char *expire_ca;    /* PENDING requests of this CA created before expire_pending_s are */
+    const char *expire_ca; /* PENDING requests of this CA created before expire_pending_s are */
     int64_t expire_pending_s; /* rejected with settle_words */
     int64_t forget_settled_s; /* settled requests changed before this go */
     int64_t forget_audit_s;
@@ -102,9 +106,9 @@ struct mu_store_change {
     const struct mu_record_audit *audit;
     size_t audit_n;
 
-    mu_store_done *done;      /* exactly once; not NULL */
+    mu_store_done *done; /* exactly once; not NULL */
     void *cookie;
-    bool any_thread;          /* done may run on the writer's thread though the store has a post function */
+    bool any_thread; /* done may run on the writer's thread though the store has a post function */
     struct mu_store_change *next_; /* the store's own while it is queued */
     void *caller_;
 };
@@ -116,20 +120,23 @@ struct mu_store_ask {
     const char *ca;
     enum mu_proto proto;
     const char *transaction_id;
-    struct mu_bytes signer;        /* with transaction_id, digest */
+    struct mu_bytes signer; /* with transaction_id, digest */
     struct mu_bytes digest;
-    int64_t since_s;               /* settled requests changed before this do not count */
-    struct mu_bytes serial;        /* this certificate of ca: facts.cert */
+    int64_t since_s; /* settled requests changed before this do not count */
+    struct mu_bytes serial; /* this certificate of ca: facts.cert */
     struct mu_bytes password_hash; /* facts.entry */
-    struct mu_bytes key_hash, subject_hash; /* facts.key_seen: the newest certificate of this key whose subject is not subject_hash */
+    struct mu_bytes key_hash, subject_hash; /* facts.key_seen: the newest certificate of this key
+                                               whose subject is not subject_hash */
 };
 struct mu_store_facts {
-    const struct mu_err *err;                  /* not NULL: the store failed, nothing else is set */
-    const struct mu_record_request *same;      /* same transaction id, signer and digest */
-    const struct mu_record_cert *same_cert;    /* ISSUED: its certificate */
-    const struct mu_record_request *resent;    /* same signer and digest under another transaction id */
+    const struct mu_err *err; /* not NULL: the store failed, nothing else is set */
+    const struct mu_record_request *same; /* same transaction id, signer and digest */
+    const struct mu_record_cert *same_cert; /* ISSUED: its certificate */
+    const struct mu_record_request
+        *resent; /* same signer and digest under another transaction id */
     const struct mu_record_cert *resent_cert;
-    const struct mu_record_request *latest;    /* newest of this transaction id and signer: for polls */
+    const struct mu_record_request
+        *latest; /* newest of this transaction id and signer: for polls */
     const struct mu_record_cert *latest_cert;
     const struct mu_record_cert *cert;
     const struct mu_record_entry *entry;
@@ -139,52 +146,67 @@ typedef void mu_store_facts_call(void *cookie, const struct mu_store_facts *fact
 
 /* One call per row, then one with row NULL: err NULL at the good end. Returning false from a row
  * ends the reading early, then no last call comes. */
-typedef bool mu_store_ca_call(void *cookie, const struct mu_record_ca *row, const struct mu_err *err);
-typedef bool mu_store_profile_call(void *cookie, const struct mu_record_profile *row, const struct mu_err *err);
-typedef bool mu_store_entry_call(void *cookie, const struct mu_record_entry *row, const struct mu_err *err);
-typedef bool mu_store_cert_call(void *cookie, const struct mu_record_cert *row, const struct mu_err *err);
-typedef bool mu_store_request_call(void *cookie, const struct mu_record_request *row, const struct mu_err *err);
-typedef bool mu_store_audit_call(void *cookie, const struct mu_record_audit *row, const struct mu_err *err);
-typedef bool mu_store_crl_call(void *cookie, const struct mu_record_crl *row, const struct mu_err *err);
-typedef bool mu_store_setting_call(void *cookie, const char *key, const char *value, const struct mu_err *err);
+typedef bool mu_store_ca_call(
+    void *cookie, const struct mu_record_ca *row, const struct mu_err *err);
+typedef bool mu_store_profile_call(
+    void *cookie, const struct mu_record_profile *row, const struct mu_err *err);
+typedef bool mu_store_entry_call(
+    void *cookie, const struct mu_record_entry *row, const struct mu_err *err);
+typedef bool mu_store_cert_call(
+    void *cookie, const struct mu_record_cert *row, const struct mu_err *err);
+typedef bool mu_store_request_call(
+    void *cookie, const struct mu_record_request *row, const struct mu_err *err);
+typedef bool mu_store_audit_call(
+    void *cookie, const struct mu_record_audit *row, const struct mu_err *err);
+typedef bool mu_store_crl_call(
+    void *cookie, const struct mu_record_crl *row, const struct mu_err *err);
+typedef bool mu_store_setting_call(
+    void *cookie, const char *key, const char *value, const struct mu_err *err);
 
 /* Newest first; the next page begins before_id the last one shown. 0 and NULL: no such filter. */
 struct mu_store_filter {
     const char *ca;
-    const char *name;              /* entries */
-    int64_t id;                    /* requests */
+    const char *name; /* entries */
+    int64_t id; /* requests */
     int64_t before_id;
-    unsigned limit;                /* 0: 100 */
-    const char *subject;           /* certificates, audit: the subject contains this */
-    struct mu_bytes serial;        /* certificates, audit */
-    const char *transaction_id;    /* requests, audit, certificates */
-    bool by_state;                 /* requests: only this state */
+    unsigned limit; /* 0: 100 */
+    const char *subject; /* certificates, audit: the subject contains this */
+    struct mu_bytes serial; /* certificates, audit */
+    const char *transaction_id; /* requests, audit, certificates */
+    bool by_state; /* requests: only this state */
     enum mu_record_state state;
-    const char *action;            /* audit */
-    const char *profile;           /* certificates */
-    bool only_revoked;             /* certificates; not expired before expires_after_s: for the CRL, no limit */
+    const char *action; /* audit */
+    const char *profile; /* certificates */
+    bool only_revoked; /* certificates; not expired before expires_after_s: for the CRL, no limit */
     int64_t expires_after_s, expires_before_s; /* certificates */
-    int64_t since_s;               /* audit: not older */
+    int64_t since_s; /* audit: not older */
 };
 
 struct mu_store_counts {
     int64_t certs, live, revoked, renewed, expiring_30d; /* live: valid now, not revoked */
-    int64_t pending, oldest_pending_s;                  /* 0: none */
+    int64_t pending, oldest_pending_s; /* 0: none */
     int64_t entries, refused_24h, issued_24h;
 };
-typedef void mu_store_counts_call(void *cookie, const struct mu_store_counts *counts, const struct mu_err *err);
+typedef void mu_store_counts_call(
+    void *cookie, const struct mu_store_counts *counts, const struct mu_err *err);
 
 struct mu_store_ops {
     void (*submit)(struct mu_store *, struct mu_store_change *change);
-    void (*ask)(struct mu_store *, const struct mu_store_ask *ask, mu_store_facts_call *call, void *cookie);
+    void (*ask)(
+        struct mu_store *, const struct mu_store_ask *ask, mu_store_facts_call *call, void *cookie);
     void (*cas)(struct mu_store *, mu_store_ca_call *call, void *cookie);
     void (*profiles)(struct mu_store *, mu_store_profile_call *call, void *cookie);
     void (*settings)(struct mu_store *, mu_store_setting_call *call, void *cookie);
-    void (*entries)(struct mu_store *, const struct mu_store_filter *, mu_store_entry_call *call, void *cookie);
-    void (*certs)(struct mu_store *, const struct mu_store_filter *, mu_store_cert_call *call, void *cookie);
-    void (*requests)(struct mu_store *, const struct mu_store_filter *, mu_store_request_call *call, void *cookie);
-    void (*audits)(struct mu_store *, const struct mu_store_filter *, mu_store_audit_call *call, void *cookie);
-    void (*crl)(struct mu_store *, const char *ca, mu_store_crl_call *call, void *cookie); /* the latest */
+    void (*entries)(
+        struct mu_store *, const struct mu_store_filter *, mu_store_entry_call *call, void *cookie);
+    void (*certs)(
+        struct mu_store *, const struct mu_store_filter *, mu_store_cert_call *call, void *cookie);
+    void (*requests)(struct mu_store *, const struct mu_store_filter *, mu_store_request_call *call,
+        void *cookie);
+    void (*audits)(
+        struct mu_store *, const struct mu_store_filter *, mu_store_audit_call *call, void *cookie);
+    void (*crl)(
+        struct mu_store *, const char *ca, mu_store_crl_call *call, void *cookie); /* the latest */
     void (*counts)(struct mu_store *, int64_t now_s, mu_store_counts_call *call, void *cookie);
     void (*close)(struct mu_store *); /* finishes what is queued */
 };
@@ -220,16 +242,16 @@ struct mu_store_post {
 enum mu_code mu_store_memory_open(struct mu_store **out, struct mu_err *err) MU_CHECK;
 
 struct mu_store_sqlite_config {
-    const char *path;       /* created with mode 0600; with -wal and -shm beside it */
+    const char *path; /* created with mode 0600; with -wal and -shm beside it */
     struct mu_store_post post;
-    unsigned max_queue;     /* changes waiting; 0: 8192; more are MU_BUSY */
-    bool read_only;         /* somebody else owns it: every change is MU_STORAGE */
+    unsigned max_queue; /* changes waiting; 0: 8192; more are MU_BUSY */
+    bool read_only; /* somebody else owns it: every change is MU_STORAGE */
 };
 /* WAL, synchronous FULL. Another program's database, or a newer version of ours, is refused. */
-enum mu_code mu_store_sqlite_open(const struct mu_store_sqlite_config *config, struct mu_store **out,
-    struct mu_err *err) MU_CHECK;
+enum mu_code mu_store_sqlite_open(const struct mu_store_sqlite_config *config,
+    struct mu_store **out, struct mu_err *err) MU_CHECK;
 /* A consistent copy into a new file (mode 0600), while it is in use. */
-enum mu_code mu_store_sqlite_backup(struct mu_store *store, const char *path, struct mu_err *err)
-    MU_CHECK;
+enum mu_code mu_store_sqlite_backup(
+    struct mu_store *store, const char *path, struct mu_err *err) MU_CHECK;
 
 #endif

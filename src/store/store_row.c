@@ -3,9 +3,18 @@
 
 #include <stdlib.h>
 
-#define TEXT(kind, member) {true, offsetof(struct mu_record_##kind, member)}
-#define OCTETS(kind, member) {false, offsetof(struct mu_record_##kind, member)}
-#define END {false, SIZE_MAX}
+#define TEXT(kind, member)                                                                         \
+    {                                                                                              \
+        true, offsetof(struct mu_record_##kind, member)                                            \
+    }
+#define OCTETS(kind, member)                                                                       \
+    {                                                                                              \
+        false, offsetof(struct mu_record_##kind, member)                                           \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        false, SIZE_MAX                                                                            \
+    }
 
 struct part {
     bool is_text;
@@ -13,30 +22,68 @@ struct part {
 };
 
 static const struct part ca_parts[] = {
-    TEXT(ca, name), OCTETS(ca, chain), TEXT(ca, key_ref), OCTETS(ca, ra), TEXT(ca, ra_key_ref),
-    OCTETS(ca, next), TEXT(ca, next_key_ref), TEXT(ca, settings), END,
+    TEXT(ca, name),
+    OCTETS(ca, chain),
+    TEXT(ca, key_ref),
+    OCTETS(ca, ra),
+    TEXT(ca, ra_key_ref),
+    OCTETS(ca, next),
+    TEXT(ca, next_key_ref),
+    TEXT(ca, settings),
+    END,
 };
 static const struct part profile_parts[] = {TEXT(profile, name), TEXT(profile, settings), END};
 static const struct part entry_parts[] = {
-    TEXT(entry, name), TEXT(entry, profile), TEXT(entry, ca), OCTETS(entry, password_hash),
-    OCTETS(entry, sealed), TEXT(entry, comments), END,
+    TEXT(entry, name),
+    TEXT(entry, profile),
+    TEXT(entry, ca),
+    OCTETS(entry, password_hash),
+    OCTETS(entry, sealed),
+    TEXT(entry, comments),
+    END,
 };
 static const struct part cert_parts[] = {
-    TEXT(cert, ca), OCTETS(cert, serial), OCTETS(cert, der), TEXT(cert, subject),
-    OCTETS(cert, subject_hash), OCTETS(cert, key_hash), TEXT(cert, profile), TEXT(cert, entry),
-    TEXT(cert, transaction_id), OCTETS(cert, renews), OCTETS(cert, renewed_by), END,
+    TEXT(cert, ca),
+    OCTETS(cert, serial),
+    OCTETS(cert, der),
+    TEXT(cert, subject),
+    OCTETS(cert, subject_hash),
+    OCTETS(cert, key_hash),
+    TEXT(cert, profile),
+    TEXT(cert, entry),
+    TEXT(cert, transaction_id),
+    OCTETS(cert, renews),
+    OCTETS(cert, renewed_by),
+    END,
 };
 static const struct part request_parts[] = {
-    TEXT(request, ca), TEXT(request, transaction_id), OCTETS(request, signer),
-    OCTETS(request, digest), OCTETS(request, csr), TEXT(request, subject),
-    OCTETS(request, subject_hash), TEXT(request, profile), TEXT(request, entry),
-    OCTETS(request, renews), OCTETS(request, serial), TEXT(request, words),
-    TEXT(request, address), END,
+    TEXT(request, ca),
+    TEXT(request, transaction_id),
+    OCTETS(request, signer),
+    OCTETS(request, digest),
+    OCTETS(request, csr),
+    TEXT(request, subject),
+    OCTETS(request, subject_hash),
+    TEXT(request, profile),
+    TEXT(request, entry),
+    OCTETS(request, renews),
+    OCTETS(request, serial),
+    TEXT(request, words),
+    TEXT(request, address),
+    END,
 };
 static const struct part audit_parts[] = {
-    TEXT(audit, action), TEXT(audit, ca), TEXT(audit, profile), TEXT(audit, entry),
-    TEXT(audit, subject), OCTETS(audit, serial), TEXT(audit, transaction_id),
-    TEXT(audit, address), TEXT(audit, user_agent), TEXT(audit, message), END,
+    TEXT(audit, action),
+    TEXT(audit, ca),
+    TEXT(audit, profile),
+    TEXT(audit, entry),
+    TEXT(audit, subject),
+    OCTETS(audit, serial),
+    TEXT(audit, transaction_id),
+    TEXT(audit, address),
+    TEXT(audit, user_agent),
+    TEXT(audit, message),
+    END,
 };
 static const struct part crl_parts[] = {TEXT(crl, ca), OCTETS(crl, der), END};
 

@@ -6,8 +6,13 @@
 #include "enroll/enroll_record.h"
 
 enum mu_store_row {
-    MU_STORE_ROW_CA, MU_STORE_ROW_PROFILE, MU_STORE_ROW_ENTRY, MU_STORE_ROW_CERT,
-    MU_STORE_ROW_REQUEST, MU_STORE_ROW_AUDIT, MU_STORE_ROW_CRL,
+    MU_STORE_ROW_CA,
+    MU_STORE_ROW_PROFILE,
+    MU_STORE_ROW_ENTRY,
+    MU_STORE_ROW_CERT,
+    MU_STORE_ROW_REQUEST,
+    MU_STORE_ROW_AUDIT,
+    MU_STORE_ROW_CRL,
 };
 
 /* A copy of the struct mu_record_* with all its texts and octets behind it; free() gives all of it

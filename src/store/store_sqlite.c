@@ -16,46 +16,48 @@ enum { APPLICATION_ID = 0x6d757374 };
 
 /* Every index costs each enrollment a page in the log, so there are few: what a decision asks by,
  * and what lists are read by. Large columns stand last. */
-static const char schema_1[]
-    = "CREATE TABLE ca(name TEXT PRIMARY KEY, chain BLOB NOT NULL, key_ref TEXT NOT NULL,"
-      " ra BLOB NOT NULL, ra_key_ref TEXT NOT NULL, next BLOB NOT NULL, next_key_ref TEXT NOT NULL,"
-      " settings TEXT NOT NULL, created_s INTEGER NOT NULL);"
-      "CREATE TABLE profile(name TEXT PRIMARY KEY, settings TEXT NOT NULL, created_s INTEGER NOT NULL);"
-      "CREATE TABLE entry(name TEXT PRIMARY KEY, protocols INTEGER NOT NULL, profile TEXT NOT NULL,"
-      " ca TEXT NOT NULL, password_hash BLOB NOT NULL, sealed BLOB NOT NULL, disabled INTEGER NOT NULL,"
-      " created_s INTEGER NOT NULL, expires_s INTEGER NOT NULL, max_uses INTEGER NOT NULL,"
-      " uses INTEGER NOT NULL, last_use_s INTEGER NOT NULL, reset_s INTEGER NOT NULL,"
-      " comments TEXT NOT NULL);"
-      "CREATE UNIQUE INDEX entry_password ON entry(password_hash) WHERE length(password_hash) > 0;"
-      "CREATE TABLE cert(id INTEGER PRIMARY KEY, ca TEXT NOT NULL, serial BLOB NOT NULL,"
-      " subject TEXT NOT NULL, subject_hash BLOB NOT NULL, key_hash BLOB NOT NULL,"
-      " not_before_s INTEGER NOT NULL, not_after_s INTEGER NOT NULL, issued_s INTEGER NOT NULL,"
-      " proto INTEGER NOT NULL, profile TEXT NOT NULL, entry TEXT NOT NULL,"
-      " transaction_id TEXT NOT NULL, renews BLOB NOT NULL, renewed_by BLOB NOT NULL,"
-      " revoked_s INTEGER NOT NULL, revoke_reason INTEGER NOT NULL, delivery_known INTEGER NOT NULL,"
-      " der BLOB NOT NULL);"
-      "CREATE UNIQUE INDEX cert_serial ON cert(serial, ca);"
-      "CREATE INDEX cert_subject ON cert(subject, ca);"
-      "CREATE INDEX cert_key ON cert(key_hash);"
-      "CREATE INDEX cert_end ON cert(not_after_s, revoked_s);"
-      "CREATE INDEX cert_revoked ON cert(ca, revoked_s) WHERE revoked_s > 0;"
-      "CREATE TABLE request(id INTEGER PRIMARY KEY, proto INTEGER NOT NULL,"
-      " ca TEXT NOT NULL, transaction_id TEXT NOT NULL, signer BLOB NOT NULL, digest BLOB NOT NULL,"
-      " state INTEGER NOT NULL, subject TEXT NOT NULL, subject_hash BLOB NOT NULL,"
-      " profile TEXT NOT NULL, entry TEXT NOT NULL, renews BLOB NOT NULL, serial BLOB NOT NULL,"
-      " words TEXT NOT NULL, created_s INTEGER NOT NULL, changed_s INTEGER NOT NULL,"
-      " address TEXT NOT NULL, csr BLOB NOT NULL);"
-      "CREATE UNIQUE INDEX request_transaction ON request(signer, digest, transaction_id, ca, proto);"
-      "CREATE INDEX request_pending ON request(ca, created_s) WHERE state = 0;"
-      "CREATE TABLE audit(id INTEGER PRIMARY KEY, time_s INTEGER NOT NULL,"
-      " action TEXT NOT NULL, success INTEGER NOT NULL, reason INTEGER NOT NULL,"
-      " proto INTEGER NOT NULL, ca TEXT NOT NULL, profile TEXT NOT NULL, entry TEXT NOT NULL,"
-      " subject TEXT NOT NULL, serial BLOB NOT NULL, transaction_id TEXT NOT NULL,"
-      " address TEXT NOT NULL, user_agent TEXT NOT NULL, size INTEGER NOT NULL,"
-      " message TEXT NOT NULL);"
-      "CREATE TABLE crl(ca TEXT NOT NULL, number INTEGER NOT NULL, this_update_s INTEGER NOT NULL,"
-      " next_update_s INTEGER NOT NULL, der BLOB NOT NULL, PRIMARY KEY(ca, number)) WITHOUT ROWID;"
-      "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
+static const char schema_1[] =
+    "CREATE TABLE ca(name TEXT PRIMARY KEY, chain BLOB NOT NULL, key_ref TEXT NOT NULL,"
+    " ra BLOB NOT NULL, ra_key_ref TEXT NOT NULL, next BLOB NOT NULL, next_key_ref TEXT NOT NULL,"
+    " settings TEXT NOT NULL, created_s INTEGER NOT NULL);"
+    "CREATE TABLE profile(name TEXT PRIMARY KEY, settings TEXT NOT NULL, created_s INTEGER NOT "
+    "NULL);"
+    "CREATE TABLE entry(name TEXT PRIMARY KEY, protocols INTEGER NOT NULL, profile TEXT NOT NULL,"
+    " ca TEXT NOT NULL, password_hash BLOB NOT NULL, sealed BLOB NOT NULL, disabled INTEGER NOT "
+    "NULL,"
+    " created_s INTEGER NOT NULL, expires_s INTEGER NOT NULL, max_uses INTEGER NOT NULL,"
+    " uses INTEGER NOT NULL, last_use_s INTEGER NOT NULL, reset_s INTEGER NOT NULL,"
+    " comments TEXT NOT NULL);"
+    "CREATE UNIQUE INDEX entry_password ON entry(password_hash) WHERE length(password_hash) > 0;"
+    "CREATE TABLE cert(id INTEGER PRIMARY KEY, ca TEXT NOT NULL, serial BLOB NOT NULL,"
+    " subject TEXT NOT NULL, subject_hash BLOB NOT NULL, key_hash BLOB NOT NULL,"
+    " not_before_s INTEGER NOT NULL, not_after_s INTEGER NOT NULL, issued_s INTEGER NOT NULL,"
+    " proto INTEGER NOT NULL, profile TEXT NOT NULL, entry TEXT NOT NULL,"
+    " transaction_id TEXT NOT NULL, renews BLOB NOT NULL, renewed_by BLOB NOT NULL,"
+    " revoked_s INTEGER NOT NULL, revoke_reason INTEGER NOT NULL, delivery_known INTEGER NOT NULL,"
+    " der BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX cert_serial ON cert(serial, ca);"
+    "CREATE INDEX cert_subject ON cert(subject, ca);"
+    "CREATE INDEX cert_key ON cert(key_hash);"
+    "CREATE INDEX cert_end ON cert(not_after_s, revoked_s);"
+    "CREATE INDEX cert_revoked ON cert(ca, revoked_s) WHERE revoked_s > 0;"
+    "CREATE TABLE request(id INTEGER PRIMARY KEY, proto INTEGER NOT NULL,"
+    " ca TEXT NOT NULL, transaction_id TEXT NOT NULL, signer BLOB NOT NULL, digest BLOB NOT NULL,"
+    " state INTEGER NOT NULL, subject TEXT NOT NULL, subject_hash BLOB NOT NULL,"
+    " profile TEXT NOT NULL, entry TEXT NOT NULL, renews BLOB NOT NULL, serial BLOB NOT NULL,"
+    " words TEXT NOT NULL, created_s INTEGER NOT NULL, changed_s INTEGER NOT NULL,"
+    " address TEXT NOT NULL, csr BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX request_transaction ON request(signer, digest, transaction_id, ca, proto);"
+    "CREATE INDEX request_pending ON request(ca, created_s) WHERE state = 0;"
+    "CREATE TABLE audit(id INTEGER PRIMARY KEY, time_s INTEGER NOT NULL,"
+    " action TEXT NOT NULL, success INTEGER NOT NULL, reason INTEGER NOT NULL,"
+    " proto INTEGER NOT NULL, ca TEXT NOT NULL, profile TEXT NOT NULL, entry TEXT NOT NULL,"
+    " subject TEXT NOT NULL, serial BLOB NOT NULL, transaction_id TEXT NOT NULL,"
+    " address TEXT NOT NULL, user_agent TEXT NOT NULL, size INTEGER NOT NULL,"
+    " message TEXT NOT NULL);"
+    "CREATE TABLE crl(ca TEXT NOT NULL, number INTEGER NOT NULL, this_update_s INTEGER NOT NULL,"
+    " next_update_s INTEGER NOT NULL, der BLOB NOT NULL, PRIMARY KEY(ca, number)) WITHOUT ROWID;"
+    "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
 /* The i-th brings a database from version i to i + 1. */
 static const char *const migrations[] = {schema_1};
@@ -66,7 +68,8 @@ static int64_t pragma(struct mu_sqlite_conn *conn, const char *sql)
     sqlite3_stmt *st = NULL;
     int64_t value = -1;
 
-    if (sqlite3_prepare_v2(conn->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+    if (sqlite3_prepare_v2(conn->db, sql, -1, &st, NULL) == SQLITE_OK
+        && sqlite3_step(st) == SQLITE_ROW)
         value = sqlite3_column_int64(st, 0);
     sqlite3_finalize(st);
     return value;
@@ -79,7 +82,8 @@ static enum mu_code migrate_from(struct mu_sqlite_conn *conn, int64_t version, s
 
     for (; rc == MU_OK && version < VERSION; version++)
         rc = mu_sqlite_exec(conn, migrations[version], err);
-    snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION_ID, VERSION);
+    snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION_ID,
+        VERSION);
     return rc != MU_OK ? rc : mu_sqlite_exec(conn, sql, err);
 }
 
@@ -94,11 +98,14 @@ static enum mu_code migrate(struct mu_sqlite *s, struct mu_err *err)
         return rc;
     version = pragma(conn, "PRAGMA user_version");
     id = pragma(conn, "PRAGMA application_id");
-    if (id != APPLICATION_ID && (id != 0 || version != 0 || pragma(conn, "SELECT count(*) FROM sqlite_schema") != 0))
-        rc = mu_err_set(err, MU_STORAGE, MU_REASON_NONE, "store: %s is the database of another program", s->path);
+    if (id != APPLICATION_ID
+        && (id != 0 || version != 0 || pragma(conn, "SELECT count(*) FROM sqlite_schema") != 0))
+        rc = mu_err_set(err, MU_STORAGE, MU_REASON_NONE,
+            "store: %s is the database of another program", s->path);
     else if (version > VERSION || version < 0)
         rc = mu_err_set(err, MU_STORAGE, MU_REASON_NONE,
-            "store: %s has version %lld, this program knows up to %d", s->path, (long long)version, VERSION);
+            "store: %s has version %lld, this program knows up to %d", s->path, (long long)version,
+            VERSION);
     else if (version < VERSION)
         rc = migrate_from(conn, version, err);
     if (rc != MU_OK) {
@@ -182,13 +189,14 @@ static enum mu_code start(struct mu_sqlite *s, struct mu_err *err)
         || (rc = migrate(s, err)) != MU_OK)
         return rc;
     if (pthread_create(&s->thread, NULL, mu_sqlite_writer, s) != 0)
-        return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "store: cannot start the writer's thread");
+        return mu_err_set(
+            err, MU_MEMORY, MU_REASON_NONE, "store: cannot start the writer's thread");
     s->has_thread = true;
     return MU_OK;
 }
 
-enum mu_code mu_store_sqlite_open(const struct mu_store_sqlite_config *config, struct mu_store **out,
-    struct mu_err *err)
+enum mu_code mu_store_sqlite_open(
+    const struct mu_store_sqlite_config *config, struct mu_store **out, struct mu_err *err)
 {
     struct mu_sqlite *s = calloc(1, sizeof *s);
     enum mu_code rc;

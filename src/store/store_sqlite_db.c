@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum mu_code mu_sqlite_fault(const struct mu_sqlite_conn *conn, const char *what, struct mu_err *err)
+enum mu_code mu_sqlite_fault(
+    const struct mu_sqlite_conn *conn, const char *what, struct mu_err *err)
 {
     int rc = sqlite3_errcode(conn->db);
 
@@ -27,11 +28,13 @@ enum mu_code mu_sqlite_open(const char *path, bool read_only, const char *const 
     enum mu_code rc;
 
     if (conn == NULL)
-        return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for a database connection");
+        return mu_err_set(
+            err, MU_MEMORY, MU_REASON_NONE, "out of memory for a database connection");
     conn->sql = sql;
     if (sqlite3_open_v2(path, &conn->db, flags, NULL) != SQLITE_OK) {
-        rc = conn->db != NULL ? mu_sqlite_fault(conn, path, err)
-                              : mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for SQLite");
+        rc = conn->db != NULL
+            ? mu_sqlite_fault(conn, path, err)
+            : mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for SQLite");
         goto out;
     }
     sqlite3_busy_timeout(conn->db, 10000);
@@ -39,7 +42,8 @@ enum mu_code mu_sqlite_open(const char *path, bool read_only, const char *const 
     if ((rc = mu_sqlite_exec(conn,
              "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
              "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=2000;",
-             err)) != MU_OK)
+             err))
+        != MU_OK)
         goto out;
     *out = conn;
     conn = NULL;
@@ -72,7 +76,8 @@ sqlite3_stmt *mu_sqlite_bind(struct mu_sqlite_conn *conn, unsigned id, const cha
     int rc = SQLITE_OK;
 
     if (st == NULL
-        && sqlite3_prepare_v3(conn->db, conn->sql[id], -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) != SQLITE_OK)
+        && sqlite3_prepare_v3(conn->db, conn->sql[id], -1, SQLITE_PREPARE_PERSISTENT, &st, NULL)
+            != SQLITE_OK)
         return NULL;
     conn->st[id] = st;
     sqlite3_reset(st);
@@ -83,8 +88,12 @@ sqlite3_stmt *mu_sqlite_bind(struct mu_sqlite_conn *conn, unsigned id, const cha
             text = va_arg(args, const char *);
             rc = sqlite3_bind_text(st, i, text != NULL ? text : "", -1, SQLITE_STATIC);
             break;
-        case 'b': rc = bind_bytes(st, i, va_arg(args, struct mu_bytes)); break;
-        default: rc = sqlite3_bind_int64(st, i, va_arg(args, int64_t)); break;
+        case 'b':
+            rc = bind_bytes(st, i, va_arg(args, struct mu_bytes));
+            break;
+        default:
+            rc = sqlite3_bind_int64(st, i, va_arg(args, int64_t));
+            break;
         }
     }
     va_end(args);

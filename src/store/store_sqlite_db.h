@@ -40,13 +40,16 @@ enum mu_code mu_sqlite_open(const char *path, bool read_only, const char *const 
     struct mu_sqlite_conn **out, struct mu_err *err) MU_CHECK;
 void mu_sqlite_close(struct mu_sqlite_conn *conn);
 /* MU_STORAGE (MU_BUSY where it may pass) with SQLite's words. */
-enum mu_code mu_sqlite_fault(const struct mu_sqlite_conn *conn, const char *what, struct mu_err *err);
-enum mu_code mu_sqlite_exec(struct mu_sqlite_conn *conn, const char *sql, struct mu_err *err) MU_CHECK;
+enum mu_code mu_sqlite_fault(
+    const struct mu_sqlite_conn *conn, const char *what, struct mu_err *err);
+enum mu_code mu_sqlite_exec(
+    struct mu_sqlite_conn *conn, const char *sql, struct mu_err *err) MU_CHECK;
 /* The id-th statement, reset, with parameters bound in order: 't' const char *, 'b' struct
  * mu_bytes, 'i' int64_t. What is bound must stay until the next reset. NULL on failure. */
 sqlite3_stmt *mu_sqlite_bind(struct mu_sqlite_conn *conn, unsigned id, const char *types, ...);
 /* For statements without rows. */
-enum mu_code mu_sqlite_run(struct mu_sqlite_conn *conn, sqlite3_stmt *st, struct mu_err *err) MU_CHECK;
+enum mu_code mu_sqlite_run(
+    struct mu_sqlite_conn *conn, sqlite3_stmt *st, struct mu_err *err) MU_CHECK;
 
 /* Columns in the order the row functions read them. */
 #define MU_SQLITE_CERT                                                                             \
@@ -69,8 +72,32 @@ void mu_sqlite_row_audit(sqlite3_stmt *st, struct mu_record_audit *row);
 const char *mu_sqlite_text(sqlite3_stmt *st, int column); /* never NULL */
 struct mu_bytes mu_sqlite_blob(sqlite3_stmt *st, int column);
 
-/* store_sqlite_write.c */
+/* store_sqlite_write.c: one batch. Its first statements are the writer's. */
+enum mu_sqlite_write_step {
+    MU_SQLITE_BEGIN,
+    MU_SQLITE_COMMIT,
+    MU_SQLITE_ROLLBACK,
+    MU_SQLITE_SAVE,
+    MU_SQLITE_BACK,
+    MU_SQLITE_RELEASE,
+    MU_SQLITE_STEPS,
+};
 extern const char *const mu_sqlite_write_sql[];
+/* One batch and what became of it. The rows are copies. */
+struct mu_sqlite_outcome {
+    struct mu_store_change *change;
+    enum mu_code code;
+    enum mu_store_lost lost;
+    struct mu_record_request *request;
+    struct mu_record_cert *cert;
+    struct mu_record_entry *entry;
+    int64_t request_id;
+    struct mu_err err;
+};
+/* MU_OK with outcome->lost set: a condition was lost, what was done so far must be undone. */
+enum mu_code mu_sqlite_apply(
+    struct mu_sqlite_conn *writer, struct mu_sqlite_outcome *outcome) MU_CHECK;
+/* store_sqlite_writer.c */
 void *mu_sqlite_writer(void *sqlite);
 void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change);
 /* store_sqlite_read.c */

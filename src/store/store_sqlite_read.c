@@ -8,8 +8,21 @@
 #include <stdlib.h>
 
 enum sql {
-    ASK_SAME, ASK_RESENT, ASK_LATEST, ASK_CERT, ASK_SAME_CERT, ASK_RESENT_CERT, ASK_LATEST_CERT,
-    ASK_ENTRY, ASK_KEY, CAS, PROFILES, SETTINGS, CRL, COUNTS, SQL_N
+    ASK_SAME,
+    ASK_RESENT,
+    ASK_LATEST,
+    ASK_CERT,
+    ASK_SAME_CERT,
+    ASK_RESENT_CERT,
+    ASK_LATEST_CERT,
+    ASK_ENTRY,
+    ASK_KEY,
+    CAS,
+    PROFILES,
+    SETTINGS,
+    CRL,
+    COUNTS,
+    SQL_N
 };
 _Static_assert((int)SQL_N <= (int)MU_SQLITE_STATEMENTS, "more statements than a connection keeps");
 
@@ -26,7 +39,8 @@ const char *const mu_sqlite_read_sql[] = {
     [ASK_SAME_CERT] = CERT_GET,
     [ASK_RESENT_CERT] = CERT_GET,
     [ASK_LATEST_CERT] = CERT_GET,
-    [ASK_ENTRY] = "SELECT " MU_SQLITE_ENTRY " FROM entry WHERE password_hash=? AND length(password_hash)>0",
+    [ASK_ENTRY] =
+        "SELECT " MU_SQLITE_ENTRY " FROM entry WHERE password_hash=? AND length(password_hash)>0",
     [ASK_KEY] = "SELECT " MU_SQLITE_CERT " FROM cert WHERE key_hash=? AND subject_hash<>?"
                 " ORDER BY id DESC LIMIT 1",
     [CAS] = "SELECT name, chain, key_ref, ra, ra_key_ref, next, next_key_ref, settings, created_s"
@@ -35,19 +49,20 @@ const char *const mu_sqlite_read_sql[] = {
     [SETTINGS] = "SELECT key, value FROM setting ORDER BY key",
     [CRL] = "SELECT ca, number, this_update_s, next_update_s, der FROM crl WHERE ca=?"
             " ORDER BY number DESC LIMIT 1",
-    [COUNTS] = "SELECT (SELECT count(*) FROM cert),"
-               " (SELECT count(*) FROM cert WHERE not_after_s>?1 AND revoked_s=0),"
-               " (SELECT count(*) FROM cert WHERE revoked_s>0),"
-               " (SELECT count(*) FROM cert WHERE not_after_s>?1 AND not_after_s<?2 AND revoked_s=0),"
-               " (SELECT count(*) FROM request WHERE state=0),"
-               " (SELECT ifnull(min(created_s), 0) FROM request WHERE state=0),"
-               " (SELECT count(*) FROM entry),"
-               " (SELECT count(*) FROM (SELECT action FROM (SELECT action, time_s FROM audit"
-               "   ORDER BY id DESC LIMIT 100000) WHERE time_s>?3) WHERE action='refuse'),"
-               " (SELECT count(*) FROM (SELECT issued_s FROM cert ORDER BY id DESC LIMIT 100000)"
-               "   WHERE issued_s>?3),"
-               " (SELECT count(*) FROM (SELECT renews FROM cert ORDER BY id DESC LIMIT 100000)"
-               "   WHERE length(renews)>0)",
+    [COUNTS] =
+        "SELECT (SELECT count(*) FROM cert),"
+        " (SELECT count(*) FROM cert WHERE not_after_s>?1 AND revoked_s=0),"
+        " (SELECT count(*) FROM cert WHERE revoked_s>0),"
+        " (SELECT count(*) FROM cert WHERE not_after_s>?1 AND not_after_s<?2 AND revoked_s=0),"
+        " (SELECT count(*) FROM request WHERE state=0),"
+        " (SELECT ifnull(min(created_s), 0) FROM request WHERE state=0),"
+        " (SELECT count(*) FROM entry),"
+        " (SELECT count(*) FROM (SELECT action FROM (SELECT action, time_s FROM audit"
+        "   ORDER BY id DESC LIMIT 100000) WHERE time_s>?3) WHERE action='refuse'),"
+        " (SELECT count(*) FROM (SELECT issued_s FROM cert ORDER BY id DESC LIMIT 100000)"
+        "   WHERE issued_s>?3),"
+        " (SELECT count(*) FROM (SELECT renews FROM cert ORDER BY id DESC LIMIT 100000)"
+        "   WHERE length(renews)>0)",
 };
 
 /* ---- the pool ---- */
@@ -77,7 +92,8 @@ static void reader_put(struct mu_sqlite *s, struct mu_sqlite_conn *conn)
 /* ---- what a decision asks ---- */
 
 /* One row at most; false: no row, or *rc is set. The statement stays on its row until the end. */
-static bool ask_row(struct mu_sqlite_conn *r, sqlite3_stmt *st, enum mu_code *rc, struct mu_err *err)
+static bool ask_row(
+    struct mu_sqlite_conn *r, sqlite3_stmt *st, enum mu_code *rc, struct mu_err *err)
 {
     int got = st != NULL ? sqlite3_step(st) : SQLITE_ERROR;
 
@@ -113,8 +129,8 @@ static enum mu_code ask_request(struct mu_sqlite_conn *r, sqlite3_stmt *st, enum
     return rc;
 }
 
-static enum mu_code ask_requests(struct mu_sqlite_conn *r, const struct mu_store_ask *ask,
-    struct answer *a, struct mu_err *err)
+static enum mu_code ask_requests(
+    struct mu_sqlite_conn *r, const struct mu_store_ask *ask, struct answer *a, struct mu_err *err)
 {
     int64_t proto = ask->proto;
     enum mu_code rc = MU_OK;
@@ -122,22 +138,27 @@ static enum mu_code ask_requests(struct mu_sqlite_conn *r, const struct mu_store
     if (ask->signer.n == 0)
         return MU_OK;
     if (ask->transaction_id != NULL && ask->digest.n != 0)
-        rc = ask_request(r, mu_sqlite_bind(r, ASK_SAME, "tbbtii", ask->transaction_id, ask->signer,
-                                ask->digest, ask->ca, proto, ask->since_s),
+        rc = ask_request(r,
+            mu_sqlite_bind(r, ASK_SAME, "tbbtii", ask->transaction_id, ask->signer, ask->digest,
+                ask->ca, proto, ask->since_s),
             ASK_SAME_CERT, &a->same, &a->facts.same, &a->same_cert, &a->facts.same_cert, err);
     if (rc == MU_OK && ask->digest.n != 0 && a->facts.same == NULL)
-        rc = ask_request(r, mu_sqlite_bind(r, ASK_RESENT, "bbtiti", ask->signer, ask->digest,
-                                ask->ca, proto, ask->transaction_id, ask->since_s),
-            ASK_RESENT_CERT, &a->resent, &a->facts.resent, &a->resent_cert, &a->facts.resent_cert, err);
+        rc = ask_request(r,
+            mu_sqlite_bind(r, ASK_RESENT, "bbtiti", ask->signer, ask->digest, ask->ca, proto,
+                ask->transaction_id, ask->since_s),
+            ASK_RESENT_CERT, &a->resent, &a->facts.resent, &a->resent_cert, &a->facts.resent_cert,
+            err);
     if (rc == MU_OK && ask->transaction_id != NULL && ask->digest.n == 0)
-        rc = ask_request(r, mu_sqlite_bind(r, ASK_LATEST, "tbtii", ask->transaction_id, ask->signer,
-                                ask->ca, proto, ask->since_s),
-            ASK_LATEST_CERT, &a->latest, &a->facts.latest, &a->latest_cert, &a->facts.latest_cert, err);
+        rc = ask_request(r,
+            mu_sqlite_bind(r, ASK_LATEST, "tbtii", ask->transaction_id, ask->signer, ask->ca, proto,
+                ask->since_s),
+            ASK_LATEST_CERT, &a->latest, &a->facts.latest, &a->latest_cert, &a->facts.latest_cert,
+            err);
     return rc;
 }
 
-static enum mu_code ask_others(struct mu_sqlite_conn *r, const struct mu_store_ask *ask,
-    struct answer *a, struct mu_err *err)
+static enum mu_code ask_others(
+    struct mu_sqlite_conn *r, const struct mu_store_ask *ask, struct answer *a, struct mu_err *err)
 {
     sqlite3_stmt *st;
     enum mu_code rc = MU_OK;
@@ -172,8 +193,8 @@ static void reset_asked(struct mu_sqlite_conn *r)
         sqlite3_reset(r->st[i]);
 }
 
-static void sqlite_ask(struct mu_store *store, const struct mu_store_ask *ask,
-    mu_store_facts_call *call, void *cookie)
+static void sqlite_ask(
+    struct mu_store *store, const struct mu_store_ask *ask, mu_store_facts_call *call, void *cookie)
 {
     struct mu_sqlite *s = mu_sqlite_of(store);
     struct mu_sqlite_conn *r = NULL;
@@ -196,8 +217,8 @@ static void sqlite_ask(struct mu_store *store, const struct mu_store_ask *ask,
 typedef bool row_call(sqlite3_stmt *st, void *row_cookie);
 
 /* Calls for each row; *ended gets whether all were read. */
-static enum mu_code each_row(struct mu_sqlite_conn *r, sqlite3_stmt *st, row_call *call, void *cookie,
-    bool *ended, struct mu_err *err)
+static enum mu_code each_row(struct mu_sqlite_conn *r, sqlite3_stmt *st, row_call *call,
+    void *cookie, bool *ended, struct mu_err *err)
 {
     int got = SQLITE_ERROR;
 
@@ -215,7 +236,7 @@ static enum mu_code each_row(struct mu_sqlite_conn *r, sqlite3_stmt *st, row_cal
 struct query {
     struct mu_buf sql;
     const struct mu_store_filter *filter;
-    char kinds[24];         /* as for mu_sqlite_bind */
+    char kinds[24]; /* as for mu_sqlite_bind */
     union {
         const char *t;
         struct mu_bytes b;
@@ -264,8 +285,7 @@ static sqlite3_stmt *query_prepare(struct mu_sqlite_conn *r, struct query *q, bo
     mu_buf_put_str(&q->sql, " ORDER BY id DESC");
     if (!no_limit)
         mu_buf_putf(&q->sql, " LIMIT %u", q->filter->limit != 0 ? q->filter->limit : 100);
-    if (q->sql.failed
-        || sqlite3_prepare_v2(r->db, mu_buf_str(&q->sql), -1, &st, NULL) != SQLITE_OK)
+    if (q->sql.failed || sqlite3_prepare_v2(r->db, mu_buf_str(&q->sql), -1, &st, NULL) != SQLITE_OK)
         return NULL;
     for (size_t i = 0; i < q->n; i++) {
         int at = (int)i + 1;
@@ -333,17 +353,22 @@ static enum mu_code list(struct mu_store *store, struct query *q, bool no_limit,
 
 static void row_ca(sqlite3_stmt *st, struct mu_record_ca *row)
 {
-    *row = (struct mu_record_ca){.name = mu_sqlite_text(st, 0), .chain = mu_sqlite_blob(st, 1),
-        .key_ref = mu_sqlite_text(st, 2), .ra = mu_sqlite_blob(st, 3),
-        .ra_key_ref = mu_sqlite_text(st, 4), .next = mu_sqlite_blob(st, 5),
-        .next_key_ref = mu_sqlite_text(st, 6), .settings = mu_sqlite_text(st, 7),
+    *row = (struct mu_record_ca){.name = mu_sqlite_text(st, 0),
+        .chain = mu_sqlite_blob(st, 1),
+        .key_ref = mu_sqlite_text(st, 2),
+        .ra = mu_sqlite_blob(st, 3),
+        .ra_key_ref = mu_sqlite_text(st, 4),
+        .next = mu_sqlite_blob(st, 5),
+        .next_key_ref = mu_sqlite_text(st, 6),
+        .settings = mu_sqlite_text(st, 7),
         .created_s = sqlite3_column_int64(st, 8)};
 }
 
 static void row_profile(sqlite3_stmt *st, struct mu_record_profile *row)
 {
     *row = (struct mu_record_profile){.name = mu_sqlite_text(st, 0),
-        .settings = mu_sqlite_text(st, 1), .created_s = sqlite3_column_int64(st, 2)};
+        .settings = mu_sqlite_text(st, 1),
+        .created_s = sqlite3_column_int64(st, 2)};
 }
 
 LIST_OF(ca, struct mu_record_ca, mu_store_ca_call, row_ca)
@@ -374,8 +399,8 @@ static void sqlite_entries(struct mu_store *store, const struct mu_store_filter 
     entry_list(store, &q, f->limit == 0, 0, call, cookie);
 }
 
-static void sqlite_certs(struct mu_store *store, const struct mu_store_filter *f,
-    mu_store_cert_call *call, void *cookie)
+static void sqlite_certs(
+    struct mu_store *store, const struct mu_store_filter *f, mu_store_cert_call *call, void *cookie)
 {
     struct query q = {.filter = f};
 
@@ -385,9 +410,11 @@ static void sqlite_certs(struct mu_store *store, const struct mu_store_filter *f
     if (f->only_revoked)
         where(&q, "revoked_s>0");
     /* The index of subjects holds no certificates, so looking through it is quick. */
-    where_text(&q, "id IN (SELECT id FROM cert INDEXED BY cert_subject WHERE instr(lower(subject), lower(?)))",
+    where_text(&q,
+        "id IN (SELECT id FROM cert INDEXED BY cert_subject WHERE instr(lower(subject), lower(?)))",
         f->subject);
-    where_text(&q, "serial IN (SELECT serial FROM request WHERE transaction_id=?)", f->transaction_id);
+    where_text(
+        &q, "serial IN (SELECT serial FROM request WHERE transaction_id=?)", f->transaction_id);
     where_text(&q, "profile=?", f->profile);
     where_int(&q, "not_after_s>=?", f->expires_after_s);
     where_int(&q, "not_after_s<?", f->expires_before_s);
@@ -404,7 +431,10 @@ static void sqlite_requests(struct mu_store *store, const struct mu_store_filter
     where_int(&q, "id=?", f->id);
     where_text(&q, "transaction_id=?", f->transaction_id);
     if (f->by_state)
-        where(&q, f->state == MU_RECORD_PENDING ? "state=0" : f->state == MU_RECORD_ISSUED ? "state=1" : "state=2");
+        where(&q,
+            f->state == MU_RECORD_PENDING      ? "state=0"
+                : f->state == MU_RECORD_ISSUED ? "state=1"
+                                               : "state=2");
     where_text(&q, "ca=?", f->ca);
     where_text(&q, "instr(lower(subject), lower(?))", f->subject);
     where_int(&q, "id<?", f->before_id);
@@ -450,7 +480,8 @@ static void sqlite_settings(struct mu_store *store, mu_store_setting_call *call,
         call(cookie, NULL, NULL, rc != MU_OK ? &err : NULL);
 }
 
-static void sqlite_crl(struct mu_store *store, const char *ca, mu_store_crl_call *call, void *cookie)
+static void sqlite_crl(
+    struct mu_store *store, const char *ca, mu_store_crl_call *call, void *cookie)
 {
     struct mu_sqlite *s = mu_sqlite_of(store);
     struct mu_sqlite_conn *r = NULL;
@@ -477,7 +508,8 @@ static void sqlite_crl(struct mu_store *store, const char *ca, mu_store_crl_call
         call(cookie, NULL, rc != MU_OK ? &err : NULL);
 }
 
-static void sqlite_counts(struct mu_store *store, int64_t now_s, mu_store_counts_call *call, void *cookie)
+static void sqlite_counts(
+    struct mu_store *store, int64_t now_s, mu_store_counts_call *call, void *cookie)
 {
     struct mu_sqlite *s = mu_sqlite_of(store);
     struct mu_sqlite_conn *r = NULL;
@@ -501,7 +533,13 @@ static void sqlite_counts(struct mu_store *store, int64_t now_s, mu_store_counts
     call(cookie, rc == MU_OK ? &n : NULL, rc == MU_OK ? NULL : &err);
 }
 
-const struct mu_store_ops mu_sqlite_read_ops = {.ask = sqlite_ask, .cas = sqlite_cas,
-    .profiles = sqlite_profiles, .settings = sqlite_settings, .entries = sqlite_entries,
-    .certs = sqlite_certs, .requests = sqlite_requests, .audits = sqlite_audits,
-    .crl = sqlite_crl, .counts = sqlite_counts};
+const struct mu_store_ops mu_sqlite_read_ops = {.ask = sqlite_ask,
+    .cas = sqlite_cas,
+    .profiles = sqlite_profiles,
+    .settings = sqlite_settings,
+    .entries = sqlite_entries,
+    .certs = sqlite_certs,
+    .requests = sqlite_requests,
+    .audits = sqlite_audits,
+    .crl = sqlite_crl,
+    .counts = sqlite_counts};

@@ -1,46 +1,55 @@
-/*
- * The one writer: takes what is queued, applies each batch behind a savepoint, commits them
- * together, then answers. Nothing is answered before the commit, winners' rows included.
- */
+/* One batch as SQL, in the order of its members. A lost condition keeps the winner's rows. */
 #include "store/store_sqlite_db.h"
-
-#include <stdlib.h>
-#include <time.h>
 
 #include "store/store_row.h"
 
-enum {
-    GROUP_MAX = 64,                  /* batches per commit */
-    EXPECT_MAX = 8,                  /* waited for at most; the rest of the load goes on meanwhile */
-    LINGER_NS = 8 * 1000 * 1000,     /* in all */
-    LINGER_GAP_NS = 3 * 1000 * 1000, /* for the next one: as long as making one takes on a slow core */
-    PROBE = 16,
-};
-
-/* What the last commits were like. */
-struct pace {
-    unsigned expect; /* below 2: nobody keeps company */
-    unsigned alone, hold;
-};
-
 enum sql {
-    BEGIN, COMMIT, ROLLBACK, SAVE, BACK, RELEASE,
-    REQUEST_FORGET, REQUEST_NEW, REQUEST_SAME, REQUEST_BY_ID, REQUEST_SETTLE, REQUEST_MOVE,
-    PENDING_COUNT, RATE_COUNT, RATE_PENDING, ALIVE_COUNT,
-    CERT_NEW, CERT_RENEWED, CERT_GET, CERT_REVOKE,
-    ENTRY_USE, ENTRY_GET, ENTRY_NEW, ENTRY_SET, ENTRY_RESET, ENTRY_REMOVE,
-    CRL_NEW, CRL_TRIM, CA_NEW, CA_SET, CA_REMOVE, PROFILE_NEW, PROFILE_SET, PROFILE_REMOVE,
-    SETTING_PUT, SETTING_REMOVE, EXPIRE, FORGET_REQUESTS, FORGET_AUDIT, AUDIT_NEW, SQL_N
+    /* behind those of mu_sqlite_write_step */
+    REQUEST_FORGET = MU_SQLITE_STEPS,
+    REQUEST_NEW,
+    REQUEST_SAME,
+    REQUEST_BY_ID,
+    REQUEST_SETTLE,
+    REQUEST_MOVE,
+    PENDING_COUNT,
+    RATE_COUNT,
+    RATE_PENDING,
+    ALIVE_COUNT,
+    CERT_NEW,
+    CERT_RENEWED,
+    CERT_GET,
+    CERT_REVOKE,
+    ENTRY_USE,
+    ENTRY_GET,
+    ENTRY_NEW,
+    ENTRY_SET,
+    ENTRY_RESET,
+    ENTRY_REMOVE,
+    CRL_NEW,
+    CRL_TRIM,
+    CA_NEW,
+    CA_SET,
+    CA_REMOVE,
+    PROFILE_NEW,
+    PROFILE_SET,
+    PROFILE_REMOVE,
+    SETTING_PUT,
+    SETTING_REMOVE,
+    EXPIRE,
+    FORGET_REQUESTS,
+    FORGET_AUDIT,
+    AUDIT_NEW,
+    SQL_N
 };
 _Static_assert((int)SQL_N <= (int)MU_SQLITE_STATEMENTS, "more statements than a connection keeps");
 
 const char *const mu_sqlite_write_sql[] = {
-    [BEGIN] = "BEGIN IMMEDIATE",
-    [COMMIT] = "COMMIT",
-    [ROLLBACK] = "ROLLBACK",
-    [SAVE] = "SAVEPOINT batch",
-    [BACK] = "ROLLBACK TO batch",
-    [RELEASE] = "RELEASE batch",
+    [MU_SQLITE_BEGIN] = "BEGIN IMMEDIATE",
+    [MU_SQLITE_COMMIT] = "COMMIT",
+    [MU_SQLITE_ROLLBACK] = "ROLLBACK",
+    [MU_SQLITE_SAVE] = "SAVEPOINT batch",
+    [MU_SQLITE_BACK] = "ROLLBACK TO batch",
+    [MU_SQLITE_RELEASE] = "RELEASE batch",
     [REQUEST_FORGET] = "DELETE FROM request WHERE transaction_id=?1 AND signer=?2 AND digest=?3"
                        " AND ca=?4 AND proto=?5 AND state<>0 AND changed_s<?6",
     [REQUEST_NEW] = "INSERT INTO request(proto, ca, transaction_id, signer, digest, state, csr,"
@@ -54,17 +63,21 @@ const char *const mu_sqlite_write_sql[] = {
                        " WHERE id=?1 AND state=0",
     [REQUEST_MOVE] = "UPDATE OR IGNORE request SET transaction_id=?2 WHERE id=?1 AND state=0",
     [PENDING_COUNT] = "SELECT count(*) FROM request WHERE ca=? AND state=0",
-    [RATE_COUNT] = "SELECT count(*) FROM cert WHERE subject=? AND ca=? AND subject_hash=? AND issued_s>?",
-    [RATE_PENDING] = "SELECT count(*) FROM request WHERE ca=? AND state=0 AND subject_hash=? AND created_s>?",
+    [RATE_COUNT] =
+        "SELECT count(*) FROM cert WHERE subject=? AND ca=? AND subject_hash=? AND issued_s>?",
+    [RATE_PENDING] =
+        "SELECT count(*) FROM request WHERE ca=? AND state=0 AND subject_hash=? AND created_s>?",
     [ALIVE_COUNT] = "SELECT count(*) FROM cert WHERE subject=?1 AND ca=?2 AND subject_hash=?3"
                     " AND not_after_s>?4 AND revoked_s=0 AND issued_s>=?5 AND serial<>?6",
-    [CERT_NEW] = "INSERT INTO cert(ca, serial, subject, subject_hash, key_hash, not_before_s,"
-                 " not_after_s, issued_s, proto, profile, entry, transaction_id, renews, renewed_by,"
-                 " revoked_s, revoke_reason, delivery_known, der)"
-                 " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+    [CERT_NEW] =
+        "INSERT INTO cert(ca, serial, subject, subject_hash, key_hash, not_before_s,"
+        " not_after_s, issued_s, proto, profile, entry, transaction_id, renews, renewed_by,"
+        " revoked_s, revoke_reason, delivery_known, der)"
+        " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
     [CERT_RENEWED] = "UPDATE cert SET renewed_by=? WHERE serial=? AND ca=?",
     [CERT_GET] = "SELECT " MU_SQLITE_CERT " FROM cert WHERE serial=? AND ca=?",
-    [CERT_REVOKE] = "UPDATE cert SET revoked_s=?, revoke_reason=? WHERE serial=? AND ca=? AND revoked_s=0",
+    [CERT_REVOKE] =
+        "UPDATE cert SET revoked_s=?, revoke_reason=? WHERE serial=? AND ca=? AND revoked_s=0",
     [ENTRY_USE] = "UPDATE entry SET uses=uses+1, last_use_s=?2 WHERE name=?1 AND disabled=0"
                   " AND (expires_s=0 OR expires_s>?2) AND (max_uses=0 OR uses<max_uses)",
     [ENTRY_GET] = "SELECT " MU_SQLITE_ENTRY " FROM entry WHERE name=?",
@@ -75,14 +88,16 @@ const char *const mu_sqlite_write_sql[] = {
     [ENTRY_RESET] = "UPDATE entry SET uses=0, reset_s=?2 WHERE name=?1",
     [ENTRY_REMOVE] = "DELETE FROM entry WHERE name=?",
     [CRL_NEW] = "INSERT INTO crl(ca, number, this_update_s, next_update_s, der)"
-                " SELECT ?1, ?2, ?3, ?4, ?5 WHERE ?2 > ifnull((SELECT max(number) FROM crl WHERE ca=?1), -1)",
+                " SELECT ?1, ?2, ?3, ?4, ?5 WHERE ?2 > ifnull((SELECT max(number) FROM crl WHERE "
+                "ca=?1), -1)",
     [CRL_TRIM] = "DELETE FROM crl WHERE ca=?1 AND number < ?2 - 3",
     [CA_NEW] = "INSERT INTO ca(name, chain, key_ref, ra, ra_key_ref, next, next_key_ref, settings,"
                " created_s) VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
     [CA_SET] = "UPDATE ca SET chain=?2, key_ref=?3, ra=?4, ra_key_ref=?5, next=?6, next_key_ref=?7,"
                " settings=?8 WHERE name=?1",
     [CA_REMOVE] = "DELETE FROM ca WHERE name=?",
-    [PROFILE_NEW] = "INSERT INTO profile(name, settings, created_s) VALUES(?,?,?) ON CONFLICT DO NOTHING",
+    [PROFILE_NEW] =
+        "INSERT INTO profile(name, settings, created_s) VALUES(?,?,?) ON CONFLICT DO NOTHING",
     [PROFILE_SET] = "UPDATE profile SET settings=?2 WHERE name=?1",
     [PROFILE_REMOVE] = "DELETE FROM profile WHERE name=?",
     [SETTING_PUT] = "INSERT INTO setting(key, value) VALUES(?1, ?2)"
@@ -91,25 +106,14 @@ const char *const mu_sqlite_write_sql[] = {
     [EXPIRE] = "UPDATE request SET state=2, words=?3, changed_s=?4, csr=x''"
                " WHERE state=0 AND ca=?1 AND created_s<?2",
     /* The oldest stand first; looking at so many at a time keeps each commit short. */
-    [FORGET_REQUESTS] = "DELETE FROM request WHERE id IN (SELECT id FROM (SELECT id, state, changed_s"
-                        " FROM request ORDER BY id LIMIT 2000) WHERE state<>0 AND changed_s<?)",
+    [FORGET_REQUESTS] =
+        "DELETE FROM request WHERE id IN (SELECT id FROM (SELECT id, state, changed_s"
+        " FROM request ORDER BY id LIMIT 2000) WHERE state<>0 AND changed_s<?)",
     [FORGET_AUDIT] = "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, time_s FROM audit"
                      " ORDER BY id LIMIT 2000) WHERE time_s<?)",
     [AUDIT_NEW] = "INSERT INTO audit(time_s, action, success, reason, proto, ca, profile, entry,"
                   " subject, serial, transaction_id, address, user_agent, size, message)"
                   " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-};
-
-/* One batch and what became of it. The rows are copies. */
-struct outcome {
-    struct mu_store_change *change;
-    enum mu_code code;
-    enum mu_store_lost lost;
-    struct mu_record_request *request;
-    struct mu_record_cert *cert;
-    struct mu_record_entry *entry;
-    int64_t request_id;
-    struct mu_err err;
 };
 
 static int64_t number(bool v)
@@ -118,7 +122,8 @@ static int64_t number(bool v)
 }
 
 /* Runs; *changed gets whether a row was written. */
-static enum mu_code run(struct mu_sqlite_conn *w, sqlite3_stmt *st, bool *changed, struct mu_err *err)
+static enum mu_code run(
+    struct mu_sqlite_conn *w, sqlite3_stmt *st, bool *changed, struct mu_err *err)
 {
     enum mu_code rc = mu_sqlite_run(w, st, err);
 
@@ -127,7 +132,8 @@ static enum mu_code run(struct mu_sqlite_conn *w, sqlite3_stmt *st, bool *change
     return rc;
 }
 
-static enum mu_code count(struct mu_sqlite_conn *w, sqlite3_stmt *st, int64_t *out, struct mu_err *err)
+static enum mu_code count(
+    struct mu_sqlite_conn *w, sqlite3_stmt *st, int64_t *out, struct mu_err *err)
 {
     if (st == NULL || sqlite3_step(st) != SQLITE_ROW)
         return mu_sqlite_fault(w, "cannot count", err);
@@ -138,7 +144,8 @@ static enum mu_code count(struct mu_sqlite_conn *w, sqlite3_stmt *st, int64_t *o
 
 /* ---- winners ---- */
 
-static void keep_cert(struct mu_sqlite_conn *w, struct outcome *o, struct mu_bytes serial, const char *ca)
+static void keep_cert(
+    struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o, struct mu_bytes serial, const char *ca)
 {
     sqlite3_stmt *st = mu_sqlite_bind(w, CERT_GET, "bt", mu_enroll_record_serial(serial), ca);
     struct mu_record_cert row;
@@ -150,7 +157,7 @@ static void keep_cert(struct mu_sqlite_conn *w, struct outcome *o, struct mu_byt
     sqlite3_reset(st);
 }
 
-static void keep_request(struct mu_sqlite_conn *w, struct outcome *o, sqlite3_stmt *st)
+static void keep_request(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o, sqlite3_stmt *st)
 {
     struct mu_record_request row;
 
@@ -163,7 +170,7 @@ static void keep_request(struct mu_sqlite_conn *w, struct outcome *o, sqlite3_st
         keep_cert(w, o, o->request->serial, o->request->ca);
 }
 
-static void keep_entry(struct mu_sqlite_conn *w, struct outcome *o, const char *name)
+static void keep_entry(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o, const char *name)
 {
     sqlite3_stmt *st = mu_sqlite_bind(w, ENTRY_GET, "t", name);
     struct mu_record_entry row;
@@ -177,7 +184,7 @@ static void keep_entry(struct mu_sqlite_conn *w, struct outcome *o, const char *
 
 /* ---- parts of a batch; a lost condition is MU_OK with o->lost set ---- */
 
-static enum mu_code request_limits(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code request_limits(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     const struct mu_record_request *r = c->request;
@@ -193,17 +200,22 @@ static enum mu_code request_limits(struct mu_sqlite_conn *w, struct outcome *o)
     if (o->lost != MU_STORE_LOST_NONE || c->rate_max <= 0)
         return MU_OK;
     n = 0;
-    if ((rc = count(w, mu_sqlite_bind(w, RATE_COUNT, "ttbi", c->subject, r->ca, r->subject_hash, c->now_s - 3600),
-             &n, &o->err)) != MU_OK
-        || (rc = count(w, mu_sqlite_bind(w, RATE_PENDING, "tbi", r->ca, r->subject_hash, c->now_s - 3600),
-                &n, &o->err)) != MU_OK)
+    if ((rc = count(w,
+             mu_sqlite_bind(
+                 w, RATE_COUNT, "ttbi", c->subject, r->ca, r->subject_hash, c->now_s - 3600),
+             &n, &o->err))
+            != MU_OK
+        || (rc = count(w,
+                mu_sqlite_bind(w, RATE_PENDING, "tbi", r->ca, r->subject_hash, c->now_s - 3600), &n,
+                &o->err))
+            != MU_OK)
         return rc;
     if (n >= c->rate_max)
         o->lost = MU_STORE_LOST_RATE;
     return MU_OK;
 }
 
-static enum mu_code apply_request(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_request(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     const struct mu_record_request *r = c->request;
@@ -213,29 +225,33 @@ static enum mu_code apply_request(struct mu_sqlite_conn *w, struct outcome *o)
     if (r == NULL)
         return MU_OK;
     if (c->retransmit_since_s != 0
-        && (rc = run(w, mu_sqlite_bind(w, REQUEST_FORGET, "tbbtii", r->transaction_id, r->signer,
-                            r->digest, r->ca, (int64_t)r->proto, c->retransmit_since_s),
-                NULL, &o->err)) != MU_OK)
+        && (rc = run(w,
+                mu_sqlite_bind(w, REQUEST_FORGET, "tbbtii", r->transaction_id, r->signer, r->digest,
+                    r->ca, (int64_t)r->proto, c->retransmit_since_s),
+                NULL, &o->err))
+            != MU_OK)
         return rc;
     if ((rc = request_limits(w, o)) != MU_OK || o->lost != MU_STORE_LOST_NONE)
         return rc;
-    rc = run(w, mu_sqlite_bind(w, REQUEST_NEW, "ittbbibtbttbbtiit", (int64_t)r->proto, r->ca,
-                    r->transaction_id, r->signer, r->digest, (int64_t)r->state, r->csr, r->subject,
-                    r->subject_hash, r->profile, r->entry, r->renews, r->serial, r->words,
-                    r->created_s, r->changed_s, r->address),
+    rc = run(w,
+        mu_sqlite_bind(w, REQUEST_NEW, "ittbbibtbttbbtiit", (int64_t)r->proto, r->ca,
+            r->transaction_id, r->signer, r->digest, (int64_t)r->state, r->csr, r->subject,
+            r->subject_hash, r->profile, r->entry, r->renews, r->serial, r->words, r->created_s,
+            r->changed_s, r->address),
         &is_new, &o->err);
     if (rc != MU_OK)
         return rc;
     o->request_id = sqlite3_last_insert_rowid(w->db);
     if (!is_new) {
         o->lost = MU_STORE_LOST_TRANSACTION;
-        keep_request(w, o, mu_sqlite_bind(w, REQUEST_SAME, "tbbti", r->transaction_id, r->signer,
-            r->digest, r->ca, (int64_t)r->proto));
+        keep_request(w, o,
+            mu_sqlite_bind(w, REQUEST_SAME, "tbbti", r->transaction_id, r->signer, r->digest, r->ca,
+                (int64_t)r->proto));
     }
     return MU_OK;
 }
 
-static enum mu_code apply_settle(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_settle(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     struct mu_bytes serial = c->cert != NULL ? c->cert->serial : (struct mu_bytes){0};
@@ -248,7 +264,7 @@ static enum mu_code apply_settle(struct mu_sqlite_conn *w, struct outcome *o)
     st = c->settle_transaction_id != NULL
         ? mu_sqlite_bind(w, REQUEST_MOVE, "it", c->settle_id, c->settle_transaction_id)
         : mu_sqlite_bind(w, REQUEST_SETTLE, "iitbi", c->settle_id, (int64_t)c->settle_state,
-              c->settle_words, serial, c->now_s);
+            c->settle_words, serial, c->now_s);
     if ((rc = run(w, st, &changed, &o->err)) != MU_OK)
         return rc;
     o->request_id = c->settle_id;
@@ -259,7 +275,7 @@ static enum mu_code apply_settle(struct mu_sqlite_conn *w, struct outcome *o)
     return MU_OK;
 }
 
-static enum mu_code apply_cert(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_cert(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     const struct mu_record_cert *r = c->cert;
@@ -270,8 +286,10 @@ static enum mu_code apply_cert(struct mu_sqlite_conn *w, struct outcome *o)
     if (r == NULL)
         return MU_OK;
     if (c->alive_max > 0) {
-        rc = count(w, mu_sqlite_bind(w, ALIVE_COUNT, "ttbiib", r->subject, r->ca, r->subject_hash,
-                          c->now_s, c->alive_since_s, r->renews), &alive, &o->err);
+        rc = count(w,
+            mu_sqlite_bind(w, ALIVE_COUNT, "ttbiib", r->subject, r->ca, r->subject_hash, c->now_s,
+                c->alive_since_s, r->renews),
+            &alive, &o->err);
         if (rc != MU_OK)
             return rc;
         if (alive >= c->alive_max) {
@@ -279,22 +297,23 @@ static enum mu_code apply_cert(struct mu_sqlite_conn *w, struct outcome *o)
             return MU_OK;
         }
     }
-    rc = run(w, mu_sqlite_bind(w, CERT_NEW, "tbtbbiiiitttbbiiib", r->ca, r->serial, r->subject,
-                    r->subject_hash, r->key_hash, r->not_before_s, r->not_after_s, r->issued_s,
-                    (int64_t)r->proto, r->profile, r->entry, r->transaction_id, r->renews,
-                    r->renewed_by, r->revoked_s, (int64_t)r->revoke_reason, number(r->delivery_known),
-                    r->der),
+    rc = run(w,
+        mu_sqlite_bind(w, CERT_NEW, "tbtbbiiiitttbbiiib", r->ca, r->serial, r->subject,
+            r->subject_hash, r->key_hash, r->not_before_s, r->not_after_s, r->issued_s,
+            (int64_t)r->proto, r->profile, r->entry, r->transaction_id, r->renews, r->renewed_by,
+            r->revoked_s, (int64_t)r->revoke_reason, number(r->delivery_known), r->der),
         &is_new, &o->err);
     if (rc != MU_OK)
         return rc;
     if (!is_new)
         o->lost = MU_STORE_LOST_SERIAL;
     else if (r->renews.n != 0)
-        rc = run(w, mu_sqlite_bind(w, CERT_RENEWED, "bbt", r->serial, r->renews, r->ca), NULL, &o->err);
+        rc = run(
+            w, mu_sqlite_bind(w, CERT_RENEWED, "bbt", r->serial, r->renews, r->ca), NULL, &o->err);
     return rc;
 }
 
-static enum mu_code apply_use(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_use(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     bool changed;
@@ -310,7 +329,7 @@ static enum mu_code apply_use(struct mu_sqlite_conn *w, struct outcome *o)
     return rc;
 }
 
-static enum mu_code apply_revoke(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_revoke(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     bool changed;
@@ -318,8 +337,10 @@ static enum mu_code apply_revoke(struct mu_sqlite_conn *w, struct outcome *o)
 
     if (c->revoke_serial.n == 0)
         return MU_OK;
-    rc = run(w, mu_sqlite_bind(w, CERT_REVOKE, "iibt", c->now_s, (int64_t)c->revoke_reason,
-                    c->revoke_serial, c->revoke_ca), &changed, &o->err);
+    rc = run(w,
+        mu_sqlite_bind(w, CERT_REVOKE, "iibt", c->now_s, (int64_t)c->revoke_reason,
+            c->revoke_serial, c->revoke_ca),
+        &changed, &o->err);
     if (rc != MU_OK || changed)
         return rc;
     keep_cert(w, o, c->revoke_serial, c->revoke_ca);
@@ -328,7 +349,7 @@ static enum mu_code apply_revoke(struct mu_sqlite_conn *w, struct outcome *o)
     return MU_OK;
 }
 
-static enum mu_code apply_crl(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_crl(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_record_crl *r = o->change->crl;
     bool changed;
@@ -336,16 +357,20 @@ static enum mu_code apply_crl(struct mu_sqlite_conn *w, struct outcome *o)
 
     if (r == NULL)
         return MU_OK;
-    rc = run(w, mu_sqlite_bind(w, CRL_NEW, "tiiib", r->ca, (int64_t)r->number, r->this_update_s,
-                    r->next_update_s, r->der), &changed, &o->err);
+    rc = run(w,
+        mu_sqlite_bind(w, CRL_NEW, "tiiib", r->ca, (int64_t)r->number, r->this_update_s,
+            r->next_update_s, r->der),
+        &changed, &o->err);
     if (rc == MU_OK && !changed)
         o->lost = MU_STORE_LOST_NUMBER;
-    return rc != MU_OK ? rc
-                       : run(w, mu_sqlite_bind(w, CRL_TRIM, "ti", r->ca, (int64_t)r->number), NULL, &o->err);
+    return rc != MU_OK
+        ? rc
+        : run(w, mu_sqlite_bind(w, CRL_TRIM, "ti", r->ca, (int64_t)r->number), NULL, &o->err);
 }
 
 /* Creates or replaces by put; replace comes first for MU_STORE_PUT. */
-static enum mu_code put(struct mu_sqlite_conn *w, struct outcome *o, enum mu_store_put how,
+static enum mu_code put(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o,
+    enum mu_store_put how,
     sqlite3_stmt *(*create)(struct mu_sqlite_conn *, const struct mu_store_change *),
     sqlite3_stmt *(*replace)(struct mu_sqlite_conn *, const struct mu_store_change *),
     sqlite3_stmt *(*remove_)(struct mu_sqlite_conn *, const struct mu_store_change *))
@@ -367,14 +392,15 @@ static enum mu_code put(struct mu_sqlite_conn *w, struct outcome *o, enum mu_sto
 
 static sqlite3_stmt *ca_new(struct mu_sqlite_conn *w, const struct mu_store_change *c)
 {
-    return mu_sqlite_bind(w, CA_NEW, "tbtbtbtti", c->ca->name, c->ca->chain, c->ca->key_ref, c->ca->ra,
-        c->ca->ra_key_ref, c->ca->next, c->ca->next_key_ref, c->ca->settings, c->ca->created_s);
+    return mu_sqlite_bind(w, CA_NEW, "tbtbtbtti", c->ca->name, c->ca->chain, c->ca->key_ref,
+        c->ca->ra, c->ca->ra_key_ref, c->ca->next, c->ca->next_key_ref, c->ca->settings,
+        c->ca->created_s);
 }
 
 static sqlite3_stmt *ca_set(struct mu_sqlite_conn *w, const struct mu_store_change *c)
 {
-    return mu_sqlite_bind(w, CA_SET, "tbtbtbtt", c->ca->name, c->ca->chain, c->ca->key_ref, c->ca->ra,
-        c->ca->ra_key_ref, c->ca->next, c->ca->next_key_ref, c->ca->settings);
+    return mu_sqlite_bind(w, CA_SET, "tbtbtbtt", c->ca->name, c->ca->chain, c->ca->key_ref,
+        c->ca->ra, c->ca->ra_key_ref, c->ca->next, c->ca->next_key_ref, c->ca->settings);
 }
 
 static sqlite3_stmt *ca_remove(struct mu_sqlite_conn *w, const struct mu_store_change *c)
@@ -384,7 +410,8 @@ static sqlite3_stmt *ca_remove(struct mu_sqlite_conn *w, const struct mu_store_c
 
 static sqlite3_stmt *profile_new(struct mu_sqlite_conn *w, const struct mu_store_change *c)
 {
-    return mu_sqlite_bind(w, PROFILE_NEW, "tti", c->profile->name, c->profile->settings, c->profile->created_s);
+    return mu_sqlite_bind(
+        w, PROFILE_NEW, "tti", c->profile->name, c->profile->settings, c->profile->created_s);
 }
 
 static sqlite3_stmt *profile_set(struct mu_sqlite_conn *w, const struct mu_store_change *c)
@@ -401,9 +428,9 @@ static sqlite3_stmt *entry_new(struct mu_sqlite_conn *w, const struct mu_store_c
 {
     const struct mu_record_entry *e = c->entry;
 
-    return mu_sqlite_bind(w, ENTRY_NEW, "tittbbiiiiiiit", e->name, (int64_t)e->protocols, e->profile,
-        e->ca, e->password_hash, e->sealed, number(e->disabled), e->created_s, e->expires_s,
-        e->max_uses, e->uses, e->last_use_s, e->reset_s, e->comments);
+    return mu_sqlite_bind(w, ENTRY_NEW, "tittbbiiiiiiit", e->name, (int64_t)e->protocols,
+        e->profile, e->ca, e->password_hash, e->sealed, number(e->disabled), e->created_s,
+        e->expires_s, e->max_uses, e->uses, e->last_use_s, e->reset_s, e->comments);
 }
 
 static sqlite3_stmt *entry_set(struct mu_sqlite_conn *w, const struct mu_store_change *c)
@@ -411,7 +438,8 @@ static sqlite3_stmt *entry_set(struct mu_sqlite_conn *w, const struct mu_store_c
     const struct mu_record_entry *e = c->entry;
 
     return mu_sqlite_bind(w, ENTRY_SET, "tittbbiiit", e->name, (int64_t)e->protocols, e->profile,
-        e->ca, e->password_hash, e->sealed, number(e->disabled), e->expires_s, e->max_uses, e->comments);
+        e->ca, e->password_hash, e->sealed, number(e->disabled), e->expires_s, e->max_uses,
+        e->comments);
 }
 
 static sqlite3_stmt *entry_remove(struct mu_sqlite_conn *w, const struct mu_store_change *c)
@@ -419,7 +447,7 @@ static sqlite3_stmt *entry_remove(struct mu_sqlite_conn *w, const struct mu_stor
     return mu_sqlite_bind(w, ENTRY_REMOVE, "t", c->entry->name);
 }
 
-static enum mu_code apply_entry(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_entry(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     enum mu_code rc;
@@ -437,7 +465,7 @@ static enum mu_code apply_entry(struct mu_sqlite_conn *w, struct outcome *o)
     return rc;
 }
 
-static enum mu_code apply_settings(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_settings(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     enum mu_code rc = MU_OK;
@@ -450,19 +478,23 @@ static enum mu_code apply_settings(struct mu_sqlite_conn *w, struct outcome *o)
         rc = apply_entry(w, o);
     if (rc != MU_OK || o->lost != MU_STORE_LOST_NONE || c->setting_key == NULL)
         return rc;
-    return run(w, c->setting_value != NULL
+    return run(w,
+        c->setting_value != NULL
             ? mu_sqlite_bind(w, SETTING_PUT, "tt", c->setting_key, c->setting_value)
-            : mu_sqlite_bind(w, SETTING_REMOVE, "t", c->setting_key), NULL, &o->err);
+            : mu_sqlite_bind(w, SETTING_REMOVE, "t", c->setting_key),
+        NULL, &o->err);
 }
 
-static enum mu_code apply_age(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_age(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
     enum mu_code rc = MU_OK;
 
     if (c->expire_ca != NULL)
-        rc = run(w, mu_sqlite_bind(w, EXPIRE, "titi", c->expire_ca, c->expire_pending_s,
-                        c->settle_words, c->now_s), NULL, &o->err);
+        rc = run(w,
+            mu_sqlite_bind(
+                w, EXPIRE, "titi", c->expire_ca, c->expire_pending_s, c->settle_words, c->now_s),
+            NULL, &o->err);
     if (rc == MU_OK && c->forget_settled_s != 0)
         rc = run(w, mu_sqlite_bind(w, FORGET_REQUESTS, "i", c->forget_settled_s), NULL, &o->err);
     if (rc == MU_OK && c->forget_audit_s != 0)
@@ -470,27 +502,35 @@ static enum mu_code apply_age(struct mu_sqlite_conn *w, struct outcome *o)
     return rc;
 }
 
-static enum mu_code apply_audit(struct mu_sqlite_conn *w, struct outcome *o)
+static enum mu_code apply_audit(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     enum mu_code rc = MU_OK;
 
     for (size_t i = 0; rc == MU_OK && i < o->change->audit_n; i++) {
         const struct mu_record_audit *a = &o->change->audit[i];
 
-        rc = run(w, mu_sqlite_bind(w, AUDIT_NEW, "itiiittttbtttit", a->time_s, a->action,
-                        number(a->success), (int64_t)a->reason, (int64_t)a->proto, a->ca, a->profile,
-                        a->entry, a->subject, a->serial, a->transaction_id, a->address, a->user_agent,
-                        a->size, a->message),
+        rc = run(w,
+            mu_sqlite_bind(w, AUDIT_NEW, "itiiittttbtttit", a->time_s, a->action,
+                number(a->success), (int64_t)a->reason, (int64_t)a->proto, a->ca, a->profile,
+                a->entry, a->subject, a->serial, a->transaction_id, a->address, a->user_agent,
+                a->size, a->message),
             NULL, &o->err);
     }
     return rc;
 }
 
-static enum mu_code apply(struct mu_sqlite_conn *w, struct outcome *o)
+enum mu_code mu_sqlite_apply(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
-    static enum mu_code (*const parts[])(struct mu_sqlite_conn *, struct outcome *) = {
-        apply_request, apply_settle, apply_cert, apply_use, apply_revoke, apply_crl,
-        apply_settings, apply_age, apply_audit,
+    static enum mu_code (*const parts[])(struct mu_sqlite_conn *, struct mu_sqlite_outcome *) = {
+        apply_request,
+        apply_settle,
+        apply_cert,
+        apply_use,
+        apply_revoke,
+        apply_crl,
+        apply_settings,
+        apply_age,
+        apply_audit,
     };
     enum mu_code rc = MU_OK;
 
@@ -498,227 +538,4 @@ static enum mu_code apply(struct mu_sqlite_conn *w, struct outcome *o)
         if ((rc = parts[i](w, o)) != MU_OK || o->lost != MU_STORE_LOST_NONE)
             return rc;
     return rc;
-}
-
-/* ---- one commit ---- */
-
-static enum mu_code step(struct mu_sqlite_conn *w, enum sql id, struct mu_err *err)
-{
-    return mu_sqlite_run(w, mu_sqlite_bind(w, id, ""), err);
-}
-
-static void fail_all(struct outcome *group, size_t n, enum mu_code code, const struct mu_err *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        group[i].code = code;
-        group[i].err = *err;
-        group[i].lost = MU_STORE_LOST_NONE;
-    }
-}
-
-static void apply_and_judge(struct mu_sqlite_conn *w, struct outcome *o)
-{
-    o->code = apply(w, o);
-    if (o->lost != MU_STORE_LOST_NONE)
-        o->code = mu_err_set(&o->err, MU_DENIED, MU_REASON_NONE, "store: %s", mu_store_lost_text(o->lost));
-}
-
-static enum mu_code apply_among(struct mu_sqlite_conn *w, struct outcome *o, struct mu_err *err)
-{
-    enum mu_code rc;
-
-    if ((rc = step(w, SAVE, err)) != MU_OK)
-        return rc;
-    apply_and_judge(w, o);
-    if (o->code != MU_OK && (rc = step(w, BACK, err)) != MU_OK)
-        return rc;
-    return step(w, RELEASE, err);
-}
-
-/* One alone needs no savepoint: losing, it takes the transaction with it. */
-static enum mu_code commit_one(struct mu_sqlite_conn *w, struct outcome *o, struct mu_err *err)
-{
-    apply_and_judge(w, o);
-    if (o->code == MU_OK)
-        return step(w, COMMIT, err);
-    return sqlite3_get_autocommit(w->db) ? MU_OK : step(w, ROLLBACK, err);
-}
-
-static void commit_group(struct mu_sqlite_conn *w, struct outcome *group, size_t n)
-{
-    struct mu_err err = {0};
-    enum mu_code rc = step(w, BEGIN, &err);
-
-    if (rc == MU_OK && n == 1) {
-        rc = commit_one(w, group, &err);
-    } else {
-        for (size_t i = 0; rc == MU_OK && i < n; i++)
-            rc = apply_among(w, &group[i], &err);
-        if (rc == MU_OK)
-            rc = step(w, COMMIT, &err);
-    }
-    if (rc == MU_OK)
-        return;
-    if (!sqlite3_get_autocommit(w->db))
-        (void)!step(w, ROLLBACK, NULL);
-    fail_all(group, n, rc, &err);
-}
-
-/* ---- answering ---- */
-
-static void answer(struct outcome *o)
-{
-    struct mu_store_result result = {.code = o->code, .lost = o->lost, .request = o->request,
-        .cert = o->cert, .entry = o->entry, .request_id = o->request_id,
-        .err = o->code != MU_OK ? &o->err : NULL};
-
-    o->change->done(o->change->cookie, &result);
-    free(o->request);
-    free(o->cert);
-    free(o->entry);
-}
-
-static void answer_posted(void *cookie)
-{
-    answer(cookie);
-    free(cookie);
-}
-
-static void answer_where_wanted(struct mu_sqlite *s, struct outcome *o)
-{
-    struct outcome *copy;
-
-    if (!o->change->any_thread && s->post.post != NULL && o->change->caller_ != NULL
-        && (copy = malloc(sizeof *copy)) != NULL) {
-        *copy = *o;
-        if (s->post.post(s->post.ctx, o->change->caller_, answer_posted, copy))
-            return;
-        free(copy);
-    }
-    answer(o);
-}
-
-/* ---- the queue ---- */
-
-static struct mu_store_change *take(struct mu_sqlite *s)
-{
-    struct mu_store_change *c = s->head;
-
-    if (c == NULL)
-        return NULL;
-    s->head = c->next_;
-    if (s->head == NULL)
-        s->tail = &s->head;
-    s->queued--;
-    c->next_ = NULL;
-    return c;
-}
-
-static struct timespec later(const struct timespec *from, long ns)
-{
-    struct timespec t = *from;
-
-    t.tv_nsec += ns;
-    t.tv_sec += t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
-    return t;
-}
-
-static bool is_before(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
-/* Waits until expect changes are queued, or none came for LINGER_GAP_NS, or LINGER_NS are over;
- * false: the time was up. Called with the lock. */
-static bool linger(struct mu_sqlite *s, unsigned expect)
-{
-    struct timespec now, end, until;
-    unsigned seen = s->queued;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    end = later(&now, LINGER_NS);
-    until = later(&now, LINGER_GAP_NS);
-    while (s->queued < expect && !s->stop) {
-        if (is_before(&end, &until))
-            until = end;
-        if (pthread_cond_timedwait(&s->some, &s->lock, &until) != 0)
-            return false;
-        if (s->queued != seen) {
-            seen = s->queued;
-            clock_gettime(CLOCK_REALTIME, &now);
-            until = later(&now, LINGER_GAP_NS);
-        }
-    }
-    return true;
-}
-
-/* How long it pays to wait for company. A commit costs the same for one as for ten, but a client
- * that asks alone must not wait: so one alone goes at once, and every PROBE-th time it is tried
- * whether others come; while they do, as many are waited for as came last time, now and then one
- * more. Called with the lock. */
-static void gather(struct mu_sqlite *s, struct pace *pace)
-{
-    if (pace->expect < 2 && s->queued < 2 && ++pace->alone % PROBE != 0)
-        return;
-    if (pace->expect < 2)
-        pace->expect = 2;
-    if (!linger(s, pace->expect)) {
-        pace->expect = s->queued;
-        pace->hold = PROBE;
-    } else if (pace->hold != 0) {
-        pace->hold--;
-    } else if (pace->expect < EXPECT_MAX) {
-        pace->expect++;
-    }
-}
-
-void *mu_sqlite_writer(void *sqlite)
-{
-    struct mu_sqlite *s = sqlite;
-    static _Thread_local struct outcome group[GROUP_MAX];
-    struct pace pace = {0};
-    size_t n;
-
-    pthread_mutex_lock(&s->lock);
-    for (;;) {
-        while (s->head == NULL && !s->stop)
-            pthread_cond_wait(&s->some, &s->lock);
-        if (s->head == NULL)
-            break;
-        gather(s, &pace);
-        for (n = 0; n < GROUP_MAX && s->head != NULL; n++)
-            group[n] = (struct outcome){.change = take(s)};
-        pthread_mutex_unlock(&s->lock);
-        commit_group(s->writer, group, n);
-        for (size_t i = 0; i < n; i++)
-            answer_where_wanted(s, &group[i]);
-        pthread_mutex_lock(&s->lock);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return NULL;
-}
-
-void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change)
-{
-    struct mu_sqlite *s = mu_sqlite_of(store);
-    struct mu_err err = {0};
-    enum mu_code rc = MU_OK;
-
-    change->next_ = NULL;
-    change->caller_ = !change->any_thread && s->post.caller != NULL ? s->post.caller(s->post.ctx) : NULL;
-    pthread_mutex_lock(&s->lock);
-    if (s->read_only)
-        rc = mu_err_set(&err, MU_STORAGE, MU_REASON_NONE, "store: %s is open for reading only", s->path);
-    else if (s->queued >= s->max_queue)
-        rc = mu_err_set(&err, MU_BUSY, MU_REASON_NONE, "store: too many changes are waiting");
-    if (rc == MU_OK) {
-        *s->tail = change;
-        s->tail = &change->next_;
-        s->queued++;
-        pthread_cond_signal(&s->some);
-    }
-    pthread_mutex_unlock(&s->lock);
-    if (rc != MU_OK)
-        change->done(change->cookie, &(struct mu_store_result){.code = rc, .err = &err});
 }

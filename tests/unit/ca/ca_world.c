@@ -13,7 +13,9 @@ struct mu_buf *ca_use_csr;
 struct mu_pki_key *ca_key(enum ca_key which)
 {
     static const struct mu_pki_key_spec specs[CA_KEY_N] = {[CA_KEY_A] = {MU_PKI_KEY_RSA, 2048},
-        [CA_KEY_B] = {MU_PKI_KEY_RSA, 2048}, [CA_KEY_WEAK] = {MU_PKI_KEY_RSA, 1024}, [CA_KEY_EC] = {MU_PKI_KEY_EC, 256}};
+        [CA_KEY_B] = {MU_PKI_KEY_RSA, 2048},
+        [CA_KEY_WEAK] = {MU_PKI_KEY_RSA, 1024},
+        [CA_KEY_EC] = {MU_PKI_KEY_EC, 256}};
     static struct mu_pki_key *keys[CA_KEY_N];
 
     if (keys[which] == NULL)
@@ -65,7 +67,8 @@ static void world_event(void *cookie, const struct mu_record_audit *event)
     w->reason = event->reason;
 }
 
-static enum mu_code key_load(void *cookie, const char *ref, struct mu_pki_key **out, struct mu_err *err)
+static enum mu_code key_load(
+    void *cookie, const char *ref, struct mu_pki_key **out, struct mu_err *err)
 {
     struct ca_world *w = cookie;
 
@@ -78,7 +81,8 @@ static enum mu_code key_load(void *cookie, const char *ref, struct mu_pki_key **
     return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no key '%s'", ref);
 }
 
-static enum mu_code key_save(void *cookie, const char *ref, const struct mu_pki_key *key, struct mu_err *err)
+static enum mu_code key_save(
+    void *cookie, const char *ref, const struct mu_pki_key *key, struct mu_err *err)
 {
     struct ca_world *w = cookie;
 
@@ -108,9 +112,14 @@ void ca_world_open(struct ca_world *w, struct mu_store *store)
     w->store = store;
     if (store == NULL)
         ca_ok(mu_store_memory_open(&w->store, &ca_err));
-    w->config = (struct mu_ca_config){.store = w->store, .env = &w->env,
-        .secret = mu_bytes_str("a key of 32 octets for the tests"), .key_load = key_load, .key_save = key_save,
-        .key_cookie = w, .event = world_event, .event_cookie = w};
+    w->config = (struct mu_ca_config){.store = w->store,
+        .env = &w->env,
+        .secret = mu_bytes_str("a key of 32 octets for the tests"),
+        .key_load = key_load,
+        .key_save = key_save,
+        .key_cookie = w,
+        .event = world_event,
+        .event_cookie = w};
     ca_world_restart(w);
 }
 
@@ -166,12 +175,19 @@ static void on_reply(void *cookie, struct mu_http_response *response)
     pthread_mutex_unlock(&x->lock);
 }
 
-static int exchange(struct ca_world *w, const char *method, const char *target, struct mu_bytes body)
+static int exchange(
+    struct ca_world *w, const char *method, const char *target, struct mu_bytes body)
 {
     struct exchange x = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, w};
-    const struct mu_http_header headers[] = {{"User-Agent", "test\x01"}, {"Content-Type", "application/x-pki-message"}};
-    const struct mu_http_request request = {.method = method, .target = target, .minor = 1,
-        .headers = headers, .header_n = 2, .body = body, .peer = &w->peer};
+    const struct mu_http_header headers[] = {
+        {"User-Agent", "test\x01"}, {"Content-Type", "application/x-pki-message"}};
+    const struct mu_http_request request = {.method = method,
+        .target = target,
+        .minor = 1,
+        .headers = headers,
+        .header_n = 2,
+        .body = body,
+        .peer = &w->peer};
 
     mu_ca_handle(w->ca, &request, on_reply, &x);
     pthread_mutex_lock(&x.lock);
@@ -220,7 +236,8 @@ void ca_csr(const struct ca_client *what, struct mu_buf *der)
     struct mu_secret challenge = {0};
     struct mu_pki_csr_params params = {.challenge = &challenge};
 
-    ca_ok(mu_pki_name_parse(what->subject != NULL ? what->subject : "/C=NL/O=Example/CN=device", &subject, &ca_err));
+    ca_ok(mu_pki_name_parse(
+        what->subject != NULL ? what->subject : "/C=NL/O=Example/CN=device", &subject, &ca_err));
     put_wishes(what, &wishes);
     if (what->challenge != NULL)
         ca_ok(mu_secret_set(&challenge, mu_bytes_str(what->challenge), &ca_err));
@@ -260,14 +277,21 @@ static enum mu_code drive(struct ca_world *w, struct mu_scep_client *client)
     for (unsigned i = 0; rc == MU_OK && step.want != MU_WANT_DONE; i++) {
         assert_true(i < 100);
         switch (step.want) {
-        case MU_WANT_SEND: rc = send(w, client, &step); continue;
+        case MU_WANT_SEND:
+            rc = send(w, client, &step);
+            continue;
         case MU_WANT_WAIT:
             w->now_s += step.wait_s;
             event = (struct mu_event){.type = MU_EVENT_TIME};
             break;
-        case MU_WANT_TRUST: event = (struct mu_event){.type = MU_EVENT_TRUST, .yes = true}; break;
-        case MU_WANT_SAVE: event = (struct mu_event){.type = MU_EVENT_SAVED}; break;
-        default: fail_msg("the engine wants %d", (int)step.want);
+        case MU_WANT_TRUST:
+            event = (struct mu_event){.type = MU_EVENT_TRUST, .yes = true};
+            break;
+        case MU_WANT_SAVE:
+            event = (struct mu_event){.type = MU_EVENT_SAVED};
+            break;
+        default:
+            fail_msg("the engine wants %d", (int)step.want);
         }
         rc = mu_scep_client_step(client, &event, &step, &ca_err);
     }
@@ -279,11 +303,21 @@ enum mu_code ca_run(struct ca_world *w, const struct ca_client *what, struct mu_
 {
     struct mu_buf csr = {0};
     char url[200];
-    struct mu_scep_client_config config = {.env = &w->env, .op = what->op, .url = url, .entry = "test",
-        .key = ca_key(what->key), .signer_cert = what->signer, .plain_pkcs_req = what->plain,
-        .has_challenge = what->challenge != NULL, .serial = what->serial, .no_wait = !what->wait,
-        .max_polls = 3, .await_s = 60, .transaction_id = what->transaction_id,
-        .transaction_id_from_key = what->from_key, .encrypt_to = what->encrypt_to,
+    struct mu_scep_client_config config = {.env = &w->env,
+        .op = what->op,
+        .url = url,
+        .entry = "test",
+        .key = ca_key(what->key),
+        .signer_cert = what->signer,
+        .plain_pkcs_req = what->plain,
+        .has_challenge = what->challenge != NULL,
+        .serial = what->serial,
+        .no_wait = !what->wait,
+        .max_polls = 3,
+        .await_s = 60,
+        .transaction_id = what->transaction_id,
+        .transaction_id_from_key = what->from_key,
+        .encrypt_to = what->encrypt_to,
         .allow_legacy = what->legacy};
     struct mu_scep_client *made = NULL;
     struct mu_scep_client_result result;
@@ -324,7 +358,8 @@ enum mu_code ca_enroll(struct ca_world *w, const struct ca_client *what, struct 
     return ca_run(w, &copy, cert, NULL, NULL);
 }
 
-void ca_refused(struct ca_world *w, const struct ca_client *what, enum mu_reason reason, const char *words)
+void ca_refused(
+    struct ca_world *w, const struct ca_client *what, enum mu_reason reason, const char *words)
 {
     enum mu_code rc = ca_enroll(w, what, NULL);
 
@@ -373,7 +408,8 @@ void ca_set(struct ca_world *w, const char *settings)
 bool ca_subject_is(const struct mu_pki_cert *cert, const char *slash)
 {
     struct mu_buf text = {0};
-    bool same = mu_pki_name_format(cert->subject, MU_PKI_NAME_SLASH, &text) && strcmp(mu_buf_str(&text), slash) == 0;
+    bool same = mu_pki_name_format(cert->subject, MU_PKI_NAME_SLASH, &text)
+        && strcmp(mu_buf_str(&text), slash) == 0;
 
     if (!same)
         print_message("subject is %s\n", mu_buf_str(&text));

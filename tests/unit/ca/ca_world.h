@@ -26,19 +26,22 @@ struct ca_world {
     struct mu_store *store;
     struct mu_ca *ca;
     struct mu_ca_config config;
-    struct { char ref[96]; struct mu_pki_key *key; } keys[16];
+    struct {
+        char ref[96];
+        struct mu_pki_key *key;
+    } keys[16];
     size_t key_n;
     /* what was told last */
     char action[32], message[800];
     enum mu_reason reason;
-    char reasons[2000];       /* trace lines of checks, one behind the other */
+    char reasons[2000]; /* trace lines of checks, one behind the other */
     unsigned events;
-    bool keys_lost;           /* key_load fails */
+    bool keys_lost; /* key_load fails */
     struct mu_http_peer peer;
-    int last_status;          /* of the last HTTP answer */
+    int last_status; /* of the last HTTP answer */
     struct mu_http_response last;
-    unsigned sends;           /* PKIOperations */
-    const char *path;         /* of the client's URL, default /app/cert/scep/ */
+    unsigned sends; /* PKIOperations */
+    const char *path; /* of the client's URL, default /app/cert/scep/ */
 };
 extern struct mu_err ca_err;
 #define ca_ok(call)                                                                                \
@@ -62,22 +65,22 @@ int ca_get(struct ca_world *w, const char *target);
 int ca_post(struct ca_world *w, const char *target, struct mu_bytes body);
 
 struct ca_client {
-    enum mu_scep_client_op op;  /* default ENROLL via ca_enroll */
-    const char *subject;        /* default /C=NL/O=Example/CN=device */
+    enum mu_scep_client_op op; /* default ENROLL via ca_enroll */
+    const char *subject; /* default /C=NL/O=Example/CN=device */
     const char *san;
-    const char *challenge;      /* NULL: none */
+    const char *challenge; /* NULL: none */
     const char *template_name;
     const char *transaction_id; /* NULL: derived */
     enum ca_key key;
     struct mu_pki_cert *signer; /* renewal */
     enum ca_key signer_key;
-    bool plain;                 /* type 19 even so */
-    bool is_ca, any_eku;        /* asks for what it must not get */
-    struct mu_bytes serial;     /* GetCert */
+    bool plain; /* type 19 even so */
+    bool is_ca, any_eku; /* asks for what it must not get */
+    struct mu_bytes serial; /* GetCert */
     struct mu_pki_cert *encrypt_to;
-    bool legacy;                /* 3DES and SHA-1 */
-    bool wait;                  /* polls, each time after what approve does */
-    bool from_key;              /* transaction id from the key alone */
+    bool legacy; /* 3DES and SHA-1 */
+    bool wait; /* polls, each time after what approve does */
+    bool from_key; /* transaction id from the key alone */
 };
 /* Runs one client to its end. *cert (may be NULL) gets what was issued, yours. MU_PENDING: waiting.
  * What is needed else of the result is in out (may be NULL), valid until ca_client_free. */
@@ -89,7 +92,8 @@ void ca_csr(const struct ca_client *what, struct mu_buf *der);
 extern struct mu_buf *ca_use_csr; /* not NULL: sent instead of one made by ca_run */
 
 /* Refused for this reason, and said so with these words (NULL: any). */
-void ca_refused(struct ca_world *w, const struct ca_client *what, enum mu_reason reason, const char *words);
+void ca_refused(
+    struct ca_world *w, const struct ca_client *what, enum mu_reason reason, const char *words);
 /* The message of the demo's or another profile changed: settings behind what it has. */
 void ca_profile(struct ca_world *w, const char *name, const char *settings);
 void ca_set(struct ca_world *w, const char *settings);

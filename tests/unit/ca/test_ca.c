@@ -31,8 +31,8 @@ static void certificates_and_lists_are_files(void **state)
 
 static void nothing_else_is_there(void **state)
 {
-    static const char *const targets[] = {"/", "/crl/", "/crl/.crl", "/crl/none.crl", "/ca/none.crt", "/ca/../x.crt",
-        "/crl/a/b.crl", "/ca/demo", "", "/ca/demo.crt/"};
+    static const char *const targets[] = {"/", "/crl/", "/crl/.crl", "/crl/none.crl",
+        "/ca/none.crt", "/ca/../x.crt", "/crl/a/b.crl", "/ca/demo", "", "/ca/demo.crt/"};
 
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++)
         if (ca_get(*state, targets[i]) != 404)
@@ -59,7 +59,8 @@ static void counters_count(void **state)
     struct mu_ca_stats stats;
 
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1"}, NULL));
-    assert_int_equal(ca_enroll(w, &(struct ca_client){.challenge = "no", .subject = "/CN=b"}, NULL), MU_DENIED);
+    assert_int_equal(
+        ca_enroll(w, &(struct ca_client){.challenge = "no", .subject = "/CN=b"}, NULL), MU_DENIED);
     assert_int_equal(ca_enroll(w, &(struct ca_client){.subject = "/CN=c"}, NULL), MU_PENDING);
     mu_ca_stats(w->ca, &stats);
     assert_int_equal(stats.issued, 1);
@@ -92,7 +93,8 @@ static void refusals_are_kept_with_who_and_why(void **state)
     struct mu_record_audit row = {0};
 
     assert_int_equal(ca_enroll(w, &(struct ca_client){.challenge = "no"}, NULL), MU_DENIED);
-    ca_ok(mu_ca_audits_each(w->ca, &(struct mu_store_filter){.action = "refuse"}, last_refusal, &row, &ca_err));
+    ca_ok(mu_ca_audits_each(
+        w->ca, &(struct mu_store_filter){.action = "refuse"}, last_refusal, &row, &ca_err));
     assert_non_null(row.action);
 }
 
@@ -100,8 +102,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
     const struct CMUnitTest tests[] = {
-        CASE(certificates_and_lists_are_files), CASE(nothing_else_is_there),
-        cmocka_unit_test(a_short_secret_is_refused), CASE(counters_count),
+        CASE(certificates_and_lists_are_files),
+        CASE(nothing_else_is_there),
+        cmocka_unit_test(a_short_secret_is_refused),
+        CASE(counters_count),
         CASE(refusals_are_kept_with_who_and_why),
     };
 

@@ -7,7 +7,7 @@
 
 static struct mu_ca_entry_new entry(const char *name)
 {
-    return (struct mu_ca_entry_new){.name = name, .profile = "scep-auto", .operator = "alice"};
+    return (struct mu_ca_entry_new){.name = name, .profile = "scep-auto", .operator= "alice" };
 }
 
 static void a_random_password_is_handed_over_once(void **state)
@@ -59,13 +59,16 @@ static void a_new_password_replaces_the_old(void **state)
 
     ca_ok(mu_ca_entry_passwd(w->ca, "challenge1", NULL, &made, "alice", &ca_err));
     ca_refused(w, &(struct ca_client){.challenge = "challenge1"}, MU_REFUSE_PASSWORD, NULL);
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = (const char *)made.p, .subject = "/CN=b"}, NULL));
-    assert_int_equal(mu_ca_entry_passwd(w->ca, "nobody", NULL, &made, "alice", &ca_err), MU_NOT_FOUND);
+    ca_ok(ca_enroll(
+        w, &(struct ca_client){.challenge = (const char *)made.p, .subject = "/CN=b"}, NULL));
+    assert_int_equal(
+        mu_ca_entry_passwd(w->ca, "nobody", NULL, &made, "alice", &ca_err), MU_NOT_FOUND);
     assert_int_equal(mu_ca_entry_reset(w->ca, "nobody", "alice", &ca_err), MU_NOT_FOUND);
     assert_int_equal(mu_ca_entry_disable(w->ca, "nobody", true, "alice", &ca_err), MU_NOT_FOUND);
     assert_int_equal(mu_ca_entry_remove(w->ca, "nobody", "alice", &ca_err), MU_NOT_FOUND);
     ca_ok(mu_secret_set(&made, mu_bytes_str("challenge2"), &ca_err));
-    assert_int_equal(mu_ca_entry_passwd(w->ca, "challenge1", &made, NULL, "alice", &ca_err), MU_DENIED);
+    assert_int_equal(
+        mu_ca_entry_passwd(w->ca, "challenge1", &made, NULL, "alice", &ca_err), MU_DENIED);
     mu_secret_clear(&made);
 }
 
@@ -75,15 +78,17 @@ static void entries_are_bound_to_ca_and_protocol(void **state)
     struct ca_world *w = *state;
     struct mu_ca_entry_new cmp = entry("cmp-only"), elsewhere = entry("elsewhere");
     struct mu_secret password = {0};
-    const struct mu_ca_init init = {.name = "other", .root_subject = "CN=Other", .operator = ""};
+    const struct mu_ca_init init = {.name = "other", .root_subject = "CN=Other", .operator= "" };
 
     ca_ok(mu_ca_init(w->ca, &init, &ca_err));
     cmp.protocols = 1u << MU_PROTO_CMP;
     ca_ok(mu_ca_entry_new(w->ca, &cmp, &password, &ca_err));
-    ca_refused(w, &(struct ca_client){.challenge = (const char *)password.p}, MU_REFUSE_PASSWORD, NULL);
+    ca_refused(
+        w, &(struct ca_client){.challenge = (const char *)password.p}, MU_REFUSE_PASSWORD, NULL);
     elsewhere.ca = "other";
     ca_ok(mu_ca_entry_new(w->ca, &elsewhere, &password, &ca_err));
-    ca_refused(w, &(struct ca_client){.challenge = (const char *)password.p}, MU_REFUSE_PASSWORD, NULL);
+    ca_refused(
+        w, &(struct ca_client){.challenge = (const char *)password.p}, MU_REFUSE_PASSWORD, NULL);
     w->path = "/scep/other";
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = (const char *)password.p}, NULL));
     mu_secret_clear(&password);
@@ -93,7 +98,8 @@ static void profiles_are_checked_before_they_count(void **state)
 {
     struct ca_world *w = *state;
 
-    assert_int_equal(mu_ca_profile_put(w->ca, "new", "lifetme = 1d\n", true, "a", &ca_err), MU_INPUT);
+    assert_int_equal(
+        mu_ca_profile_put(w->ca, "new", "lifetme = 1d\n", true, "a", &ca_err), MU_INPUT);
     ca_ok(mu_ca_profile_put(w->ca, "new", "lifetime = 1d\n", true, "a", &ca_err));
     assert_int_equal(mu_ca_profile_put(w->ca, "new", "", true, "a", &ca_err), MU_DENIED);
     assert_int_equal(mu_ca_profile_put(w->ca, "none", "", false, "a", &ca_err), MU_NOT_FOUND);
@@ -134,7 +140,8 @@ static void issued_certificates_are_found_and_revoked(void **state)
     int reason = -2;
 
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1"}, &cert));
-    ca_ok(mu_ca_certs_each(w->ca, &(struct mu_store_filter){.serial = cert->serial}, keep_cert, &c, &ca_err));
+    ca_ok(mu_ca_certs_each(
+        w->ca, &(struct mu_store_filter){.serial = cert->serial}, keep_cert, &c, &ca_err));
     assert_int_equal(c.n, 1);
     assert_string_equal(c.profile, "scep-auto");
     assert_string_equal(c.entry, "challenge1");
@@ -143,7 +150,8 @@ static void issued_certificates_are_found_and_revoked(void **state)
     w->now_s += 60;
     ca_ok(mu_ca_revoke(w->ca, "demo", mu_buf_str(&hex), 1, "alice", &ca_err));
     assert_string_equal(w->action, "crl"); /* a new list at once */
-    ca_ok(mu_ca_certs_each(w->ca, &(struct mu_store_filter){.serial = cert->serial}, keep_cert, &c, &ca_err));
+    ca_ok(mu_ca_certs_each(
+        w->ca, &(struct mu_store_filter){.serial = cert->serial}, keep_cert, &c, &ca_err));
     assert_int_equal(c.revoked_s, NOW + 60);
     assert_int_equal(c.reason, 1);
     ca_ok(mu_ca_crl_latest(w->ca, "demo", &der, &ca_err));
@@ -151,9 +159,11 @@ static void issued_certificates_are_found_and_revoked(void **state)
     assert_true(mu_pki_crl_has(crl, cert->serial, &when, &reason));
     assert_int_equal(when, NOW + 60);
     assert_int_equal(reason, 1);
-    assert_int_equal(mu_ca_revoke(w->ca, "demo", mu_buf_str(&hex), 1, "alice", &ca_err), MU_NOT_FOUND); /* once */
+    assert_int_equal(mu_ca_revoke(w->ca, "demo", mu_buf_str(&hex), 1, "alice", &ca_err),
+        MU_NOT_FOUND); /* once */
     assert_int_equal(mu_ca_revoke(w->ca, "demo", "0x4711", 1, "alice", &ca_err), MU_NOT_FOUND);
-    assert_int_equal(mu_ca_revoke(w->ca, "none", mu_buf_str(&hex), 1, "alice", &ca_err), MU_NOT_FOUND);
+    assert_int_equal(
+        mu_ca_revoke(w->ca, "none", mu_buf_str(&hex), 1, "alice", &ca_err), MU_NOT_FOUND);
     assert_int_equal(mu_ca_revoke(w->ca, "demo", "xyz", 1, "alice", &ca_err), MU_INPUT);
     mu_pki_crl_free(crl);
     mu_pki_cert_free(cert);
@@ -181,9 +191,12 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
     const struct CMUnitTest tests[] = {
-        CASE(a_random_password_is_handed_over_once), CASE(entries_that_make_no_sense_are_refused),
-        CASE(a_new_password_replaces_the_old), CASE(entries_are_bound_to_ca_and_protocol),
-        CASE(profiles_are_checked_before_they_count), CASE(issued_certificates_are_found_and_revoked),
+        CASE(a_random_password_is_handed_over_once),
+        CASE(entries_that_make_no_sense_are_refused),
+        CASE(a_new_password_replaces_the_old),
+        CASE(entries_are_bound_to_ca_and_protocol),
+        CASE(profiles_are_checked_before_they_count),
+        CASE(issued_certificates_are_found_and_revoked),
         CASE(what_operators_do_is_audited),
     };
 

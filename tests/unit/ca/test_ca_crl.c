@@ -99,8 +99,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
     const struct CMUnitTest tests[] = {
-        CASE(lists_are_renewed_before_they_end), CASE(a_revoked_certificate_stays_until_after_its_end),
-        CASE(numbers_go_on_after_a_restart), CASE(an_unknown_ca_has_none),
+        CASE(lists_are_renewed_before_they_end),
+        CASE(a_revoked_certificate_stays_until_after_its_end),
+        CASE(numbers_go_on_after_a_restart),
+        CASE(an_unknown_ca_has_none),
     };
 
     return cmocka_run_group_tests_name("ca_crl", tests, NULL, NULL);

@@ -12,13 +12,17 @@ static void challenge_signs_at_once(void **state)
     struct ca_world *w = *state;
     struct mu_pki_cert *cert = NULL;
 
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/C=NL/ST=NH/O=Fortinet/CN=myvpn"}, &cert));
+    ca_ok(ca_enroll(w,
+        &(struct ca_client){
+            .challenge = "challenge1", .subject = "/C=NL/ST=NH/O=Fortinet/CN=myvpn"},
+        &cert));
     assert_true(ca_subject_is(cert, "/ST=NH/O=Fortinet/OU=AS/CN=myvpn")); /* the fixture's rules */
     assert_int_equal(cert->not_after_s, NOW + 365 * 86400);
     assert_true(cert->serial.n >= 16 && cert->serial.n <= 17); /* CA-01 */
     assert_string_equal(w->action, "issue");
-    assert_string_equal(w->message, "Certificate signing request \"ST=NH,O=Fortinet,OU=AS,CN=myvpn\" signed with CA "
-                                    "certificate \"C=NL,ST=NH,L=Amsterdam,O=Fortinet,OU=AS,CN=sceptest\"");
+    assert_string_equal(w->message,
+        "Certificate signing request \"ST=NH,O=Fortinet,OU=AS,CN=myvpn\" signed with CA "
+        "certificate \"C=NL,ST=NH,L=Amsterdam,O=Fortinet,OU=AS,CN=sceptest\"");
     mu_pki_cert_free(cert);
 }
 
@@ -29,9 +33,12 @@ static void manual_requests_wait(void **state)
 
     assert_int_equal(ca_enroll(w, &(struct ca_client){0}, NULL), MU_PENDING);
     assert_string_equal(w->action, "pending");
-    assert_int_equal(ca_enroll(w, &(struct ca_client){.challenge = "challenge2", .key = CA_KEY_B}, NULL), MU_PENDING);
+    assert_int_equal(
+        ca_enroll(w, &(struct ca_client){.challenge = "challenge2", .key = CA_KEY_B}, NULL),
+        MU_PENDING);
     ca_set(w, "no-challenge = none\n");
-    ca_refused(w, &(struct ca_client){.subject = "/CN=x"}, MU_REFUSE_PASSWORD_MISSING, "password is needed");
+    ca_refused(w, &(struct ca_client){.subject = "/CN=x"}, MU_REFUSE_PASSWORD_MISSING,
+        "password is needed");
 }
 
 /* SCEP-14: neither TLS nor a certificate of ours in it, only the message counts. */
@@ -40,14 +47,17 @@ static void tls_is_no_authorization(void **state)
     struct ca_world *w = *state;
     struct mu_pki_cert *cert = NULL;
 
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=tls"}, &cert));
+    ca_ok(
+        ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=tls"}, &cert));
     w->peer.tls = true;
     w->peer.tls_version = 0x0304;
     w->peer.client_cert = cert->der;
-    ca_refused(w, &(struct ca_client){.challenge = "wrong", .subject = "/CN=tls"}, MU_REFUSE_PASSWORD, NULL);
+    ca_refused(w, &(struct ca_client){.challenge = "wrong", .subject = "/CN=tls"},
+        MU_REFUSE_PASSWORD, NULL);
     assert_int_equal(ca_enroll(w, &(struct ca_client){.subject = "/CN=tls"}, NULL), MU_PENDING);
     ca_set(w, "no-challenge = none\n");
-    ca_refused(w, &(struct ca_client){.subject = "/CN=tls", .key = CA_KEY_B}, MU_REFUSE_PASSWORD_MISSING, NULL);
+    ca_refused(w, &(struct ca_client){.subject = "/CN=tls", .key = CA_KEY_B},
+        MU_REFUSE_PASSWORD_MISSING, NULL);
     mu_pki_cert_free(cert);
 }
 
@@ -73,7 +83,8 @@ static void a_wrong_challenge_is_a_failure(void **state)
 {
     struct ca_world *w = *state;
 
-    ca_refused(w, &(struct ca_client){.challenge = "wrong"}, MU_REFUSE_PASSWORD, "password is wrong");
+    ca_refused(
+        w, &(struct ca_client){.challenge = "wrong"}, MU_REFUSE_PASSWORD, "password is wrong");
     assert_int_equal(w->last_status, 200); /* SCEP-13: in a CertRep */
 }
 
@@ -93,16 +104,22 @@ static void guesses_are_limited_by_address(void **state)
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1"}, NULL));
     snprintf(w->peer.address, sizeof w->peer.address, "192.0.2.7");
     w->now_s += 3601;
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=later"}, NULL));
+    ca_ok(
+        ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=later"}, NULL));
 }
 
 /* ---- entries ---- */
 
-static void make_entry(struct ca_world *w, const char *name, const char *password, bool reusable, int64_t expires_s)
+static void make_entry(
+    struct ca_world *w, const char *name, const char *password, bool reusable, int64_t expires_s)
 {
     struct mu_secret secret = {0};
-    const struct mu_ca_entry_new entry = {.name = name, .profile = "scep-auto", .password = &secret,
-        .reusable = reusable, .expires_s = expires_s, .operator = "test"};
+    const struct mu_ca_entry_new entry = {.name = name,
+        .profile = "scep-auto",
+        .password = &secret,
+        .reusable = reusable,
+        .expires_s = expires_s,
+        .operator= "test" };
 
     ca_ok(mu_secret_set(&secret, mu_bytes_str(password), &ca_err));
     ca_ok(mu_ca_entry_new(w->ca, &entry, NULL, &ca_err));
@@ -116,19 +133,23 @@ static void a_one_time_password_works_once(void **state)
 
     make_entry(w, "gw", "once-only", false, 0);
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "once-only"}, NULL));
-    ca_refused(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"}, MU_REFUSE_PASSWORD_USED, "used already");
+    ca_refused(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"},
+        MU_REFUSE_PASSWORD_USED, "used already");
     ca_ok(mu_ca_entry_reset(w->ca, "gw", "test", &ca_err));
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"}, NULL));
+    ca_ok(
+        ca_enroll(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"}, NULL));
 }
 
-/* SCEP-55: who comes second may not be who it was made for. The operator is told, the client not. */
+/* SCEP-55: who comes second may not be who it was made for. The operator is told, the client not.
+ */
 static void a_used_password_again_is_told_as_a_breach(void **state)
 {
     struct ca_world *w = *state;
 
     make_entry(w, "gw", "once-only", false, 0);
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "once-only"}, NULL));
-    ca_refused(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"}, MU_REFUSE_PASSWORD_USED, NULL);
+    ca_refused(w, &(struct ca_client){.challenge = "once-only", .subject = "/CN=other"},
+        MU_REFUSE_PASSWORD_USED, NULL);
     assert_non_null(strstr(w->message, "Possible breach"));
     assert_null(strstr(ca_err.what, "breach"));
     ca_refused(w, &(struct ca_client){.challenge = "wrong"}, MU_REFUSE_PASSWORD, NULL);
@@ -143,13 +164,16 @@ static void passwords_expire_and_entries_are_disabled(void **state)
     w->now_s = NOW + 99;
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "short-lived"}, NULL));
     w->now_s = NOW + 100;
-    ca_refused(w, &(struct ca_client){.challenge = "short-lived", .subject = "/CN=b"}, MU_REFUSE_PASSWORD_EXPIRED, "expired");
+    ca_refused(w, &(struct ca_client){.challenge = "short-lived", .subject = "/CN=b"},
+        MU_REFUSE_PASSWORD_EXPIRED, "expired");
     ca_ok(mu_ca_entry_disable(w->ca, "challenge1", true, "test", &ca_err));
-    ca_refused(w, &(struct ca_client){.challenge = "challenge1"}, MU_REFUSE_ENTRY_DISABLED, "disabled");
+    ca_refused(
+        w, &(struct ca_client){.challenge = "challenge1"}, MU_REFUSE_ENTRY_DISABLED, "disabled");
     ca_ok(mu_ca_entry_disable(w->ca, "challenge1", false, "test", &ca_err));
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=c"}, NULL));
     ca_ok(mu_ca_entry_remove(w->ca, "challenge1", "test", &ca_err));
-    ca_refused(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=d"}, MU_REFUSE_PASSWORD, NULL);
+    ca_refused(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=d"},
+        MU_REFUSE_PASSWORD, NULL);
 }
 
 static void an_entry_whose_profile_is_gone_finds_none(void **state)
@@ -157,7 +181,8 @@ static void an_entry_whose_profile_is_gone_finds_none(void **state)
     struct ca_world *w = *state;
 
     ca_ok(mu_ca_profile_remove(w->ca, "scep-auto", "test", &ca_err));
-    ca_refused(w, &(struct ca_client){.challenge = "challenge1"}, MU_REFUSE_ENTRY_UNKNOWN, "Enrollment not found.");
+    ca_refused(w, &(struct ca_client){.challenge = "challenge1"}, MU_REFUSE_ENTRY_UNKNOWN,
+        "Enrollment not found.");
 }
 
 /* ---- profiles: each refusal reaches the client ---- */
@@ -170,9 +195,11 @@ static void profile_refusals_reach_the_client(void **state)
         enum mu_reason reason;
         const char *words;
     } cases[] = {
-        {"subject = CN=*.branch.example\n", {.subject = "/CN=evil"}, MU_REFUSE_NAME, "CN=*.branch.example"},
+        {"subject = CN=*.branch.example\n", {.subject = "/CN=evil"}, MU_REFUSE_NAME,
+            "CN=*.branch.example"},
         {"san = refuse\n", {.san = "DNS:a.example"}, MU_REFUSE_SAN, "no subject alternative name"},
-        {"san = DNS:*.good.example\n", {.san = "DNS:a.bad.example"}, MU_REFUSE_SAN, "a.bad.example"},
+        {"san = DNS:*.good.example\n", {.san = "DNS:a.bad.example"}, MU_REFUSE_SAN,
+            "a.bad.example"},
         {"keys = ec:P-256\n", {.key = CA_KEY_A}, MU_REFUSE_KEY_WEAK, "RSA 2048"},
         {"", {.key = CA_KEY_WEAK, .subject = "/CN=weak"}, MU_REFUSE_KEY_WEAK, "RSA 1024"},
         {"protocols = cmp\n", {0}, MU_REFUSE_UNSUPPORTED, "not for scep"},
@@ -213,8 +240,10 @@ static void a_key_seen_under_another_name(void **state)
 
     ca_profile(w, "scep-auto", "key-seen = refuse\n");
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=a"}, NULL));
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/C=NL/CN=a"}, NULL)); /* the same once C is dropped */
-    ca_refused(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=b"}, MU_REFUSE_KEY_SEEN, NULL);
+    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/C=NL/CN=a"},
+        NULL)); /* the same once C is dropped */
+    ca_refused(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=b"},
+        MU_REFUSE_KEY_SEEN, NULL);
 }
 
 /* CA-11, INTEROP 3.31 */
@@ -223,7 +252,8 @@ static void a_request_never_makes_a_ca(void **state)
     struct ca_world *w = *state;
     struct mu_pki_cert *cert = NULL;
 
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .is_ca = true, .any_eku = true}, &cert));
+    ca_ok(ca_enroll(
+        w, &(struct ca_client){.challenge = "challenge1", .is_ca = true, .any_eku = true}, &cert));
     assert_false(cert->exts.is_ca);
     assert_int_equal(cert->exts.key_usage & (MU_KU_KEY_CERT_SIGN | MU_KU_CRL_SIGN), 0);
     assert_int_equal(cert->exts.eku, MU_EKU_EMAIL);
@@ -236,12 +266,20 @@ static void a_template_name_chooses_a_profile(void **state)
     struct ca_world *w = *state;
     struct mu_pki_cert *cert = NULL;
 
-    ca_ok(mu_ca_profile_put(w->ca, "tls", "template-name = tls-client\neku = clientAuth\nmax-requests = 0\nlifetime = 10d\n", true, "test", &ca_err));
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .template_name = "tls-client"}, &cert));
+    ca_ok(mu_ca_profile_put(w->ca, "tls",
+        "template-name = tls-client\neku = clientAuth\nmax-requests = 0\nlifetime = 10d\n", true,
+        "test", &ca_err));
+    ca_ok(ca_enroll(
+        w, &(struct ca_client){.challenge = "challenge1", .template_name = "tls-client"}, &cert));
     assert_int_equal(cert->not_after_s, NOW + 10 * 86400);
     mu_pki_cert_free(cert);
     /* but not around an operator */
-    assert_int_equal(ca_enroll(w, &(struct ca_client){.challenge = "challenge2", .template_name = "tls-client", .subject = "/CN=z"}, NULL), MU_PENDING);
+    assert_int_equal(
+        ca_enroll(w,
+            &(struct ca_client){
+                .challenge = "challenge2", .template_name = "tls-client", .subject = "/CN=z"},
+            NULL),
+        MU_PENDING);
 }
 
 /* ---- repeats ---- */
@@ -286,7 +324,9 @@ static void another_request_under_the_same_id_is_a_new_one(void **state)
     struct mu_pki_cert *first = NULL, *second = NULL;
 
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .from_key = true}, &first));
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .from_key = true, .subject = "/CN=new"}, &second));
+    ca_ok(ca_enroll(w,
+        &(struct ca_client){.challenge = "challenge1", .from_key = true, .subject = "/CN=new"},
+        &second));
     assert_false(mu_pki_cert_equal(first, second));
     mu_pki_cert_free(first);
     mu_pki_cert_free(second);
@@ -343,8 +383,10 @@ static void waiting_requests_are_bounded(void **state)
     ca_set(w, "pending-max = 2\n");
     assert_int_equal(ca_enroll(w, &(struct ca_client){.subject = "/CN=a"}, NULL), MU_PENDING);
     assert_int_equal(ca_enroll(w, &(struct ca_client){.subject = "/CN=b"}, NULL), MU_PENDING);
-    ca_refused(w, &(struct ca_client){.subject = "/CN=c"}, MU_REFUSE_QUEUE_FULL, "wait for approval");
-    ca_ok(ca_enroll(w, &(struct ca_client){.subject = "/CN=d", .challenge = "challenge1"}, NULL)); /* does not wait */
+    ca_refused(
+        w, &(struct ca_client){.subject = "/CN=c"}, MU_REFUSE_QUEUE_FULL, "wait for approval");
+    ca_ok(ca_enroll(w, &(struct ca_client){.subject = "/CN=d", .challenge = "challenge1"},
+        NULL)); /* does not wait */
     w->now_s += 7 * 86400 + 1; /* their age is bounded too */
     ca_ok(mu_ca_tick(w->ca, &ca_err));
     assert_int_equal(ca_enroll(w, &(struct ca_client){.subject = "/CN=c"}, NULL), MU_PENDING);
@@ -354,7 +396,8 @@ static void waiting_requests_are_bounded(void **state)
 static void polls_follow_id_and_signer(void **state)
 {
     struct ca_world *w = *state;
-    struct ca_client client = {.transaction_id = "ABC"}, other = {.transaction_id = "ABC", .key = CA_KEY_B, .op = MU_SCEP_CLIENT_POLL};
+    struct ca_client client = {.transaction_id = "ABC"},
+                     other = {.transaction_id = "ABC", .key = CA_KEY_B, .op = MU_SCEP_CLIENT_POLL};
     struct mu_pki_cert *cert = NULL, *again = NULL;
 
     assert_int_equal(ca_enroll(w, &client, NULL), MU_PENDING);
@@ -394,7 +437,10 @@ static struct mu_pki_cert *enrolled(struct ca_world *w, const char *subject)
 {
     struct mu_pki_cert *cert = NULL;
 
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = subject, .san = "DNS:a.example,DNS:b.example"}, &cert));
+    ca_ok(ca_enroll(w,
+        &(struct ca_client){
+            .challenge = "challenge1", .subject = subject, .san = "DNS:a.example,DNS:b.example"},
+        &cert));
     return cert;
 }
 
@@ -405,13 +451,25 @@ static void renewal_by_17_and_by_19(void **state)
     struct mu_pki_cert *old = enrolled(w, "/C=NL/CN=gw"), *mid = NULL, *last = NULL;
     struct mu_ca_stats stats;
 
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = old, .key = CA_KEY_B, .subject = "/OU=AS/CN=gw"}, &mid));
+    ca_ok(ca_enroll(
+        w, &(struct ca_client){.signer = old, .key = CA_KEY_B, .subject = "/OU=AS/CN=gw"}, &mid));
     assert_string_equal(w->action, "renew");
     assert_non_null(strstr(w->message, "Certificate \"OU=AS,CN=gw\" was renewed ("));
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = mid, .signer_key = CA_KEY_B, .plain = true, .subject = "/C=NL/CN=gw",
-        .san = "DNS:b.example"}, NULL) == MU_DENIED ? MU_OK : MU_INTERNAL); /* the SAN was not in mid */
+    ca_ok(ca_enroll(w,
+              &(struct ca_client){.signer = mid,
+                  .signer_key = CA_KEY_B,
+                  .plain = true,
+                  .subject = "/C=NL/CN=gw",
+                  .san = "DNS:b.example"},
+              NULL)
+                == MU_DENIED
+            ? MU_OK
+            : MU_INTERNAL); /* the SAN was not in mid */
     assert_int_equal(w->reason, MU_REFUSE_SUBJECT_DIFFERS);
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = mid, .signer_key = CA_KEY_B, .plain = true, .subject = "/C=NL/CN=gw"}, &last));
+    ca_ok(ca_enroll(w,
+        &(struct ca_client){
+            .signer = mid, .signer_key = CA_KEY_B, .plain = true, .subject = "/C=NL/CN=gw"},
+        &last));
     mu_ca_stats(w->ca, &stats);
     assert_int_equal(stats.issued, 1);
     assert_int_equal(stats.renewed, 2);
@@ -447,11 +505,18 @@ static void renewal_keeps_its_names(void **state)
     struct ca_world *w = *state;
     struct mu_pki_cert *old = enrolled(w, "/CN=gw"), *fresh = NULL;
 
-    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=admin"}, MU_REFUSE_SUBJECT_DIFFERS, "admin");
-    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .san = "DNS:a.example,DNS:evil.example"}, MU_REFUSE_SUBJECT_DIFFERS, NULL);
+    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=admin"},
+        MU_REFUSE_SUBJECT_DIFFERS, "admin");
+    ca_refused(w,
+        &(struct ca_client){
+            .signer = old, .subject = "/CN=gw", .san = "DNS:a.example,DNS:evil.example"},
+        MU_REFUSE_SUBJECT_DIFFERS, NULL);
     /* rules that became tighter since do not take what it has (INTEROP 5.10) */
     ca_profile(w, "scep-auto", "san = drop\nsubject = CN=*.branch.example\nsubject-drop = CN\n");
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = old, .subject = "/OU=AS/CN=gw", .san = "DNS:b.example,DNS:a.example"}, &fresh));
+    ca_ok(ca_enroll(w,
+        &(struct ca_client){
+            .signer = old, .subject = "/OU=AS/CN=gw", .san = "DNS:b.example,DNS:a.example"},
+        &fresh));
     assert_true(ca_subject_is(fresh, "/OU=AS/CN=gw"));
     assert_true(fresh->exts.san.n != 0);
     mu_pki_cert_free(old);
@@ -497,13 +562,18 @@ static void the_renewal_key_follows_the_profile(void **state)
     struct mu_pki_cert *old = enrolled(w, "/CN=gw");
 
     ca_profile(w, "scep-auto", "renew-key = new\n");
-    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw"}, MU_REFUSE_KEY_SEEN, "new key");
+    ca_refused(
+        w, &(struct ca_client){.signer = old, .subject = "/CN=gw"}, MU_REFUSE_KEY_SEEN, "new key");
     ca_profile(w, "scep-auto", "renew-key = same\n");
-    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .key = CA_KEY_B}, MU_REFUSE_SIGNER_KEY, "keeps its key");
+    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .key = CA_KEY_B},
+        MU_REFUSE_SIGNER_KEY, "keeps its key");
     ca_profile(w, "scep-auto", "renew-key = either\nrenew-challenge = yes\n");
-    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw"}, MU_REFUSE_PASSWORD_MISSING, "renewal");
-    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .challenge = "wrong"}, MU_REFUSE_PASSWORD, NULL);
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .challenge = "challenge1"}, NULL));
+    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw"},
+        MU_REFUSE_PASSWORD_MISSING, "renewal");
+    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .challenge = "wrong"},
+        MU_REFUSE_PASSWORD, NULL);
+    ca_ok(ca_enroll(w,
+        &(struct ca_client){.signer = old, .subject = "/CN=gw", .challenge = "challenge1"}, NULL));
     mu_pki_cert_free(old);
 }
 
@@ -515,11 +585,14 @@ static void a_revoked_signer_is_refused(void **state)
     struct mu_buf serial = {0};
 
     ca_profile(w, "scep-auto", "revoke-old = yes\n");
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .key = CA_KEY_B}, &fresh));
-    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw"}, MU_REFUSE_SIGNER_REVOKED, "revoked");
+    ca_ok(ca_enroll(
+        w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .key = CA_KEY_B}, &fresh));
+    ca_refused(w, &(struct ca_client){.signer = old, .subject = "/CN=gw"}, MU_REFUSE_SIGNER_REVOKED,
+        "revoked");
     mu_pki_cert_serial_hex(fresh->serial, &serial);
     ca_ok(mu_ca_revoke(w->ca, "demo", mu_buf_str(&serial), 1, "test", &ca_err));
-    ca_refused(w, &(struct ca_client){.signer = fresh, .signer_key = CA_KEY_B, .subject = "/CN=gw"}, MU_REFUSE_SIGNER_REVOKED, NULL);
+    ca_refused(w, &(struct ca_client){.signer = fresh, .signer_key = CA_KEY_B, .subject = "/CN=gw"},
+        MU_REFUSE_SIGNER_REVOKED, NULL);
     mu_pki_cert_free(old);
     mu_pki_cert_free(fresh);
     mu_buf_clear(&serial);
@@ -529,9 +602,15 @@ static void a_revoked_signer_is_refused(void **state)
 static struct mu_pki_cert *foreign(const struct mu_pki_cert *like, bool our_name)
 {
     struct mu_buf der = {0}, name = {0};
-    const struct mu_pki_tbs tbs = {.serial_magnitude = like->serial, .subject = like->subject,
-        .issuer = our_name ? like->issuer : mu_bytes("\x30\x0e\x31\x0c\x30\x0a\x06\x03\x55\x04\x03\x0c\x03two", 16),
-        .not_before_s = NOW - 10, .not_after_s = NOW + 86400, .spki = like->spki, .extensions = like->exts.all};
+    const struct mu_pki_tbs tbs = {.serial_magnitude = like->serial,
+        .subject = like->subject,
+        .issuer = our_name
+            ? like->issuer
+            : mu_bytes("\x30\x0e\x31\x0c\x30\x0a\x06\x03\x55\x04\x03\x0c\x03two", 16),
+        .not_before_s = NOW - 10,
+        .not_after_s = NOW + 86400,
+        .spki = like->spki,
+        .extensions = like->exts.all};
     struct mu_pki_cert *cert = NULL;
 
     ca_ok(mu_pki_cert_make(&tbs, ca_key(CA_KEY_B), MU_PKI_SHA256, &der, &ca_err));
@@ -544,13 +623,20 @@ static struct mu_pki_cert *foreign(const struct mu_pki_cert *like, bool our_name
 static void forged_and_foreign_signers(void **state)
 {
     struct ca_world *w = *state;
-    struct mu_pki_cert *old = enrolled(w, "/CN=gw"), *forged = foreign(old, true), *other = foreign(old, false);
+    struct mu_pki_cert *old = enrolled(w, "/CN=gw"), *forged = foreign(old, true),
+                       *other = foreign(old, false);
 
-    ca_refused(w, &(struct ca_client){.signer = forged, .subject = "/CN=gw"}, MU_REFUSE_SIGNER_UNTRUSTED, NULL);
-    ca_refused(w, &(struct ca_client){.signer = forged, .subject = "/CN=gw", .challenge = "challenge1"}, MU_REFUSE_SIGNER_UNTRUSTED, NULL);
-    ca_refused(w, &(struct ca_client){.signer = other, .subject = "/CN=gw"}, MU_REFUSE_SIGNER_UNTRUSTED, NULL);
+    ca_refused(w, &(struct ca_client){.signer = forged, .subject = "/CN=gw"},
+        MU_REFUSE_SIGNER_UNTRUSTED, NULL);
+    ca_refused(w,
+        &(struct ca_client){.signer = forged, .subject = "/CN=gw", .challenge = "challenge1"},
+        MU_REFUSE_SIGNER_UNTRUSTED, NULL);
+    ca_refused(w, &(struct ca_client){.signer = other, .subject = "/CN=gw"},
+        MU_REFUSE_SIGNER_UNTRUSTED, NULL);
     /* a maker's certificate with a right challenge: the challenge counts */
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = other, .subject = "/CN=gw2", .challenge = "challenge1"}, NULL));
+    ca_ok(ca_enroll(w,
+        &(struct ca_client){.signer = other, .subject = "/CN=gw2", .challenge = "challenge1"},
+        NULL));
     assert_string_equal(w->action, "issue");
     mu_pki_cert_free(old);
     mu_pki_cert_free(forged);
@@ -588,7 +674,8 @@ static void the_latest_crl_can_be_asked_for(void **state)
 
     mu_pki_cert_serial_hex(cert->serial, &serial);
     ca_ok(mu_ca_revoke(w->ca, NULL, mu_buf_str(&serial), 1, "test", &ca_err));
-    ca_ok(ca_run(w, &(struct ca_client){.op = MU_SCEP_CLIENT_CRL, .signer = cert}, NULL, &result, &client));
+    ca_ok(ca_run(
+        w, &(struct ca_client){.op = MU_SCEP_CLIENT_CRL, .signer = cert}, NULL, &result, &client));
     ca_ok(mu_pki_crl_decode(result.crl, &crl, &ca_err));
     assert_int_equal(mu_pki_crl_count(crl), 1);
     mu_pki_crl_free(crl);
@@ -625,23 +712,39 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
     const struct CMUnitTest tests[] = {
-        CASE(challenge_signs_at_once), CASE(manual_requests_wait), CASE(a_wrong_challenge_is_a_failure),
-        CASE(an_empty_challenge_counts_as_absent), CASE(guesses_are_limited_by_address),
-        CASE(a_one_time_password_works_once), CASE(a_used_password_again_is_told_as_a_breach),
-        CASE(tls_is_no_authorization), CASE(a_scep_record_says_delivery_unknown),
-        CASE(an_expired_signer_is_refused_by_default), CASE(passwords_expire_and_entries_are_disabled),
-        CASE(an_entry_whose_profile_is_gone_finds_none), CASE(profile_refusals_reach_the_client),
-        CASE(live_certificates_and_requests_are_limited), CASE(a_key_seen_under_another_name),
-        CASE(a_request_never_makes_a_ca), CASE(a_template_name_chooses_a_profile),
+        CASE(challenge_signs_at_once),
+        CASE(manual_requests_wait),
+        CASE(a_wrong_challenge_is_a_failure),
+        CASE(an_empty_challenge_counts_as_absent),
+        CASE(guesses_are_limited_by_address),
+        CASE(a_one_time_password_works_once),
+        CASE(a_used_password_again_is_told_as_a_breach),
+        CASE(tls_is_no_authorization),
+        CASE(a_scep_record_says_delivery_unknown),
+        CASE(an_expired_signer_is_refused_by_default),
+        CASE(passwords_expire_and_entries_are_disabled),
+        CASE(an_entry_whose_profile_is_gone_finds_none),
+        CASE(profile_refusals_reach_the_client),
+        CASE(live_certificates_and_requests_are_limited),
+        CASE(a_key_seen_under_another_name),
+        CASE(a_request_never_makes_a_ca),
+        CASE(a_template_name_chooses_a_profile),
         CASE(a_repeated_request_gets_the_same_certificate),
         CASE(another_request_under_the_same_id_is_a_new_one),
-        CASE(a_revoked_certificate_is_not_given_again), CASE(a_waiting_request_repeated_waits_once),
-        CASE(waiting_requests_are_bounded), CASE(polls_follow_id_and_signer),
-        CASE(the_operators_words_reach_the_client), CASE(renewal_by_17_and_by_19),
-        CASE(renewal_with_the_same_request_is_no_repeat), CASE(renewal_keeps_its_names),
-        CASE(the_renewal_window_is_kept), CASE(the_renewal_key_follows_the_profile),
-        CASE(a_revoked_signer_is_refused), CASE(forged_and_foreign_signers),
-        CASE(certificates_can_be_asked_for), CASE(the_latest_crl_can_be_asked_for),
+        CASE(a_revoked_certificate_is_not_given_again),
+        CASE(a_waiting_request_repeated_waits_once),
+        CASE(waiting_requests_are_bounded),
+        CASE(polls_follow_id_and_signer),
+        CASE(the_operators_words_reach_the_client),
+        CASE(renewal_by_17_and_by_19),
+        CASE(renewal_with_the_same_request_is_no_repeat),
+        CASE(renewal_keeps_its_names),
+        CASE(the_renewal_window_is_kept),
+        CASE(the_renewal_key_follows_the_profile),
+        CASE(a_revoked_signer_is_refused),
+        CASE(forged_and_foreign_signers),
+        CASE(certificates_can_be_asked_for),
+        CASE(the_latest_crl_can_be_asked_for),
         CASE(nothing_is_issued_that_is_not_recorded),
     };
 

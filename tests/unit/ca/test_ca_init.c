@@ -67,8 +67,14 @@ static bool has_key(const struct ca_world *w, const char *ref)
 static void a_root_an_issuing_ca_and_an_ra(void **state)
 {
     struct ca_world *w = *state;
-    const struct mu_ca_init init = {.name = "main", .root_subject = "/O=x/CN=Root", .issuing_subject = "/O=x/CN=Issuing",
-        .issuing_key = {MU_PKI_KEY_EC, 256}, .root_key = {MU_PKI_KEY_EC, 384}, .with_ra = true, .settings = "default = yes\n", .operator = "me"};
+    const struct mu_ca_init init = {.name = "main",
+        .root_subject = "/O=x/CN=Root",
+        .issuing_subject = "/O=x/CN=Issuing",
+        .issuing_key = {MU_PKI_KEY_EC, 256},
+        .root_key = {MU_PKI_KEY_EC, 384},
+        .with_ra = true,
+        .settings = "default = yes\n",
+        .operator= "me" };
     struct kept k;
     struct mu_pki_path_opts opts = {.now_s = NOW};
     struct mu_pki_certs roots = {0};
@@ -82,7 +88,8 @@ static void a_root_an_issuing_ca_and_an_ra(void **state)
     assert_true(k.chain.v[0]->exts.is_ca && k.chain.v[1]->exts.is_ca);
     assert_int_equal(k.chain.v[0]->exts.path_len, 0);
     assert_int_equal(k.chain.v[1]->exts.path_len, -1);
-    assert_int_equal(k.chain.v[0]->exts.key_usage, MU_KU_KEY_CERT_SIGN | MU_KU_CRL_SIGN); /* the RA does the rest */
+    assert_int_equal(k.chain.v[0]->exts.key_usage,
+        MU_KU_KEY_CERT_SIGN | MU_KU_CRL_SIGN); /* the RA does the rest */
     assert_true(mu_bytes_equal(k.chain.v[0]->exts.akid, k.chain.v[1]->exts.skid)); /* CA-07 */
     assert_int_equal(k.ra.n, 1);
     assert_true(ca_subject_is(k.ra.v[0], "/O=x/CN=Issuing RA"));
@@ -97,7 +104,7 @@ static void a_root_an_issuing_ca_and_an_ra(void **state)
 static void a_root_alone_signs_encrypts_and_certifies(void **state)
 {
     struct ca_world *w = *state;
-    const struct mu_ca_init init = {.name = "one", .root_subject = "CN=One", .operator = ""};
+    const struct mu_ca_init init = {.name = "one", .root_subject = "CN=One", .operator= "" };
     struct kept k;
     struct mu_buf der = {0};
     struct mu_pki_crl *crl = NULL;
@@ -135,7 +142,7 @@ static void what_cannot_serve_is_not_made(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mu_ca_init init = cases[i].init;
 
-        init.operator = "";
+        init.operator= "";
         assert_int_not_equal(mu_ca_init(w->ca, &init, &ca_err), MU_OK);
         assert_non_null(strstr(ca_err.what, cases[i].what));
         assert_int_equal(look(w, "x").n, 0);
@@ -148,7 +155,7 @@ static void what_cannot_serve_is_not_made(void **state)
 static void a_name_is_taken_once(void **state)
 {
     struct ca_world *w = *state;
-    const struct mu_ca_init init = {.name = "one", .root_subject = "CN=One", .operator = ""};
+    const struct mu_ca_init init = {.name = "one", .root_subject = "CN=One", .operator= "" };
     size_t keys;
 
     ca_ok(mu_ca_init(w->ca, &init, &ca_err));
@@ -186,12 +193,14 @@ static void settings_are_checked_before_they_count(void **state)
     assert_int_equal(mu_ca_set(w->ca, "demo", "allow-legcy = yes\n", "me", &ca_err), MU_INPUT);
     assert_non_null(strstr(ca_err.next, "allow-legacy"));
     assert_int_equal(mu_ca_set(w->ca, "nobody", "", "me", &ca_err), MU_NOT_FOUND);
-    ca_ok(mu_ca_set(w->ca, "demo", "crl-url = http://ca.example/crl/demo.crl\nno-challenge = scep-auto\n", "me", &ca_err));
+    ca_ok(mu_ca_set(w->ca, "demo",
+        "crl-url = http://ca.example/crl/demo.crl\nno-challenge = scep-auto\n", "me", &ca_err));
     {
         struct mu_pki_cert *cert = NULL;
 
         ca_ok(ca_enroll(w, &(struct ca_client){0}, &cert));
-        assert_non_null(memmem(cert->der.p, cert->der.n, "http://ca.example/crl/demo.crl", 30)); /* CA-13 */
+        assert_non_null(
+            memmem(cert->der.p, cert->der.n, "http://ca.example/crl/demo.crl", 30)); /* CA-13 */
         mu_pki_cert_free(cert);
     }
 }
@@ -199,7 +208,11 @@ static void settings_are_checked_before_they_count(void **state)
 static void a_successor_below_a_root(void **state)
 {
     struct ca_world *w = *state;
-    const struct mu_ca_init init = {.name = "main", .root_subject = "CN=Root", .issuing_subject = "CN=Issuing", .with_ra = true, .operator = ""};
+    const struct mu_ca_init init = {.name = "main",
+        .root_subject = "CN=Root",
+        .issuing_subject = "CN=Issuing",
+        .with_ra = true,
+        .operator= "" };
     struct kept before, with_next, after;
 
     ca_ok(mu_ca_init(w->ca, &init, &ca_err));
@@ -214,7 +227,8 @@ static void a_successor_below_a_root(void **state)
     assert_true(mu_pki_cert_equal(after.chain.v[0], with_next.next.v[0]));
     assert_int_equal(after.next.n, 0);
     assert_true(after.has_key);
-    assert_true(mu_bytes_equal(after.ra.v[0]->spki, before.ra.v[0]->spki)); /* the RA's key stays, certified anew */
+    assert_true(mu_bytes_equal(
+        after.ra.v[0]->spki, before.ra.v[0]->spki)); /* the RA's key stays, certified anew */
     ca_ok(mu_pki_cert_verify(after.ra.v[0], after.chain.v[0], false, &ca_err));
     forget(&before);
     forget(&with_next);
@@ -225,9 +239,13 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, empty, ca_world_end)
     const struct CMUnitTest tests[] = {
-        CASE(a_root_an_issuing_ca_and_an_ra), CASE(a_root_alone_signs_encrypts_and_certifies),
-        CASE(what_cannot_serve_is_not_made), CASE(a_name_is_taken_once), CASE(the_demo_is_made_once),
-        CASE(settings_are_checked_before_they_count), CASE(a_successor_below_a_root),
+        CASE(a_root_an_issuing_ca_and_an_ra),
+        CASE(a_root_alone_signs_encrypts_and_certifies),
+        CASE(what_cannot_serve_is_not_made),
+        CASE(a_name_is_taken_once),
+        CASE(the_demo_is_made_once),
+        CASE(settings_are_checked_before_they_count),
+        CASE(a_successor_below_a_root),
     };
 
     return cmocka_run_group_tests_name("ca_init", tests, NULL, NULL);

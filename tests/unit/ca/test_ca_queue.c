@@ -27,7 +27,8 @@ static void keep(void *cookie, const struct mu_ca_queue_view *view)
     if (view->subject.n != 0)
         mu_pki_name_format(view->subject, MU_PKI_NAME_COMMA, &text);
     snprintf(s->issue, sizeof s->issue, "%s", mu_buf_str(&text));
-    snprintf(s->key_seen, sizeof s->key_seen, "%s", view->key_seen_as != NULL ? view->key_seen_as : "");
+    snprintf(
+        s->key_seen, sizeof s->key_seen, "%s", view->key_seen_as != NULL ? view->key_seen_as : "");
     snprintf(s->why, sizeof s->why, "%s", view->refusal != NULL ? view->refusal->what : "");
     s->has_challenge = mu_secret_is_set(&view->csr->challenge)
         || memmem(view->request->csr.p, view->request->csr.n, "challenge2", 10) != NULL;
@@ -49,8 +50,11 @@ static void what_would_be_issued_is_shown(void **state)
     struct shown s;
     char id[24];
 
-    ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=first"}, NULL));
-    assert_int_equal(ca_enroll(w, &(struct ca_client){.challenge = "challenge2", .transaction_id = "ABC"}, NULL), MU_PENDING);
+    ca_ok(
+        ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=first"}, NULL));
+    assert_int_equal(
+        ca_enroll(w, &(struct ca_client){.challenge = "challenge2", .transaction_id = "ABC"}, NULL),
+        MU_PENDING);
     s = show(w, "ABC");
     assert_string_equal(s.asked, "C=NL,O=Example,CN=device");
     assert_string_equal(s.issue, "O=Example,OU=AS,CN=device");
@@ -84,12 +88,16 @@ static void approval_and_rejection_are_for_once(void **state)
     struct mu_buf serial = {0};
 
     assert_int_equal(ca_enroll(w, &(struct ca_client){.transaction_id = "ABC"}, NULL), MU_PENDING);
-    assert_int_equal(ca_enroll(w, &(struct ca_client){.transaction_id = "DEF", .subject = "/CN=b"}, NULL), MU_PENDING);
-    assert_int_equal(mu_ca_queue_approve(w->ca, "ABC", "nothing", "a", NULL, &ca_err), MU_NOT_FOUND);
+    assert_int_equal(
+        ca_enroll(w, &(struct ca_client){.transaction_id = "DEF", .subject = "/CN=b"}, NULL),
+        MU_PENDING);
+    assert_int_equal(
+        mu_ca_queue_approve(w->ca, "ABC", "nothing", "a", NULL, &ca_err), MU_NOT_FOUND);
     ca_ok(mu_ca_queue_approve(w->ca, "ABC", NULL, "a", &serial, &ca_err));
     assert_true(serial.n >= 31);
-    assert_string_equal(w->message, "Certificate signing request \"O=Example,OU=AS,CN=device\" signed with CA certificate "
-                                    "\"C=NL,ST=NH,L=Amsterdam,O=Fortinet,OU=AS,CN=sceptest\"");
+    assert_string_equal(w->message,
+        "Certificate signing request \"O=Example,OU=AS,CN=device\" signed with CA certificate "
+        "\"C=NL,ST=NH,L=Amsterdam,O=Fortinet,OU=AS,CN=sceptest\"");
     assert_int_equal(mu_ca_queue_approve(w->ca, "ABC", NULL, "a", NULL, &ca_err), MU_NOT_FOUND);
     assert_int_equal(mu_ca_queue_reject(w->ca, "ABC", "no", "a", &ca_err), MU_NOT_FOUND);
     ca_ok(mu_ca_queue_reject(w->ca, "DEF", "no", "a", &ca_err));
@@ -118,8 +126,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
     const struct CMUnitTest tests[] = {
-        CASE(what_would_be_issued_is_shown), CASE(a_refusal_is_shown_and_stops_approval),
-        CASE(approval_and_rejection_are_for_once), CASE(approval_reaches_a_polling_client),
+        CASE(what_would_be_issued_is_shown),
+        CASE(a_refusal_is_shown_and_stops_approval),
+        CASE(approval_and_rejection_are_for_once),
+        CASE(approval_reaches_a_polling_client),
     };
 
     return cmocka_run_group_tests_name("ca_queue", tests, NULL, NULL);

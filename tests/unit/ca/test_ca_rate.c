@@ -23,7 +23,8 @@ static void tokens_run_out_and_come_back(void **state)
     assert_false(mu_ca_rate_take(rate, "192.0.2.1", 1002, &wait_s));
     mu_ca_rate_give_back(rate, "192.0.2.1", 1002);
     assert_true(mu_ca_rate_take(rate, "192.0.2.1", 1002, &wait_s));
-    assert_false(mu_ca_rate_take(rate, "192.0.2.1", 900, &wait_s)); /* a clock that went back gives nothing */
+    assert_false(mu_ca_rate_take(
+        rate, "192.0.2.1", 900, &wait_s)); /* a clock that went back gives nothing */
     mu_ca_rate_free(rate);
 }
 
@@ -98,9 +99,12 @@ static void many_addresses_share_the_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tokens_run_out_and_come_back), cmocka_unit_test(a_quiet_address_has_no_more_than_the_burst),
-        cmocka_unit_test(sockets_and_no_limit), cmocka_unit_test(an_ipv6_network_counts_as_one),
-        cmocka_unit_test(guesses_are_counted_by_the_hour), cmocka_unit_test(many_addresses_share_the_table),
+        cmocka_unit_test(tokens_run_out_and_come_back),
+        cmocka_unit_test(a_quiet_address_has_no_more_than_the_burst),
+        cmocka_unit_test(sockets_and_no_limit),
+        cmocka_unit_test(an_ipv6_network_counts_as_one),
+        cmocka_unit_test(guesses_are_counted_by_the_hour),
+        cmocka_unit_test(many_addresses_share_the_table),
     };
 
     return cmocka_run_group_tests_name("ca_rate", tests, NULL, NULL);

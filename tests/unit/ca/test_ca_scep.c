@@ -24,15 +24,17 @@ static const char *header(const struct ca_world *w, const char *name)
 /* IOP-04, SCEP-07: any tail below the usual paths, and operation= anywhere. */
 static void scep_answers_on_any_of_its_paths(void **state)
 {
-    static const char *const paths[] = {"/scep", "/scep/", "/scep/demo/pkiclient.exe", "/app/cert/scep/",
-        "/app/cert/scep/pkiclient.exe", "/cgi-bin/pkiclient.exe", "/certsrv/mscep/mscep.dll", "/"};
+    static const char *const paths[] = {"/scep", "/scep/", "/scep/demo/pkiclient.exe",
+        "/app/cert/scep/", "/app/cert/scep/pkiclient.exe", "/cgi-bin/pkiclient.exe",
+        "/certsrv/mscep/mscep.dll", "/"};
     struct ca_world *w = *state;
     char target[128];
 
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         snprintf(target, sizeof target, "%s?operation=GetCACaps", paths[i]);
         assert_int_equal(ca_get(w, target), 200);
-        assert_true(body_has(w, "SCEPStandard") && body_has(w, "Renewal") && body_has(w, "POSTPKIOperation"));
+        assert_true(body_has(w, "SCEPStandard") && body_has(w, "Renewal")
+            && body_has(w, "POSTPKIOperation"));
         assert_true(body_has(w, "SHA-384")); /* strongSwan 5.9.8 */
         assert_false(body_has(w, "GetNextCACert")); /* SCEP-77 */
     }
@@ -71,8 +73,11 @@ static void a_service_can_be_switched_off(void **state)
 
 static void make_second(struct ca_world *w, const char *issuing, bool with_ra)
 {
-    const struct mu_ca_init init = {.name = "second", .root_subject = "CN=Second Root,O=x",
-        .issuing_subject = issuing, .with_ra = with_ra, .operator = "test"};
+    const struct mu_ca_init init = {.name = "second",
+        .root_subject = "CN=Second Root,O=x",
+        .issuing_subject = issuing,
+        .with_ra = with_ra,
+        .operator= "test" };
 
     ca_ok(mu_ca_init(w->ca, &init, &ca_err));
     ca_ok(mu_ca_set(w->ca, "second", "no-challenge = scep-auto\n", "test", &ca_err));
@@ -109,12 +114,15 @@ static void an_ra_answers_for_an_issuing_ca(void **state)
 
     make_second(w, "CN=Second Issuing,O=x", true);
     w->path = "/scep/second";
-    ca_ok(ca_run(w, &(struct ca_client){.op = MU_SCEP_CLIENT_ENROLL, .subject = "/CN=x"}, &cert, &result, &client));
+    ca_ok(ca_run(w, &(struct ca_client){.op = MU_SCEP_CLIENT_ENROLL, .subject = "/CN=x"}, &cert,
+        &result, &client));
     assert_int_equal(result.reply_type, 3);
     assert_int_equal(result.ca_certs->n, 3);
     assert_ptr_not_equal(result.ra_encrypt, result.ca);
-    assert_int_equal(result.ra_encrypt->exts.key_usage, MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
-    assert_non_null(memmem(result.ra_encrypt->subject.p, result.ra_encrypt->subject.n, "Second Issuing RA", 17));
+    assert_int_equal(
+        result.ra_encrypt->exts.key_usage, MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
+    assert_non_null(memmem(
+        result.ra_encrypt->subject.p, result.ra_encrypt->subject.n, "Second Issuing RA", 17));
     assert_non_null(memmem(cert->issuer.p, cert->issuer.n, "Second Issuing", 14));
     mu_scep_client_free(client);
     mu_pki_cert_free(cert);
@@ -124,7 +132,8 @@ static void an_ra_answers_for_an_issuing_ca(void **state)
 
 static void garbage_is_refused_without_a_key(void **state)
 {
-    static const char *const bodies[] = {"", "x", "\x30\x80", "\x30\x03\x02\x01\x05", "<html>no</html>"};
+    static const char *const bodies[] = {
+        "", "x", "\x30\x80", "\x30\x03\x02\x01\x05", "<html>no</html>"};
     struct ca_world *w = *state;
 
     w->keys_lost = false;
@@ -145,8 +154,12 @@ static void keep_request(struct ca_world *w, const char *challenge, struct mu_bu
     const struct ca_client what = {.challenge = challenge, .subject = "/CN=wire"};
     struct mu_step step = {0};
     struct mu_event event = {0};
-    struct mu_scep_client_config config = {.env = &w->env, .op = MU_SCEP_CLIENT_ENROLL,
-        .url = "http://ca.example/scep", .entry = "t", .key = ca_key(CA_KEY_A), .no_wait = true};
+    struct mu_scep_client_config config = {.env = &w->env,
+        .op = MU_SCEP_CLIENT_ENROLL,
+        .url = "http://ca.example/scep",
+        .entry = "t",
+        .key = ca_key(CA_KEY_A),
+        .no_wait = true};
     enum mu_code rc;
 
     ca_csr(&what, &csr);
@@ -229,7 +242,8 @@ static void a_good_peer_is_not_slowed_down(void **state)
     ca_world_restart(w);
     for (unsigned i = 0; i < 5; i++) {
         snprintf(subject, sizeof subject, "/CN=good-%u", i);
-        ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = subject}, NULL));
+        ca_ok(
+            ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = subject}, NULL));
     }
 }
 
@@ -238,7 +252,9 @@ static void legacy_algorithms_need_the_switch(void **state)
 {
     struct ca_world *w = *state;
 
-    assert_int_equal(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .legacy = true}, NULL), MU_DENIED);
+    assert_int_equal(
+        ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .legacy = true}, NULL),
+        MU_DENIED);
     assert_int_equal(w->reason, MU_REFUSE_ALGORITHM);
     assert_non_null(strstr(w->message, "allow-legacy"));
     ca_set(w, "allow-legacy = yes\n");
@@ -285,8 +301,11 @@ static void a_successor_is_announced_serves_and_takes_over(void **state)
     ca_ok(mu_pki_cert_decode(mu_buf_bytes(&w->last.body), &next, &ca_err));
     {
         struct mu_pki_certs trusted = {0};
-        struct mu_scep_client_config config = {.env = &w->env, .op = MU_SCEP_CLIENT_NEXT_CA,
-            .url = "http://ca.example/scep", .entry = "t", .trusted = &trusted};
+        struct mu_scep_client_config config = {.env = &w->env,
+            .op = MU_SCEP_CLIENT_NEXT_CA,
+            .url = "http://ca.example/scep",
+            .entry = "t",
+            .trusted = &trusted};
         struct mu_step step = {0};
         struct mu_event event;
         enum mu_code rc;
@@ -294,10 +313,14 @@ static void a_successor_is_announced_serves_and_takes_over(void **state)
         ca_ok(mu_pki_certs_add(&trusted, next, &ca_err));
         mu_pki_cert_free(next);
         ca_ok(mu_scep_client_new(&config, &client, &ca_err));
-        for (rc = mu_scep_client_start(client, &step, &ca_err); rc == MU_OK && step.want != MU_WANT_DONE;
+        for (rc = mu_scep_client_start(client, &step, &ca_err);
+             rc == MU_OK && step.want != MU_WANT_DONE;
              rc = mu_scep_client_step(client, &event, &step, &ca_err)) {
-            event = (struct mu_event){.type = step.want == MU_WANT_SAVE ? MU_EVENT_SAVED : step.want == MU_WANT_TRUST ? MU_EVENT_TRUST : MU_EVENT_RESPONSE,
-                .yes = true, .response = &w->last};
+            event = (struct mu_event){.type = step.want == MU_WANT_SAVE ? MU_EVENT_SAVED
+                    : step.want == MU_WANT_TRUST                        ? MU_EVENT_TRUST
+                                                                        : MU_EVENT_RESPONSE,
+                .yes = true,
+                .response = &w->last};
             if (step.want == MU_WANT_SEND)
                 ca_get(w, strchr(strstr(step.request.target, "//") + 2, '/'));
         }
@@ -314,7 +337,8 @@ static void a_successor_is_announced_serves_and_takes_over(void **state)
     ca_ok(mu_ca_activate(w->ca, "demo", "test", &ca_err));
     ca_get(w, "/ca/demo.crt");
     assert_memory_equal(w->last.body.p, next->der.p, next->der.n);
-    ca_ok(ca_enroll(w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .key = CA_KEY_B}, &renewed));
+    ca_ok(ca_enroll(
+        w, &(struct ca_client){.signer = old, .subject = "/CN=gw", .key = CA_KEY_B}, &renewed));
     ca_ok(mu_pki_cert_verify(renewed, next, false, &ca_err));
     assert_int_equal(mu_pki_cert_verify(old, next, false, NULL), MU_AUTH);
     mu_pki_cert_free(old);
@@ -340,8 +364,14 @@ static void enveloped_to_the_successor_is_issued_by_it(void **state)
     struct mu_scep_client_result result;
     struct mu_step step = {0};
     struct mu_event event;
-    struct mu_scep_client_config config = {.env = &w->env, .op = MU_SCEP_CLIENT_ENROLL,
-        .url = "http://ca.example/scep", .entry = "t", .key = ca_key(CA_KEY_A), .no_wait = true, .ca_certs = &only, .trusted = &only};
+    struct mu_scep_client_config config = {.env = &w->env,
+        .op = MU_SCEP_CLIENT_ENROLL,
+        .url = "http://ca.example/scep",
+        .entry = "t",
+        .key = ca_key(CA_KEY_A),
+        .no_wait = true,
+        .ca_certs = &only,
+        .trusted = &only};
     enum mu_code rc;
 
     ca_ok(mu_ca_next(w->ca, "demo", "test", &ca_err));
@@ -350,9 +380,12 @@ static void enveloped_to_the_successor_is_issued_by_it(void **state)
     ca_csr(&(struct ca_client){.challenge = "challenge1", .subject = "/CN=early"}, &csr);
     config.csr = mu_buf_bytes(&csr);
     ca_ok(mu_scep_client_new(&config, &client, &ca_err));
-    for (rc = mu_scep_client_start(client, &step, &ca_err); rc == MU_OK && step.want != MU_WANT_DONE;
+    for (rc = mu_scep_client_start(client, &step, &ca_err);
+         rc == MU_OK && step.want != MU_WANT_DONE;
          rc = mu_scep_client_step(client, &event, &step, &ca_err)) {
-        event = (struct mu_event){.type = step.want == MU_WANT_SAVE ? MU_EVENT_SAVED : MU_EVENT_RESPONSE, .response = &w->last};
+        event = (struct mu_event){
+            .type = step.want == MU_WANT_SAVE ? MU_EVENT_SAVED : MU_EVENT_RESPONSE,
+            .response = &w->last};
         if (step.want == MU_WANT_SEND && step.request.body.n != 0)
             ca_post(w, "/scep?operation=PKIOperation", step.request.body);
         else if (step.want == MU_WANT_SEND)
@@ -395,8 +428,11 @@ static void count_reply(void *cookie, struct mu_http_response *response)
 static void *hammer(void *cookie)
 {
     struct shared *s = cookie;
-    const struct mu_http_request request = {.method = "POST", .target = "/scep?operation=PKIOperation",
-        .minor = 1, .body = mu_buf_bytes(&s->message), .peer = &s->w->peer};
+    const struct mu_http_request request = {.method = "POST",
+        .target = "/scep?operation=PKIOperation",
+        .minor = 1,
+        .body = mu_buf_bytes(&s->message),
+        .peer = &s->w->peer};
 
     for (unsigned i = 0; i < EACH; i++)
         mu_ca_handle(s->w->ca, &request, count_reply, s);
@@ -410,7 +446,8 @@ static void a_request_sent_by_many_is_issued_once(void **state)
     struct ca_world w;
     struct mu_store *store = NULL;
     struct mu_store_counts counts;
-    struct shared s = {.w = &w, .lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER};
+    struct shared s = {
+        .w = &w, .lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER};
     pthread_t threads[THREADS];
     static const char *const ends[] = {"", "-wal", "-shm"};
 
@@ -450,12 +487,18 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
     const struct CMUnitTest tests[] = {
-        CASE(scep_answers_on_any_of_its_paths), CASE(answers_carry_the_common_headers),
-        CASE(a_service_can_be_switched_off), CASE(a_ca_is_chosen_by_label_identifier_or_default),
-        CASE(an_ra_answers_for_an_issuing_ca), CASE(garbage_is_refused_without_a_key),
-        CASE(a_damaged_message_is_refused_and_nothing_recorded), CASE(an_address_has_so_many_tokens),
-        CASE(a_good_peer_is_not_slowed_down), CASE(legacy_algorithms_need_the_switch),
-        CASE(a_ca_without_its_key_says_so), cmocka_unit_test(without_a_ca_there_is_no_service),
+        CASE(scep_answers_on_any_of_its_paths),
+        CASE(answers_carry_the_common_headers),
+        CASE(a_service_can_be_switched_off),
+        CASE(a_ca_is_chosen_by_label_identifier_or_default),
+        CASE(an_ra_answers_for_an_issuing_ca),
+        CASE(garbage_is_refused_without_a_key),
+        CASE(a_damaged_message_is_refused_and_nothing_recorded),
+        CASE(an_address_has_so_many_tokens),
+        CASE(a_good_peer_is_not_slowed_down),
+        CASE(legacy_algorithms_need_the_switch),
+        CASE(a_ca_without_its_key_says_so),
+        cmocka_unit_test(without_a_ca_there_is_no_service),
         CASE(a_successor_is_announced_serves_and_takes_over),
         CASE(enveloped_to_the_successor_is_issued_by_it),
         cmocka_unit_test(a_request_sent_by_many_is_issued_once),

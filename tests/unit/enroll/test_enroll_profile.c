@@ -49,14 +49,19 @@ static void defaults_are_those_of_the_manual(void **state)
     mu_enroll_profile_free(p);
 }
 
-static const char everything[]
-    = "protocols = scep, est\nca = main\napproval = manual\npassword = random reusable\nwildcard = yes\n"
-      "subject = CN=*.branch.example\nsubject-drop = C, DC\nsubject-set = OU=AS\nsubject-differs = refuse\n"
-      "san = DNS:*.branch.example, IP:192.0.2.*\nlifetime = 90d\nbackdate = 1h\nkeys = rsa:3072, ec:P-384, ed25519\n"
-      "key-seen = refuse\nkey-usage = digitalSignature, keyEncipherment\neku = serverAuth\nusage-from-request = yes\n"
-      "critical = none\npointers = no\ntemplate-name = tls-client\nrenew-before = any\nrenew-after = 5d\n"
-      "renew-key = new\nrenew-challenge = yes\nrevoke-old = yes\nmax-alive = 2\nmax-requests = 100/h\n"
-      "csrattrs = x\nca-in-reply = no\nallow-legacy = yes\n";
+static const char everything[] = "protocols = scep, est\nca = main\napproval = manual\npassword = "
+                                 "random reusable\nwildcard = yes\n"
+                                 "subject = CN=*.branch.example\nsubject-drop = C, DC\nsubject-set "
+                                 "= OU=AS\nsubject-differs = refuse\n"
+                                 "san = DNS:*.branch.example, IP:192.0.2.*\nlifetime = "
+                                 "90d\nbackdate = 1h\nkeys = rsa:3072, ec:P-384, ed25519\n"
+                                 "key-seen = refuse\nkey-usage = digitalSignature, "
+                                 "keyEncipherment\neku = serverAuth\nusage-from-request = yes\n"
+                                 "critical = none\npointers = no\ntemplate-name = "
+                                 "tls-client\nrenew-before = any\nrenew-after = 5d\n"
+                                 "renew-key = new\nrenew-challenge = yes\nrevoke-old = "
+                                 "yes\nmax-alive = 2\nmax-requests = 100/h\n"
+                                 "csrattrs = x\nca-in-reply = no\nallow-legacy = yes\n";
 
 static void check_everything(const struct mu_enroll_profile *p)
 {
@@ -111,7 +116,9 @@ static void format_parses_back(void **state)
 
 static void mistakes_are_named(void **state)
 {
-    static const struct { const char *settings, *what; } cases[] = {
+    static const struct {
+        const char *settings, *what;
+    } cases[] = {
         {"lifetme = 3d\n", "no key 'lifetme'"},
         {"\n\nlifetime = 3q\n", ":3: lifetime"},
         {"lifetime = 10s\n", "at least 1min"},
@@ -163,8 +170,10 @@ static void presets_are_profiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_those_of_the_manual), cmocka_unit_test(format_parses_back),
-        cmocka_unit_test(mistakes_are_named), cmocka_unit_test(presets_are_profiles),
+        cmocka_unit_test(defaults_are_those_of_the_manual),
+        cmocka_unit_test(format_parses_back),
+        cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(presets_are_profiles),
     };
 
     return cmocka_run_group_tests_name("enroll_profile", tests, NULL, NULL);

@@ -20,14 +20,16 @@ static void reasons_are_words_or_numbers(void **state)
             assert_string_equal(mu_enroll_record_reason_name(i), "unknown");
             continue;
         }
-        assert_int_equal(mu_enroll_record_reason_parse(mu_enroll_record_reason_name(i), &reason, &err), MU_OK);
+        assert_int_equal(
+            mu_enroll_record_reason_parse(mu_enroll_record_reason_name(i), &reason, &err), MU_OK);
         assert_int_equal(reason, i);
     }
     assert_int_equal(mu_enroll_record_reason_parse("KEYCOMPROMISE", &reason, &err), MU_OK);
     assert_int_equal(reason, 1);
     assert_int_equal(mu_enroll_record_reason_parse("4", &reason, &err), MU_OK);
     assert_int_equal(reason, 4);
-    assert_int_equal(mu_enroll_record_reason_parse("8", &reason, &err), MU_INPUT); /* removeFromCRL */
+    assert_int_equal(
+        mu_enroll_record_reason_parse("8", &reason, &err), MU_INPUT); /* removeFromCRL */
     assert_int_equal(mu_enroll_record_reason_parse("bored", &reason, &err), MU_INPUT);
     assert_non_null(strstr(err.what, "superseded"));
     assert_int_equal(reason, 4);
@@ -54,7 +56,8 @@ static void serials_lose_their_zeros(void **state)
 static void a_signer_is_its_key_or_its_certificate(void **state)
 {
     static const uint8_t spki[] = {0x30, 0x00};
-    struct mu_pki_cert one = {.spki = mu_bytes(spki, 2), .sha256 = {1}}, two = {.spki = mu_bytes(spki, 2), .sha256 = {2}};
+    struct mu_pki_cert one = {.spki = mu_bytes(spki, 2), .sha256 = {1}},
+                       two = {.spki = mu_bytes(spki, 2), .sha256 = {2}};
     uint8_t a[32], b[32];
 
     assert_true(mu_enroll_record_signer(&one, false, a) && mu_enroll_record_signer(&two, false, b));
@@ -66,8 +69,10 @@ static void a_signer_is_its_key_or_its_certificate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reasons_are_words_or_numbers), cmocka_unit_test(states_have_words),
-        cmocka_unit_test(serials_lose_their_zeros), cmocka_unit_test(a_signer_is_its_key_or_its_certificate),
+        cmocka_unit_test(reasons_are_words_or_numbers),
+        cmocka_unit_test(states_have_words),
+        cmocka_unit_test(serials_lose_their_zeros),
+        cmocka_unit_test(a_signer_is_its_key_or_its_certificate),
     };
 
     return cmocka_run_group_tests_name("enroll_record", tests, NULL, NULL);

@@ -47,27 +47,49 @@ static const char *text(const char *fmt, unsigned n)
 
 struct mu_record_cert store_cert(unsigned n)
 {
-    return (struct mu_record_cert){.ca = "ca", .serial = store_octets(n + 1000, 16),
-        .der = store_octets(n, 700), .subject = text("CN=device-%u", n),
-        .subject_hash = store_octets(n + 2000, 32), .key_hash = store_octets(n + 3000, 32),
-        .not_before_s = NOW - 300, .not_after_s = NOW + 86400, .issued_s = NOW,
-        .proto = MU_PROTO_SCEP, .profile = "p", .entry = "e", .transaction_id = text("TX%u", n)};
+    return (struct mu_record_cert){.ca = "ca",
+        .serial = store_octets(n + 1000, 16),
+        .der = store_octets(n, 700),
+        .subject = text("CN=device-%u", n),
+        .subject_hash = store_octets(n + 2000, 32),
+        .key_hash = store_octets(n + 3000, 32),
+        .not_before_s = NOW - 300,
+        .not_after_s = NOW + 86400,
+        .issued_s = NOW,
+        .proto = MU_PROTO_SCEP,
+        .profile = "p",
+        .entry = "e",
+        .transaction_id = text("TX%u", n)};
 }
 
 struct mu_record_request store_request(unsigned n, enum mu_record_state state)
 {
-    return (struct mu_record_request){.proto = MU_PROTO_SCEP, .ca = "ca",
-        .transaction_id = text("TX%u", n), .signer = store_octets(n + 4000, 32),
-        .digest = store_octets(n + 5000, 32), .state = state, .csr = store_octets(n, 300),
-        .subject = text("CN=device-%u", n), .subject_hash = store_octets(n + 2000, 32),
-        .profile = "p", .entry = "e", .words = "", .created_s = NOW, .changed_s = NOW,
+    return (struct mu_record_request){.proto = MU_PROTO_SCEP,
+        .ca = "ca",
+        .transaction_id = text("TX%u", n),
+        .signer = store_octets(n + 4000, 32),
+        .digest = store_octets(n + 5000, 32),
+        .state = state,
+        .csr = store_octets(n, 300),
+        .subject = text("CN=device-%u", n),
+        .subject_hash = store_octets(n + 2000, 32),
+        .profile = "p",
+        .entry = "e",
+        .words = "",
+        .created_s = NOW,
+        .changed_s = NOW,
         .address = "192.0.2.1"};
 }
 
 struct mu_record_entry store_entry(const char *name, unsigned n, int64_t max_uses)
 {
-    return (struct mu_record_entry){.name = name, .protocols = 1u << MU_PROTO_SCEP, .profile = "p",
-        .ca = "", .password_hash = store_octets(n + 6000, 32), .created_s = NOW, .max_uses = max_uses,
+    return (struct mu_record_entry){.name = name,
+        .protocols = 1u << MU_PROTO_SCEP,
+        .profile = "p",
+        .ca = "",
+        .password_hash = store_octets(n + 6000, 32),
+        .created_s = NOW,
+        .max_uses = max_uses,
         .comments = "made by a test"};
 }
 
@@ -125,7 +147,8 @@ struct answer {
     bool renewed;
 };
 
-static void keep_request(struct answer *a, const struct mu_record_request *r, const struct mu_record_cert *c)
+static void keep_request(
+    struct answer *a, const struct mu_record_request *r, const struct mu_record_cert *c)
 {
     a->state = r->state;
     snprintf(a->words, sizeof a->words, "%s", r->words);
@@ -214,7 +237,8 @@ static bool count_audit(void *cookie, const struct mu_record_audit *row, const s
     return true;
 }
 
-static bool count_request(void *cookie, const struct mu_record_request *row, const struct mu_err *err)
+static bool count_request(
+    void *cookie, const struct mu_record_request *row, const struct mu_err *err)
 {
     struct counted *c = cookie;
 
@@ -316,7 +340,10 @@ static void a_known_transaction_returns_the_winner(void **state)
     struct mu_record_cert first = store_cert(1), second = store_cert(2);
     struct mu_record_request request = store_request(1, MU_RECORD_ISSUED);
     struct mu_record_audit audit = {.time_s = NOW, .action = "issue", .message = "second"};
-    struct mu_store_change change = {.request = &request, .cert = &second, .audit = &audit, .audit_n = 1,
+    struct mu_store_change change = {.request = &request,
+        .cert = &second,
+        .audit = &audit,
+        .audit_n = 1,
         .retransmit_since_s = NOW - 100};
     struct outcome o;
 
@@ -395,7 +422,8 @@ static void settling_ends_waiting_once(void **state)
 {
     int64_t id = pend(1), other = pend(2);
     struct mu_record_cert cert = store_cert(1);
-    struct mu_store_change change = {.settle_id = id, .settle_state = MU_RECORD_ISSUED, .settle_words = "", .cert = &cert};
+    struct mu_store_change change = {
+        .settle_id = id, .settle_state = MU_RECORD_ISSUED, .settle_words = "", .cert = &cert};
     struct outcome o;
     struct answer a;
 
@@ -409,7 +437,8 @@ static void settling_ends_waiting_once(void **state)
     submit_full(&change, &o);
     assert_int_equal(o.lost, MU_STORE_LOST_STATE);
     assert_true(o.request && o.cert);
-    change = (struct mu_store_change){.settle_id = other, .settle_state = MU_RECORD_REJECTED, .settle_words = "not you"};
+    change = (struct mu_store_change){
+        .settle_id = other, .settle_state = MU_RECORD_REJECTED, .settle_words = "not you"};
     store_submit(&change, MU_OK);
     a = ask(&(struct mu_store_ask){.transaction_id = "TX2", .signer = store_octets(4002, 32)});
     assert_int_equal(a.state, MU_RECORD_REJECTED);
@@ -425,8 +454,12 @@ static void a_waiting_request_can_move_to_another_id(void **state)
     struct mu_store_change change = {.settle_id = pend(1), .settle_transaction_id = "NEW"};
 
     store_submit(&change, MU_OK);
-    assert_true(ask(&(struct mu_store_ask){.transaction_id = "NEW", .signer = store_octets(4001, 32)}).latest);
-    assert_false(ask(&(struct mu_store_ask){.transaction_id = "TX1", .signer = store_octets(4001, 32)}).latest);
+    assert_true(
+        ask(&(struct mu_store_ask){.transaction_id = "NEW", .signer = store_octets(4001, 32)})
+            .latest);
+    assert_false(
+        ask(&(struct mu_store_ask){.transaction_id = "TX1", .signer = store_octets(4001, 32)})
+            .latest);
 }
 
 /* ---- certificates ---- */
@@ -468,7 +501,8 @@ static void live_certificates_are_bounded(void **state)
 {
     struct mu_record_cert first = store_cert(1), cert = store_cert(2);
     struct mu_store_change change = {.cert = &cert, .alive_max = 1};
-    struct mu_store_change revoke = {.revoke_ca = "ca", .revoke_serial = first.serial, .revoke_reason = 1};
+    struct mu_store_change revoke = {
+        .revoke_ca = "ca", .revoke_serial = first.serial, .revoke_reason = 1};
 
     issue(1);
     cert.subject = first.subject;
@@ -497,7 +531,8 @@ static void live_certificates_are_bounded(void **state)
 static void revoking_is_once(void **state)
 {
     struct mu_record_cert cert = store_cert(1);
-    struct mu_store_change change = {.revoke_ca = "ca", .revoke_serial = cert.serial, .revoke_reason = 4};
+    struct mu_store_change change = {
+        .revoke_ca = "ca", .revoke_serial = cert.serial, .revoke_reason = 4};
     struct answer a;
 
     loses(&change, MU_STORE_LOST_REVOKED);
@@ -560,7 +595,8 @@ static void a_lost_request_uses_no_challenge(void **state)
 {
     struct mu_record_entry once = store_entry("once", 1, 1);
     struct mu_record_request request = store_request(1, MU_RECORD_ISSUED);
-    struct mu_store_change change = {.request = &request, .use_entry = "once", .retransmit_since_s = NOW - 100};
+    struct mu_store_change change = {
+        .request = &request, .use_entry = "once", .retransmit_since_s = NOW - 100};
 
     put_entry(&once);
     issue(1);
@@ -570,7 +606,8 @@ static void a_lost_request_uses_no_challenge(void **state)
 
 static void entries_are_found_by_their_password_only(void **state)
 {
-    struct mu_record_entry one = store_entry("one", 1, 0), two = store_entry("two", 2, 0), none = store_entry("none", 3, 0);
+    struct mu_record_entry one = store_entry("one", 1, 0), two = store_entry("two", 2, 0),
+                           none = store_entry("none", 3, 0);
     struct mu_store_change change = {.entry = &two, .entry_put = MU_STORE_REPLACE};
     struct answer a;
 
@@ -595,7 +632,8 @@ static void a_reset_begins_anew(void **state)
 {
     struct mu_record_entry once = store_entry("once", 1, 1);
     struct mu_store_change use = {.use_entry = "once"};
-    struct mu_store_change reset = {.entry = &once, .entry_put = MU_STORE_REPLACE, .entry_reset_uses = true};
+    struct mu_store_change reset = {
+        .entry = &once, .entry_put = MU_STORE_REPLACE, .entry_reset_uses = true};
 
     put_entry(&once);
     store_submit(&use, MU_OK);
@@ -621,7 +659,8 @@ static bool count_ca(void *cookie, const struct mu_record_ca *row, const struct 
     return true;
 }
 
-static bool count_profile(void *cookie, const struct mu_record_profile *row, const struct mu_err *err)
+static bool count_profile(
+    void *cookie, const struct mu_record_profile *row, const struct mu_err *err)
 {
     *(unsigned *)cookie += row != NULL;
     return true;
@@ -636,7 +675,8 @@ static bool keep_setting(void *cookie, const char *key, const char *value, const
 
 static void configuration_is_created_replaced_removed(void **state)
 {
-    struct mu_record_ca ca = {.name = "ca", .chain = store_octets(1, 500), .key_ref = "k", .settings = ""};
+    struct mu_record_ca ca = {
+        .name = "ca", .chain = store_octets(1, 500), .key_ref = "k", .settings = ""};
     struct mu_record_profile profile = {.name = "p", .settings = ""};
     struct mu_store_change change = {.ca = &ca, .ca_put = MU_STORE_REPLACE};
     unsigned n = 0;
@@ -683,7 +723,11 @@ static bool keep_crl(void *cookie, const struct mu_record_crl *row, const struct
 /* CA-16, CA-20 */
 static void crl_numbers_only_grow(void **state)
 {
-    struct mu_record_crl crl = {.ca = "ca", .number = 1, .this_update_s = NOW, .next_update_s = NOW + 1, .der = store_octets(1, 400)};
+    struct mu_record_crl crl = {.ca = "ca",
+        .number = 1,
+        .this_update_s = NOW,
+        .next_update_s = NOW + 1,
+        .der = store_octets(1, 400)};
     struct mu_store_change change = {.crl = &crl};
     uint64_t number = 0;
 
@@ -705,7 +749,8 @@ static void crl_numbers_only_grow(void **state)
 static void asking_finds_repeats(void **state)
 {
     struct mu_record_request one = store_request(1, MU_RECORD_ISSUED);
-    struct mu_store_ask same = {.transaction_id = "TX1", .signer = one.signer, .digest = one.digest};
+    struct mu_store_ask same = {
+        .transaction_id = "TX1", .signer = one.signer, .digest = one.digest};
     struct answer a;
 
     issue(1);
@@ -768,7 +813,8 @@ static void lists_are_paged_newest_first(void **state)
     assert_int_equal(certs(&(struct mu_store_filter){.profile = "q"}).n, 0);
     assert_int_equal(certs(&(struct mu_store_filter){.expires_before_s = NOW}).n, 0);
     assert_int_equal(certs(&(struct mu_store_filter){.expires_after_s = NOW}).n, 10);
-    assert_int_equal(requests(&(struct mu_store_filter){.by_state = true, .state = MU_RECORD_PENDING}).n, 0);
+    assert_int_equal(
+        requests(&(struct mu_store_filter){.by_state = true, .state = MU_RECORD_PENDING}).n, 0);
     pend(20);
     c = requests(&(struct mu_store_filter){.by_state = true, .state = MU_RECORD_PENDING});
     assert_int_equal(c.n, 1);
@@ -795,8 +841,17 @@ static void a_list_ends_when_told(void **state)
 static void audit_is_kept_in_order(void **state)
 {
     struct mu_record_audit rows[2] = {
-        {.time_s = NOW, .action = "issue", .success = true, .subject = "CN=a", .message = "one", .transaction_id = "T"},
-        {.time_s = NOW + 5, .action = "refuse", .reason = MU_REFUSE_PASSWORD, .subject = "CN=b", .message = "two"},
+        {.time_s = NOW,
+            .action = "issue",
+            .success = true,
+            .subject = "CN=a",
+            .message = "one",
+            .transaction_id = "T"},
+        {.time_s = NOW + 5,
+            .action = "refuse",
+            .reason = MU_REFUSE_PASSWORD,
+            .subject = "CN=b",
+            .message = "two"},
     };
     struct mu_store_change change = {.audit = rows, .audit_n = 2};
     struct counted c;
@@ -806,13 +861,16 @@ static void audit_is_kept_in_order(void **state)
     assert_int_equal(c.n, 2);
     assert_string_equal(c.last, "one"); /* newest first */
     c = (struct counted){0};
-    store_case->ops->audits(store_case, &(struct mu_store_filter){.action = "refuse"}, count_audit, &c);
+    store_case->ops->audits(
+        store_case, &(struct mu_store_filter){.action = "refuse"}, count_audit, &c);
     assert_int_equal(c.n, 1);
     c = (struct counted){0};
-    store_case->ops->audits(store_case, &(struct mu_store_filter){.subject = "cn=A"}, count_audit, &c);
+    store_case->ops->audits(
+        store_case, &(struct mu_store_filter){.subject = "cn=A"}, count_audit, &c);
     assert_int_equal(c.n, 1);
     c = (struct counted){0};
-    store_case->ops->audits(store_case, &(struct mu_store_filter){.since_s = NOW + 1}, count_audit, &c);
+    store_case->ops->audits(
+        store_case, &(struct mu_store_filter){.since_s = NOW + 1}, count_audit, &c);
     assert_int_equal(c.n, 1);
     change = (struct mu_store_change){.forget_audit_s = NOW + 1};
     store_submit(&change, MU_OK);
@@ -821,7 +879,8 @@ static void audit_is_kept_in_order(void **state)
 
 static void old_requests_go(void **state)
 {
-    struct mu_store_change change = {.expire_ca = "ca", .expire_pending_s = NOW + 1, .settle_words = "too late"};
+    struct mu_store_change change = {
+        .expire_ca = "ca", .expire_pending_s = NOW + 1, .settle_words = "too late"};
     struct counted c;
 
     issue(1);
@@ -884,9 +943,15 @@ static void *race(void *cookie)
     for (unsigned i = 0; i < EACH; i++) {
         unsigned n = r->number * EACH + i;
         struct mu_record_cert cert = store_cert(n);
-        struct mu_record_request request = store_request(r->same_transaction ? i : n, MU_RECORD_ISSUED);
-        struct mu_store_change change = {.now_s = NOW, .request = &request, .cert = &cert,
-            .use_entry = r->same_transaction ? NULL : i % 2 == 0 ? "once" : "always", .retransmit_since_s = NOW - 10};
+        struct mu_record_request request =
+            store_request(r->same_transaction ? i : n, MU_RECORD_ISSUED);
+        struct mu_store_change change = {.now_s = NOW,
+            .request = &request,
+            .cert = &cert,
+            .use_entry = r->same_transaction ? NULL
+                : i % 2 == 0                 ? "once"
+                                             : "always",
+            .retransmit_since_s = NOW - 10};
 
         request.serial = cert.serial;
         submit_full(&change, &o);
@@ -925,7 +990,8 @@ static void one_wins_a_one_time_challenge(void **state)
     }
     assert_int_equal(won, THREADS * EACH / 2 + 1);
     assert_int_equal(lost, THREADS * EACH / 2 - 1);
-    assert_int_equal(ask(&(struct mu_store_ask){.password_hash = always.password_hash}).uses, THREADS * EACH / 2);
+    assert_int_equal(ask(&(struct mu_store_ask){.password_hash = always.password_hash}).uses,
+        THREADS * EACH / 2);
 }
 
 static void all_racers_get_the_same_certificate(void **state)
@@ -948,16 +1014,30 @@ int store_cases_run(const char *name, CMFixtureFunction setup, CMFixtureFunction
     const struct CMUnitTest tests[] = {
         CASE(a_known_transaction_returns_the_winner),
         CASE(another_digest_signer_or_ca_is_another_transaction),
-        CASE(an_old_transaction_gives_way), CASE(waiting_requests_are_bounded),
-        CASE(requests_of_a_subject_are_bounded_by_hour), CASE(settling_ends_waiting_once),
-        CASE(a_waiting_request_can_move_to_another_id), CASE(a_serial_is_taken_once),
-        CASE(a_row_comes_back_as_it_was), CASE(live_certificates_are_bounded), CASE(revoking_is_once),
-        CASE(a_challenge_is_used_up_with_its_certificate), CASE(challenges_expire_are_disabled_and_go),
-        CASE(a_lost_request_uses_no_challenge), CASE(entries_are_found_by_their_password_only),
-        CASE(a_reset_begins_anew), CASE(configuration_is_created_replaced_removed),
-        CASE(crl_numbers_only_grow), CASE(asking_finds_repeats), CASE(asking_finds_keys_under_other_names),
-        CASE(lists_are_paged_newest_first), CASE(a_list_ends_when_told), CASE(audit_is_kept_in_order),
-        CASE(old_requests_go), CASE(counts_add_up), CASE(one_wins_a_one_time_challenge),
+        CASE(an_old_transaction_gives_way),
+        CASE(waiting_requests_are_bounded),
+        CASE(requests_of_a_subject_are_bounded_by_hour),
+        CASE(settling_ends_waiting_once),
+        CASE(a_waiting_request_can_move_to_another_id),
+        CASE(a_serial_is_taken_once),
+        CASE(a_row_comes_back_as_it_was),
+        CASE(live_certificates_are_bounded),
+        CASE(revoking_is_once),
+        CASE(a_challenge_is_used_up_with_its_certificate),
+        CASE(challenges_expire_are_disabled_and_go),
+        CASE(a_lost_request_uses_no_challenge),
+        CASE(entries_are_found_by_their_password_only),
+        CASE(a_reset_begins_anew),
+        CASE(configuration_is_created_replaced_removed),
+        CASE(crl_numbers_only_grow),
+        CASE(asking_finds_repeats),
+        CASE(asking_finds_keys_under_other_names),
+        CASE(lists_are_paged_newest_first),
+        CASE(a_list_ends_when_told),
+        CASE(audit_is_kept_in_order),
+        CASE(old_requests_go),
+        CASE(counts_add_up),
+        CASE(one_wins_a_one_time_challenge),
         CASE(all_racers_get_the_same_certificate),
     };
 

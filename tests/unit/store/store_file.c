@@ -8,7 +8,8 @@ char store_file_root[64], store_file_path[STORE_FILE_PATH], store_file_copy[STOR
 
 enum mu_code store_file_store(struct mu_err *err)
 {
-    return mu_store_sqlite_open(&(struct mu_store_sqlite_config){.path = store_file_path}, &store_case, err);
+    return mu_store_sqlite_open(
+        &(struct mu_store_sqlite_config){.path = store_file_path}, &store_case, err);
 }
 
 int store_file_dir(void **state)
@@ -24,7 +25,8 @@ int store_file_dir(void **state)
 
 int store_file_remove(void **state)
 {
-    static const char *const ends[] = {"ca.db", "ca.db-wal", "ca.db-shm", "copy.db", "copy.db-wal", "copy.db-shm"};
+    static const char *const ends[] = {
+        "ca.db", "ca.db-wal", "ca.db-shm", "copy.db", "copy.db-wal", "copy.db-shm"};
     char file[128];
 
     mu_store_close(store_case);

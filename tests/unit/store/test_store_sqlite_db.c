@@ -92,7 +92,8 @@ static void garbage_is_refused(void **state)
     int fd = open(store_file_path, O_WRONLY | O_CREAT, 0600);
     struct mu_err err = {0};
 
-    assert_true(write(fd, "this is no database at all, but it is long enough to look at it", 63) == 63);
+    assert_true(
+        write(fd, "this is no database at all, but it is long enough to look at it", 63) == 63);
     close(fd);
     assert_int_equal(store_file_store(&err), MU_STORAGE);
 }
@@ -111,7 +112,10 @@ static void a_reader_sees_but_does_not_write(void **state)
     struct mu_store *owner = store_case;
 
     submit_cert(1, MU_OK);
-    assert_int_equal(mu_store_sqlite_open(&(struct mu_store_sqlite_config){.path = store_file_path, .read_only = true}, &store_case, NULL), MU_OK);
+    assert_int_equal(mu_store_sqlite_open(&(struct mu_store_sqlite_config){.path = store_file_path,
+                                              .read_only = true},
+                         &store_case, NULL),
+        MU_OK);
     assert_int_equal(cert_count(), 1);
     submit_cert(2, MU_STORAGE);
     mu_store_close(store_case);
@@ -128,7 +132,8 @@ static void a_backup_is_whole_and_private(void **state)
         submit_cert(i, MU_OK);
     if (mu_store_sqlite_backup(store_case, store_file_copy, &err) != MU_OK)
         fail_msg("%s", err.what);
-    assert_int_equal(mu_store_sqlite_backup(store_case, store_file_copy, &err), MU_STORAGE); /* never over a file */
+    assert_int_equal(mu_store_sqlite_backup(store_case, store_file_copy, &err),
+        MU_STORAGE); /* never over a file */
     assert_int_equal(stat(store_file_copy, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     mu_store_close(store_case);
@@ -177,8 +182,10 @@ static void completions_are_posted_with_their_rows(void **state)
     pthread_t ran;
     struct mu_record_entry entry = store_entry("gone", 1, 0);
     struct mu_store_change put = {.now_s = NOW, .entry = &entry, .entry_put = MU_STORE_CREATE};
-    struct mu_store_change change = {.now_s = NOW, .use_entry = "gone", .done = note_thread, .cookie = &ran};
-    const struct mu_store_sqlite_config config = {.path = store_file_path, .post = {caller, post, &here}};
+    struct mu_store_change change = {
+        .now_s = NOW, .use_entry = "gone", .done = note_thread, .cookie = &ran};
+    const struct mu_store_sqlite_config config = {
+        .path = store_file_path, .post = {caller, post, &here}};
 
     assert_int_equal(mu_store_sqlite_open(&config, &store_case, NULL), MU_OK);
     entry.disabled = true;
@@ -225,11 +232,16 @@ int main(void)
 #define OPENED(f) cmocka_unit_test_setup_teardown(f, store_file_open, store_file_remove)
 #define CLOSED(f) cmocka_unit_test_setup_teardown(f, store_file_dir, store_file_remove)
     const struct CMUnitTest tests[] = {
-        OPENED(records_are_there_after_reopening), OPENED(the_file_is_for_its_owner),
-        CLOSED(another_programs_database_is_refused), CLOSED(a_newer_version_is_refused),
-        CLOSED(garbage_is_refused), CLOSED(a_missing_directory_is_named),
-        OPENED(a_reader_sees_but_does_not_write), OPENED(a_backup_is_whole_and_private),
-        CLOSED(completions_are_posted_with_their_rows), OPENED(closing_finishes_what_is_queued),
+        OPENED(records_are_there_after_reopening),
+        OPENED(the_file_is_for_its_owner),
+        CLOSED(another_programs_database_is_refused),
+        CLOSED(a_newer_version_is_refused),
+        CLOSED(garbage_is_refused),
+        CLOSED(a_missing_directory_is_named),
+        OPENED(a_reader_sees_but_does_not_write),
+        OPENED(a_backup_is_whole_and_private),
+        CLOSED(completions_are_posted_with_their_rows),
+        OPENED(closing_finishes_what_is_queued),
     };
 
     return cmocka_run_group_tests_name("store_sqlite_db", tests, NULL, NULL);
