@@ -5,6 +5,7 @@ import http.client
 import re
 import socket
 import subprocess
+import time
 import urllib.parse
 
 import pytest
@@ -254,6 +255,26 @@ def test_SCEP_74_the_crl_comes_alone(s, relay):
     assert take(crls[0])[2] == openssl("crl", "-in", s.dir / "got.crl", "-outform", "DER")
 
 
+def test_SCEP_75_the_successor_as_openssl_sees_it(start_demo, muster_ca, tmp_path):
+    """SCEP-75, SCEP-77: signed by the current CA, certs-only inside; nothing before there is a successor."""
+    d = start_demo()
+    assert ask(d, "GET", "/scep?operation=GetNextCACert")[0] == 404
+    assert b"GetNextCACert" not in ask(d, "GET", "/scep?operation=GetCACaps")[2].split()
+    name = re.search(r'"name": ?"([^"]+)"', run(muster_ca, "--dir", d.dir, "ca", "list", "--json").out).group(1)
+    r = run(muster_ca, "--dir", d.dir, "ca", "next", name)
+    assert r.code == 0, r
+    assert b"GetNextCACert" in ask(d, "GET", "/scep?operation=GetCACaps")[2].split()
+    status, media, body = ask(d, "GET", "/scep?operation=GetNextCACert")
+    assert (status, media) == (200, "application/x-x509-next-ca-cert")
+    inside = openssl("cms", "-verify", "-inform", "DER", "-CAfile", d.root, "-purpose", "any", "-binary", input=body)
+    version, digests, content, certs, crls, signers = signed_data(inside)
+    assert digests == b"" and signers == b"" and crls == [] and len(children(certs[0])) == 1
+    (tmp_path / "next.der").write_bytes(take(certs[0])[2])
+    subject = openssl("x509", "-inform", "DER", "-in", tmp_path / "next.der", "-noout", "-subject")
+    assert subject == openssl("x509", "-in", d.root, "-noout", "-subject")
+    assert openssl("x509", "-inform", "DER", "-in", tmp_path / "next.der", "-noout", "-pubkey") != openssl("x509", "-in", d.root, "-noout", "-pubkey")
+
+
 # ---- the rest of the acceptance rows ----
 
 def test_S010_rsa_2048_is_made(cli):
@@ -347,6 +368,23 @@ def test_S046_broken_base64_and_blanks_are_taken(s, relay):
         status, media, body = ask(s.demo, "GET", f"/cgi-bin/pkiclient.exe?operation=PKIOperation&message={form}")
         assert (status, media) == (200, "application/x-pki-message"), form[:80]
         assert attribute_of(body, 3) == b"0" and attribute_of(body, 6) == attribute_of(message, 5)
+    with socket.create_connection(("127.0.0.1", s.demo.port), timeout=20) as c:  # IOP-01: HTTP/1.0, without a Host
+        c.sendall(f"GET /cgi-bin/pkiclient.exe?operation=PKIOperation&message={forms[0]} HTTP/1.0\r\n\r\n".encode())
+        got = b""
+        while chunk := c.recv(65536):
+            got += chunk
+    head, body = got.split(b"\r\n\r\n", 1)
+    assert head.split()[1] == b"200" and attribute_of(body, 3) == b"0"
+
+
+def test_R084_polls_are_so_many_seconds_apart(s, relay):
+    s.ca()
+    s.request("pace", "challenge2")
+    times = []
+    p = relay(lambda op, reply: times.append(time.monotonic()) if op == "PKIOperation" else None)
+    assert s.enroll("pace", "-t", "2", "-n", "2", url=p.url).code == 3
+    assert len(times) == 3
+    assert all(1.9 < b - a < 4 for a, b in zip(times, times[1:])), times
 
 
 def test_S080_success_is_kept_after_enrollment_and_renewal(cli):
