@@ -409,7 +409,7 @@ def test_S067_where_it_was_saved_and_nothing_under_tmp(cli):
     for n in range(3):
         before = set(os.listdir("/tmp"))
         r = cli.enroll(f"s67-{n}", "-d")
-        new = set(os.listdir("/tmp")) - before
+        new = {x for x in set(os.listdir("/tmp")) - before if not re.fullmatch(r"cc\w{6}\.\w+", x)}  # a compiler's
         m = re.match(rf"s67-{n}, (\S+), new", trace(r, "saved")[0])
         assert m and os.path.exists(m.group(1)) and str(cli.store) in m.group(1)
         if not new:
