@@ -56,9 +56,16 @@ static inline void mu_pki_cut(struct mu_buf *b, size_t n)
 
 /* Borrowed. The key keeps it for as long as it lives. */
 EVP_PKEY *mu_pki_key_evp(const struct mu_pki_key *key);
-/* Takes evp over, also on failure. */
+/* Both take evp over, also on failure; the second asks OpenSSL for the SubjectPublicKeyInfo. */
+enum mu_code mu_pki_key_new(EVP_PKEY *evp, struct mu_bytes spki, enum mu_pki_key_type type,
+    bool has_private, struct mu_pki_key **out, struct mu_err *err) MU_CHECK;
 enum mu_code mu_pki_key_wrap(EVP_PKEY *evp, bool has_private, bool is_token,
     struct mu_pki_key **out, struct mu_err *err) MU_CHECK;
+
+/* pki_key_rsa.c: RSAPublicKey; and RSAPrivateKey, bare or in an unencrypted PrivateKeyInfo, with its
+ * SubjectPublicKeyInfo. NULL: not that, or not a plain key of two primes. */
+EVP_PKEY *mu_pki_rsa_public(struct mu_bytes bits);
+EVP_PKEY *mu_pki_rsa_private(struct mu_bytes der, struct mu_buf *spki);
 
 /* pki_cert_make.c: signs signed_part and appends SEQUENCE { signed_part, sig_alg, signature }. */
 enum mu_code mu_pki_sign_wrap(struct mu_bytes signed_part, struct mu_bytes sig_alg,

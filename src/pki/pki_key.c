@@ -1,5 +1,5 @@
-/* Keys: what they are and where they come from. Files are pki_key_file.c, using them is
- * pki_key_use.c. */
+/* Keys: what they are and where they come from. Files are pki_key_file.c, RSA from its numbers is
+ * pki_key_rsa.c, using them is pki_key_use.c. */
 #include "pki/pki_key.h"
 
 #include <openssl/core_names.h>
@@ -20,11 +20,6 @@ struct mu_pki_key {
     struct mu_pki_key_spec spec;
     bool has_private, is_token;
     struct mu_buf spki;
-};
-
-enum {
-    RSA_MODULUS_MAX = 2048, /* octets: OpenSSL's own limit of 16384 bits */
-    RSA_EXPONENT_MAX = 8,   /* octets: a longer one only burns time */
 };
 
 /* ---- specifications ---- */
@@ -119,8 +114,8 @@ static enum mu_pki_key_type type_of(const EVP_PKEY *evp)
 
 /* ---- life ---- */
 
-static enum mu_code key_new(EVP_PKEY *evp, struct mu_bytes spki, enum mu_pki_key_type type,
-    struct mu_pki_key **out, struct mu_err *err)
+enum mu_code mu_pki_key_new(EVP_PKEY *evp, struct mu_bytes spki, enum mu_pki_key_type type,
+    bool has_private, struct mu_pki_key **out, struct mu_err *err)
 {
     struct mu_pki_key *key = calloc(1, sizeof(*key));
     if (!key) {
@@ -129,6 +124,7 @@ static enum mu_code key_new(EVP_PKEY *evp, struct mu_bytes spki, enum mu_pki_key
     }
     atomic_init(&key->refs, 1);
     key->evp = evp;
+    key->has_private = has_private;
     key->spec.type = type;
     if (type == MU_PKI_KEY_RSA || type == MU_PKI_KEY_EC || type == MU_PKI_KEY_OTHER)
         key->spec.bits = (unsigned)EVP_PKEY_get_bits(evp);
@@ -153,11 +149,11 @@ enum mu_code mu_pki_key_wrap(EVP_PKEY *evp, bool has_private, bool is_token,
         return mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "key has no public part");
     }
     struct mu_pki_key *key;
-    enum mu_code rc = key_new(evp, mu_bytes(spki, (size_t)n), type_of(evp), &key, err);
+    enum mu_code rc =
+        mu_pki_key_new(evp, mu_bytes(spki, (size_t)n), type_of(evp), has_private, &key, err);
     OPENSSL_free(spki);
     if (rc != MU_OK)
         return rc;
-    key->has_private = has_private;
     key->is_token = is_token;
     *out = key;
     return MU_OK;
@@ -209,10 +205,10 @@ enum mu_code mu_pki_key_generate(const struct mu_pki_key_spec *spec, struct mu_p
 
 /* ---- public keys ---- */
 
-static EVP_PKEY *from_params(const char *type, OSSL_PARAM *params)
+static EVP_PKEY *ec_from_params(OSSL_PARAM *params)
 {
     EVP_PKEY *evp = NULL;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1
         || EVP_PKEY_fromdata(ctx, &evp, EVP_PKEY_PUBLIC_KEY, params) != 1) {
         EVP_PKEY_free(evp);
@@ -220,54 +216,6 @@ static EVP_PKEY *from_params(const char *type, OSSL_PARAM *params)
     }
     EVP_PKEY_CTX_free(ctx);
     return evp;
-}
-
-/* OSSL_PARAM wants integers in the machine's order. */
-static bool native_order(struct mu_bytes big_endian, uint8_t *out, size_t max, size_t *n)
-{
-    while (big_endian.n && big_endian.p[0] == 0)
-        big_endian = mu_bytes(big_endian.p + 1, big_endian.n - 1);
-    if (big_endian.n == 0 || big_endian.n > max)
-        return false;
-    for (size_t i = 0; i < big_endian.n; i++)
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        out[big_endian.n - 1 - i] = big_endian.p[i];
-#else
-        out[i] = big_endian.p[i];
-#endif
-    *n = big_endian.n;
-    return true;
-}
-
-static EVP_PKEY *rsa_from_bits(struct mu_bytes bits)
-{
-    struct mu_der seq, modulus, exponent;
-    uint8_t n[RSA_MODULUS_MAX], e[RSA_EXPONENT_MAX];
-    size_t n_len, e_len;
-    if (!mu_der_only(bits, MU_DER_SEQUENCE, &seq))
-        return NULL;
-    struct mu_bytes in = seq.value;
-    if (!mu_der_get(&in, MU_DER_INTEGER, &modulus) || !mu_der_get(&in, MU_DER_INTEGER, &exponent)
-        || in.n)
-        return NULL;
-    if ((modulus.value.n && modulus.value.p[0] & 0x80)
-        || (exponent.value.n && exponent.value.p[0] & 0x80))
-        return NULL;
-    if (!native_order(modulus.value, n, sizeof(n), &n_len)
-        || !native_order(exponent.value, e, sizeof(e), &e_len))
-        return NULL;
-    /* an even one is no RSA key, and OpenSSL would find out only in the middle of its use */
-    if (!(modulus.value.p[modulus.value.n - 1] & 1)
-        || !(exponent.value.p[exponent.value.n - 1] & 1))
-        return NULL;
-    if (e_len == 1 && e[0] == 1) /* everybody could sign with it */
-        return NULL;
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, n_len),
-        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, e_len),
-        OSSL_PARAM_construct_end(),
-    };
-    return from_params("RSA", params);
 }
 
 static const char *curve_of(struct mu_bytes oid, char *buf, size_t size)
@@ -294,7 +242,7 @@ static EVP_PKEY *ec_from_bits(const char *curve, struct mu_bytes bits)
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, bits.n),
         OSSL_PARAM_construct_end(),
     };
-    return from_params("EC", params);
+    return ec_from_params(params);
 }
 
 static enum mu_code ec_from_spki(struct mu_bytes alg_params, struct mu_bytes bits, EVP_PKEY **evp,
@@ -333,7 +281,7 @@ enum mu_code mu_pki_key_from_spki(struct mu_bytes spki, struct mu_pki_key **out,
     enum mu_pki_key_type type = MU_PKI_KEY_OTHER;
     if (mu_der_oid_is(oid.value, MU_OID_RSA)) {
         type = MU_PKI_KEY_RSA;
-        evp = rsa_from_bits(bits);
+        evp = mu_pki_rsa_public(bits);
     } else if (mu_der_oid_is(oid.value, MU_OID_EC)) {
         type = MU_PKI_KEY_EC;
         enum mu_code rc = ec_from_spki(in, bits, &evp, err);
@@ -355,7 +303,7 @@ enum mu_code mu_pki_key_from_spki(struct mu_bytes spki, struct mu_pki_key **out,
     }
     if (!evp)
         return mu_pki_ossl_fail(err, MU_INPUT, MU_REFUSE_MALFORMED, "public key is not valid");
-    return key_new(evp, spki, type, out, err);
+    return mu_pki_key_new(evp, spki, type, false, out, err);
 
 malformed:
     return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,

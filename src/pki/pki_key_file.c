@@ -27,6 +27,23 @@ static int give_password(char *buf, int size, int rwflag, void *cookie)
     return (int)call->password->n;
 }
 
+/* The common case, an RSA key without a password; NULL: OpenSSL shall look at it. */
+static EVP_PKEY *decode_rsa(struct mu_bytes text, struct mu_buf *spki)
+{
+    struct mu_buf der = {.max = MU_LIMIT_FILE, .secret = true};
+    struct mu_bytes label;
+    bool bad;
+    EVP_PKEY *evp = NULL;
+    if (!mu_pki_pem_is(text))
+        return mu_pki_rsa_private(text, spki);
+    if (mu_pki_pem_next(&text, &label, &der, &bad)
+        && (mu_bytes_equal(label, mu_bytes_str("PRIVATE KEY"))
+            || mu_bytes_equal(label, mu_bytes_str("RSA PRIVATE KEY"))))
+        evp = mu_pki_rsa_private(mu_buf_bytes(&der), spki);
+    mu_buf_clear(&der);
+    return evp;
+}
+
 static EVP_PKEY *decode_der(struct mu_bytes der, struct password_call *call)
 {
     const uint8_t *p = der.p;
@@ -44,9 +61,20 @@ enum mu_code mu_pki_key_decode(struct mu_bytes text, const struct mu_secret *pas
     struct mu_pki_key **out, struct mu_err *err)
 {
     struct password_call call = {password, false};
-    EVP_PKEY *evp = NULL;
+    struct mu_buf spki = {0};
     if (text.n > MU_LIMIT_FILE)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "private key file is too long");
+    EVP_PKEY *evp = decode_rsa(text, &spki);
+    if (evp) {
+        enum mu_code rc = mu_buf_check(&spki, "public key", err);
+        if (rc == MU_OK)
+            rc = mu_pki_key_new(evp, mu_buf_bytes(&spki), MU_PKI_KEY_RSA, true, out, err);
+        else
+            EVP_PKEY_free(evp);
+        mu_buf_clear(&spki);
+        return rc;
+    }
+    ERR_clear_error();
     if (mu_pki_pem_is(text)) {
         BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
         if (bio)

@@ -16,10 +16,24 @@ static X509 *to_x509(const struct mu_pki_cert *cert)
     return d2i_X509(NULL, &p, (long)cert->der.n);
 }
 
-static STACK_OF(X509) *to_stack(const struct mu_pki_certs *certs)
+static bool is_among(const struct mu_pki_cert *cert, const struct mu_pki_certs *list)
+{
+    for (size_t i = 0; list && i < list->n; i++)
+        if (mu_pki_cert_equal(list->v[i], cert))
+            return true;
+    return false;
+}
+
+/* Neither an anchor nor the leaf itself helps as an intermediate: the first is looked for among the
+ * anchors, and the second is where the path begins. They are not converted again: decoding a key
+ * costs OpenSSL more than verifying a signature with it. */
+static STACK_OF(X509) *to_stack(const struct mu_pki_certs *certs, const struct mu_pki_cert *leaf,
+    const struct mu_pki_certs *anchors)
 {
     STACK_OF(X509) *stack = sk_X509_new_null();
     for (size_t i = 0; stack && certs && i < certs->n; i++) {
+        if (mu_pki_cert_equal(certs->v[i], leaf) || is_among(certs->v[i], anchors))
+            continue;
         X509 *x = to_x509(certs->v[i]);
         if (x && !sk_X509_push(stack, x))
             X509_free(x);
@@ -27,11 +41,13 @@ static STACK_OF(X509) *to_stack(const struct mu_pki_certs *certs)
     return stack;
 }
 
-static X509_STORE *to_store(const struct mu_pki_certs *anchors)
+static X509_STORE *to_store(const struct mu_pki_certs *anchors, const struct mu_pki_cert *leaf,
+    X509 *leaf_x)
 {
     X509_STORE *store = X509_STORE_new();
     for (size_t i = 0; store && anchors && i < anchors->n; i++) {
-        X509 *x = to_x509(anchors->v[i]);
+        bool is_leaf = leaf_x && mu_pki_cert_equal(anchors->v[i], leaf);
+        X509 *x = is_leaf && X509_up_ref(leaf_x) ? leaf_x : to_x509(anchors->v[i]);
         if (x)
             X509_STORE_add_cert(store, x);
         X509_free(x);
@@ -130,8 +146,8 @@ enum mu_code mu_pki_path_check(struct mu_pki_cert *leaf, const struct mu_pki_cer
     const struct mu_pki_certs *anchors, const struct mu_pki_path_opts *opts, struct mu_err *err)
 {
     X509 *x = to_x509(leaf);
-    STACK_OF(X509) *untrusted = to_stack(intermediates);
-    X509_STORE *store = to_store(anchors);
+    STACK_OF(X509) *untrusted = to_stack(intermediates, leaf, anchors);
+    X509_STORE *store = to_store(anchors, leaf, x);
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     enum mu_code rc = MU_OK;
     if (!x) {

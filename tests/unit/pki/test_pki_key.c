@@ -1,5 +1,6 @@
 /* Keys: words, files, public keys, signatures. Key transport is in test_pki_cms_enveloped.c. */
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -175,6 +176,89 @@ static void key_files_of_openssl_are_read(void **state)
     mu_buf_clear(&cert);
 }
 
+/* The same public key as OpenSSL sees it, in the same octets, and a private part that works. */
+static void expect_rsa(struct mu_bytes file, const struct mu_secret *password, EVP_PKEY *evp)
+{
+    const struct mu_pki_verify_opts opts = {.digest = MU_PKI_SHA256};
+    struct mu_pki_key *key = NULL;
+    struct mu_buf sig = {0}, alg = {0};
+    uint8_t *spki = NULL;
+    int n = i2d_PUBKEY(evp, &spki);
+    kit_ok(mu_pki_key_decode(file, password, &key, kit_err_));
+    assert_int_equal(ERR_peek_error(), 0);
+    assert_int_equal(mu_pki_key_spki(key).n, n);
+    assert_memory_equal(mu_pki_key_spki(key).p, spki, n);
+    assert_int_equal(EVP_PKEY_eq(mu_pki_key_evp(key), evp), 1);
+    assert_true(mu_pki_key_has_private(key));
+    assert_int_equal(EVP_PKEY_get_bits(mu_pki_key_evp(key)), EVP_PKEY_get_bits(evp));
+    kit_ok(mu_pki_key_sign(key, MU_PKI_SHA256, kit_str("x"), &sig, kit_err_));
+    mu_pki_key_sign_alg(key, MU_PKI_SHA256, &alg);
+    kit_ok(mu_pki_key_verify(key, mu_buf_bytes(&alg), kit_str("x"), mu_buf_bytes(&sig), &opts, NULL,
+        kit_err_));
+    OPENSSL_free(spki);
+    mu_buf_clear(&sig);
+    mu_buf_clear(&alg);
+    mu_pki_key_free(key);
+}
+
+static struct mu_bytes bio_bytes(BIO *bio)
+{
+    char *p;
+    long n = BIO_get_mem_data(bio, &p);
+    return mu_bytes(p, (size_t)n);
+}
+
+static void rsa_files_of_all_forms_give_the_same_key(void **state)
+{
+    EVP_PKEY *evp = mu_pki_key_evp(kit_key("rsa:2048", 0));
+    BIO *pkcs8 = BIO_new(BIO_s_mem()), *pkcs1 = BIO_new(BIO_s_mem());
+    BIO *sealed = BIO_new(BIO_s_mem()), *info = BIO_new(BIO_s_mem());
+    struct mu_secret password = {0};
+    uint8_t *der = NULL;
+    int n = i2d_PrivateKey(evp, &der);
+    kit_ok(mu_secret_set(&password, kit_str("pass"), kit_err_));
+    BIO_puts(pkcs8, "Bag Attributes: none\n");
+    assert_int_equal(PEM_write_bio_PKCS8PrivateKey(pkcs8, evp, NULL, NULL, 0, NULL, NULL), 1);
+    assert_int_equal(PEM_write_bio_PrivateKey_traditional(pkcs1, evp, NULL, NULL, 0, NULL, NULL), 1);
+    assert_int_equal(PEM_write_bio_PrivateKey_traditional(sealed, evp, EVP_aes_128_cbc(),
+                         (const unsigned char *)"pass", 4, NULL, NULL), 1);
+    assert_int_equal(i2d_PKCS8PrivateKeyInfo_bio(info, evp), 1);
+    expect_rsa(bio_bytes(pkcs8), NULL, evp);
+    expect_rsa(bio_bytes(pkcs1), NULL, evp);
+    expect_rsa(bio_bytes(sealed), &password, evp);
+    expect_rsa(bio_bytes(info), NULL, evp);
+    expect_rsa(mu_bytes(der, (size_t)n), NULL, evp);
+    /* a certificate or parameters before the key: as OpenSSL finds it */
+    struct mu_buf cert = kit_vector("openssl/rsa.crt");
+    mu_buf_put_bytes(&cert, bio_bytes(pkcs8));
+    expect_rsa(mu_buf_bytes(&cert), NULL, evp);
+    mu_buf_clear(&cert);
+    mu_secret_clear(&password);
+    OPENSSL_free(der);
+    BIO_free(pkcs8);
+    BIO_free(pkcs1);
+    BIO_free(sealed);
+    BIO_free(info);
+}
+
+static void damaged_rsa_files_are_refused(void **state)
+{
+    EVP_PKEY *evp = mu_pki_key_evp(kit_key("rsa:2048", 0));
+    struct mu_pki_key *key = NULL;
+    uint8_t *der = NULL;
+    int n = i2d_PrivateKey(evp, &der);
+    for (int cut = 0; cut < n; cut += 7) {
+        assert_int_equal(
+            mu_pki_key_decode(mu_bytes(der, (size_t)cut), NULL, &key, kit_err()), MU_INPUT);
+        assert_null(key);
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+    der[4] = MU_DER_OCTET_STRING; /* no version */
+    assert_int_equal(mu_pki_key_decode(mu_bytes(der, (size_t)n), NULL, &key, kit_err()), MU_INPUT);
+    assert_null(key);
+    OPENSSL_free(der);
+}
+
 static void public_keys_are_not_written_as_private_ones(void **state)
 {
     struct mu_pki_key *key;
@@ -327,6 +411,8 @@ int main(void)
         cmocka_unit_test(bad_public_keys_are_refused),
         cmocka_unit_test(private_keys_go_through_files),
         cmocka_unit_test(key_files_of_openssl_are_read),
+        cmocka_unit_test(rsa_files_of_all_forms_give_the_same_key),
+        cmocka_unit_test(damaged_rsa_files_are_refused),
         cmocka_unit_test(public_keys_are_not_written_as_private_ones),
         cmocka_unit_test(signatures_verify_and_damage_is_seen),
         cmocka_unit_test(signature_identifiers_carry_the_right_parameters),

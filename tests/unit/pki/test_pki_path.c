@@ -106,6 +106,30 @@ static void paths_are_judged(void **state)
     }
 }
 
+/* What comes among the intermediates besides: the leaf, the anchors, copies. None of it makes a path
+ * that was not there, nor hides one. */
+static void certificates_may_come_twice(void **state)
+{
+    struct world *w = *state;
+    const struct mu_pki_path_opts now = {.now_s = KIT_NOW},
+                                  partial = {.now_s = KIT_NOW, .partial = true};
+    struct mu_pki_cert *root_again = NULL;
+    kit_ok(mu_pki_cert_decode(w->root->der, &root_again, kit_err_));
+    struct mu_pki_cert *all[] = {w->leaf, root_again, w->sub, w->sub, w->stranger};
+    struct mu_pki_cert *root[] = {w->root}, *sub[] = {w->sub, w->sub}, *own[] = {w->leaf};
+    const struct mu_pki_certs pool = {all, 5}, no_root = {all, 1}, by_root = {root, 1},
+                              by_sub = {sub, 2}, by_leaf = {own, 1};
+    kit_ok(mu_pki_path_check(w->leaf, &pool, &by_root, &now, kit_err_));
+    kit_ok(mu_pki_path_check(root_again, &pool, &by_root, &now, kit_err_));
+    kit_ok(mu_pki_path_check(w->leaf, &pool, &by_sub, &partial, kit_err_));
+    kit_ok(mu_pki_path_check(w->leaf, &pool, &by_leaf, &partial, kit_err_));
+    assert_int_equal(mu_pki_path_check(w->leaf, &pool, &by_sub, &now, kit_err()), MU_AUTH);
+    assert_int_equal(mu_pki_path_check(w->leaf, &pool, &by_leaf, &now, kit_err()), MU_AUTH);
+    assert_int_equal(mu_pki_path_check(w->leaf, &no_root, &by_root, &now, kit_err()), MU_AUTH);
+    assert_int_equal(mu_pki_path_check(w->stranger, &pool, &by_root, &now, kit_err()), MU_AUTH);
+    mu_pki_cert_free(root_again);
+}
+
 static void nothing_given_is_no_crash(void **state)
 {
     struct world *w = *state;
@@ -117,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_are_judged),
+        cmocka_unit_test(certificates_may_come_twice),
         cmocka_unit_test(nothing_given_is_no_crash),
     };
     return cmocka_run_group_tests(tests, make_world, forget_world);
