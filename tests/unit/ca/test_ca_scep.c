@@ -247,6 +247,21 @@ static void a_good_peer_is_not_slowed_down(void **state)
     }
 }
 
+/* Well-formed messages that fail cost as much. */
+static void failing_requests_run_out_of_tokens(void **state)
+{
+    struct ca_world *w = *state;
+
+    w->config.rate_burst = 2;
+    w->config.rate_per_s = 0.001;
+    ca_world_restart(w);
+    for (unsigned i = 0; i < 2; i++)
+        ca_refused(w, &(struct ca_client){.challenge = "wrong"}, MU_REFUSE_PASSWORD, NULL);
+    assert_int_not_equal(ca_enroll(w, &(struct ca_client){.challenge = "challenge1"}, NULL), MU_OK);
+    assert_int_equal(w->last_status, 429);
+    assert_int_equal(w->reason, MU_REFUSE_RATE);
+}
+
 /* SCEP-05, D5 */
 static void legacy_algorithms_need_the_switch(void **state)
 {
@@ -495,6 +510,7 @@ int main(void)
         CASE(garbage_is_refused_without_a_key),
         CASE(a_damaged_message_is_refused_and_nothing_recorded),
         CASE(an_address_has_so_many_tokens),
+        CASE(failing_requests_run_out_of_tokens),
         CASE(a_good_peer_is_not_slowed_down),
         CASE(legacy_algorithms_need_the_switch),
         CASE(a_ca_without_its_key_says_so),

@@ -994,6 +994,59 @@ static void one_wins_a_one_time_challenge(void **state)
         THREADS * EACH / 2);
 }
 
+struct crowd {
+    pthread_mutex_t lock;
+    pthread_cond_t ready;
+    unsigned answered, won;
+};
+
+static void count_crowd(void *cookie, const struct mu_store_result *result)
+{
+    struct crowd *c = cookie;
+
+    pthread_mutex_lock(&c->lock);
+    c->answered++;
+    c->won += result->code == MU_OK;
+    pthread_cond_signal(&c->ready);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* All of them wait together, so that they are committed in groups. */
+static void losers_in_a_group_leave_nothing(void **state)
+{
+    enum { CROWD = 120 };
+    static struct mu_store_change changes[CROWD];
+    static struct mu_record_cert rows[CROWD];
+    static struct mu_record_request requests_[CROWD];
+    struct mu_record_entry once = store_entry("once", 1, 1);
+    struct crowd crowd = {.lock = PTHREAD_MUTEX_INITIALIZER, .ready = PTHREAD_COND_INITIALIZER};
+    struct mu_store_counts n = {0};
+
+    put_entry(&once);
+    for (unsigned i = 0; i < CROWD; i++) {
+        rows[i] = store_cert(i);
+        requests_[i] = store_request(i, MU_RECORD_ISSUED);
+        requests_[i].serial = rows[i].serial;
+        changes[i] = (struct mu_store_change){.now_s = NOW,
+            .request = &requests_[i],
+            .cert = &rows[i],
+            .use_entry = i % 3 == 0 ? "once" : NULL,
+            .done = count_crowd,
+            .cookie = &crowd};
+        mu_store_submit(store_case, &changes[i]);
+    }
+    pthread_mutex_lock(&crowd.lock);
+    while (crowd.answered < CROWD)
+        pthread_cond_wait(&crowd.ready, &crowd.lock);
+    pthread_mutex_unlock(&crowd.lock);
+    assert_int_equal(crowd.won, CROWD / 3 * 2 + 1);
+    store_case->ops->counts(store_case, NOW, on_counts, &n);
+    assert_int_equal(n.certs, crowd.won);
+    assert_int_equal(ask(&(struct mu_store_ask){.password_hash = once.password_hash}).uses, 1);
+    for (unsigned i = 3; i < CROWD; i += 3)
+        assert_false(ask_cert(rows[i].serial).cert);
+}
+
 static void all_racers_get_the_same_certificate(void **state)
 {
     struct racer racers[THREADS];
@@ -1039,6 +1092,7 @@ int store_cases_run(const char *name, CMFixtureFunction setup, CMFixtureFunction
         CASE(counts_add_up),
         CASE(one_wins_a_one_time_challenge),
         CASE(all_racers_get_the_same_certificate),
+        CASE(losers_in_a_group_leave_nothing),
     };
 
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);
