@@ -1,7 +1,7 @@
 /*
  * HTTP and HTTPS server: listeners, worker threads with an event loop each, requests as data. It
  * knows no protocol of ours. What it takes and refuses of HTTP is in http/http_parse.c; why it
- * does not stand on evhttp, in docs/decisions/0010-http-server.md.
+ * does not stand on evhttp, in docs/decisions/0003-http-server.md.
  */
 #ifndef MU_NET_SERVER_H
 #define MU_NET_SERVER_H
