@@ -48,18 +48,17 @@ static enum mu_code path_join(const char *parent, const char *name, char **out, 
     return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "no memory for a path");
 }
 
-enum mu_code mu_keystore_dir_open(const struct mu_keystore_dir *parent, const char *name,
-    bool create, unsigned mode, struct mu_keystore_dir *out, struct mu_err *err)
+static enum mu_code open_or_make(const struct mu_keystore_dir *parent, const char *name,
+    bool create, unsigned mode, bool *made, struct mu_keystore_dir *out, struct mu_err *err)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     struct mu_keystore_dir dir = {-1, NULL};
     enum mu_code rc;
 
     dir.fd = openat(parent->fd, name, flags);
-    if (dir.fd < 0 && errno == ENOENT && create) {
+    *made = dir.fd < 0 && errno == ENOENT && create;
+    if (*made) {
         if (mu_keystore_io_mkdir(parent->fd, name, mode) != 0 && errno != EEXIST)
-            return mu_keystore_fail(err, parent->path, name, false);
-        if (mu_keystore_io_fsync(parent->fd) != 0)
             return mu_keystore_fail(err, parent->path, name, false);
         dir.fd = openat(parent->fd, name, flags);
     }
@@ -71,6 +70,30 @@ enum mu_code mu_keystore_dir_open(const struct mu_keystore_dir *parent, const ch
     }
     *out = dir;
     return MU_OK;
+}
+
+enum mu_code mu_keystore_dir_open(const struct mu_keystore_dir *parent, const char *name,
+    bool create, unsigned mode, struct mu_keystore_dir *out, struct mu_err *err)
+{
+    struct mu_keystore_dir dir = {-1, NULL};
+    bool made;
+    enum mu_code rc = open_or_make(parent, name, create, mode, &made, &dir, err);
+
+    if (rc == MU_OK && made && mu_keystore_io_fsync(parent->fd) != 0) {
+        rc = mu_keystore_fail(err, parent->path, name, false);
+        mu_keystore_dir_close(&dir);
+    }
+    if (rc == MU_OK)
+        *out = dir;
+    return rc;
+}
+
+enum mu_code mu_keystore_dir_make(const struct mu_keystore_dir *parent, const char *name,
+    unsigned mode, struct mu_keystore_dir *out, struct mu_err *err)
+{
+    bool made;
+
+    return open_or_make(parent, name, true, mode, &made, out, err);
 }
 
 void mu_keystore_dir_close(struct mu_keystore_dir *dir)
@@ -142,27 +165,41 @@ enum mu_code mu_keystore_dir_put(const struct mu_keystore_dir *dir, const char *
     return rc;
 }
 
-enum mu_code mu_keystore_dir_link(const struct mu_keystore_dir *dir, const char *name,
-    const char *target, struct mu_err *err)
+/* Over what is there: under another name first, then by rename. */
+static int link_replace(const struct mu_keystore_dir *dir, const char *name, const char *target)
 {
-    char temporary[MU_KEYSTORE_FILE_NAME], present[MU_KEYSTORE_FILE_NAME];
-    ssize_t n = readlinkat(dir->fd, name, present, sizeof(present));
-    enum mu_code rc;
-    int made;
+    char temporary[MU_KEYSTORE_FILE_NAME];
+    int made, why;
 
-    if (n == (ssize_t)strlen(target) && memcmp(present, target, (size_t)n) == 0)
-        return MU_OK;
     if (!temporary_name(temporary, name))
-        return mu_keystore_fail(err, dir->path, name, false);
+        return -1;
     made = mu_keystore_io_symlink(dir->fd, temporary, target);
     if (made != 0 && errno == EEXIST && mu_keystore_io_unlink(dir->fd, temporary) == 0)
         made = mu_keystore_io_symlink(dir->fd, temporary, target);
-    if (made == 0 && mu_keystore_io_rename(dir->fd, temporary, name) == 0)
+    if (made != 0)
+        return -1;
+    if (mu_keystore_io_rename(dir->fd, temporary, name) == 0)
+        return 0;
+    why = errno;
+    (void)mu_keystore_io_unlink(dir->fd, temporary);
+    errno = why;
+    return -1;
+}
+
+enum mu_code mu_keystore_dir_link(const struct mu_keystore_dir *dir, const char *name,
+    const char *target, struct mu_err *err)
+{
+    char present[MU_KEYSTORE_FILE_NAME];
+    ssize_t n = readlinkat(dir->fd, name, present, sizeof(present));
+    bool is_new = n < 0 && errno == ENOENT;
+
+    if (n == (ssize_t)strlen(target) && memcmp(present, target, (size_t)n) == 0)
         return MU_OK;
-    rc = mu_keystore_fail(err, dir->path, name, false);
-    if (made == 0)
-        (void)mu_keystore_io_unlink(dir->fd, temporary);
-    return rc;
+    /* A link is there with its target or not at all. */
+    if ((is_new ? mu_keystore_io_symlink(dir->fd, name, target)
+                : link_replace(dir, name, target)) != 0)
+        return mu_keystore_fail(err, dir->path, name, false);
+    return MU_OK;
 }
 
 enum mu_code mu_keystore_fd_read(int fd, const char *path, struct mu_buf *out, struct mu_err *err)

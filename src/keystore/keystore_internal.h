@@ -16,10 +16,14 @@ struct mu_keystore {
     struct mu_keystore_dir root, certs, ca, crl, state, secrets;
 };
 
-/* Opens parent/name, made with mode if create and missing. A symbolic link is not followed.
- * Not there: MU_NOT_FOUND. */
+/* Opens parent/name, made with mode if create and missing; then the parent is synced. A symbolic
+ * link is not followed. Not there: MU_NOT_FOUND. */
 enum mu_code mu_keystore_dir_open(const struct mu_keystore_dir *parent, const char *name,
     bool create, unsigned mode, struct mu_keystore_dir *out, struct mu_err *err) MU_CHECK;
+/* The same, made if missing, but without the sync: the caller syncs the parent before anything leads
+ * there. */
+enum mu_code mu_keystore_dir_make(const struct mu_keystore_dir *parent, const char *name,
+    unsigned mode, struct mu_keystore_dir *out, struct mu_err *err) MU_CHECK;
 void mu_keystore_dir_close(struct mu_keystore_dir *dir);
 enum mu_code mu_keystore_dir_sync(const struct mu_keystore_dir *dir, struct mu_err *err) MU_CHECK;
 
@@ -27,7 +31,8 @@ enum mu_code mu_keystore_dir_sync(const struct mu_keystore_dir *dir, struct mu_e
  * directory. */
 enum mu_code mu_keystore_dir_put(const struct mu_keystore_dir *dir, const char *name, unsigned mode,
     struct mu_bytes content, struct mu_err *err) MU_CHECK;
-/* Link of the directory; one that leads elsewhere is replaced by rename. Not synced. */
+/* Link of the directory, at every moment with its old target or the new one: what is there is
+ * replaced by rename. Not synced. */
 enum mu_code mu_keystore_dir_link(const struct mu_keystore_dir *dir, const char *name,
     const char *target, struct mu_err *err) MU_CHECK;
 /* Appends the content of a regular file. Not there: MU_NOT_FOUND. */

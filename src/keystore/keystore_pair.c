@@ -19,12 +19,12 @@
 
 #define CHAIN "ca.crt-"
 
-static enum mu_code entry_dir(struct mu_keystore *store, const char *name, bool create,
+static enum mu_code entry_dir(struct mu_keystore *store, const char *name,
     struct mu_keystore_dir *out, struct mu_err *err)
 {
     enum mu_code rc = mu_keystore_name_check(name, err);
 
-    return rc != MU_OK ? rc : mu_keystore_dir_open(&store->certs, name, create, 0755, out, err);
+    return rc != MU_OK ? rc : mu_keystore_dir_open(&store->certs, name, false, 0, out, err);
 }
 
 /* ---- which name ---- */
@@ -116,9 +116,9 @@ static enum mu_code generation_put(const struct mu_keystore_dir *entry, const ch
     char target[MU_KEYSTORE_STEM + 16];
     enum mu_code rc;
 
-    if ((rc = mu_keystore_dir_open(entry, ".gen", true, 0755, &all, err)) != MU_OK)
+    if ((rc = mu_keystore_dir_make(entry, ".gen", 0755, &all, err)) != MU_OK)
         goto out;
-    if ((rc = mu_keystore_dir_open(&all, stem, true, 0755, &gen, err)) != MU_OK)
+    if ((rc = mu_keystore_dir_make(&all, stem, 0755, &gen, err)) != MU_OK)
         goto out;
     snprintf(target, sizeof(target), "../../%s.key", stem);
     if ((rc = mu_keystore_dir_link(&gen, "latest.key", target, err)) != MU_OK)
@@ -232,7 +232,10 @@ enum mu_code mu_keystore_save(struct mu_keystore *store, const char *name,
     mu_pki_cert_to_pem(pair->cert, &pem);
     if ((rc = mu_buf_check(&pem, "a certificate", err)) != MU_OK)
         goto out;
-    if ((rc = entry_dir(store, name, true, &entry, err)) != MU_OK)
+    if ((rc = mu_keystore_name_check(name, err)) != MU_OK)
+        goto out;
+    /* Directories made here and below are synced where they are named before the switch, once. */
+    if ((rc = mu_keystore_dir_make(&store->certs, name, 0755, &entry, err)) != MU_OK)
         goto out;
     if (!current_get(&entry, done.replaced))
         done.replaced[0] = '\0';
@@ -267,7 +270,7 @@ bool mu_keystore_current(struct mu_keystore *store, const char *name, char stem[
     struct mu_keystore_dir entry = {-1, NULL};
     bool found;
 
-    if (entry_dir(store, name, false, &entry, NULL) != MU_OK)
+    if (entry_dir(store, name, &entry, NULL) != MU_OK)
         return false;
     found = current_get(&entry, stem);
     mu_keystore_dir_close(&entry);
@@ -326,7 +329,7 @@ static enum mu_code entry_load(struct mu_keystore *store, const char *name, cons
     struct mu_keystore_dir entry = {-1, NULL};
     struct mu_keystore_entry loaded = {0};
     char current[MU_KEYSTORE_STEM];
-    enum mu_code rc = entry_dir(store, name, false, &entry, err);
+    enum mu_code rc = entry_dir(store, name, &entry, err);
 
     if (rc == MU_OK && stem == NULL && !current_get(&entry, current))
         rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no certificate", name);
@@ -390,7 +393,7 @@ enum mu_code mu_keystore_each_serial(struct mu_keystore *store, const char *name
 {
     struct each_serial each = {call, cookie};
     struct mu_keystore_dir entry = {-1, NULL};
-    enum mu_code rc = entry_dir(store, name, false, &entry, err);
+    enum mu_code rc = entry_dir(store, name, &entry, err);
 
     if (rc == MU_OK)
         rc = mu_keystore_dir_each(&entry, each_serial_one, &each, err);
@@ -413,7 +416,7 @@ void mu_keystore_pair_tidy(struct mu_keystore *store, const char *name)
 {
     struct mu_keystore_dir entry = {-1, NULL}, all = {-1, NULL};
 
-    if (entry_dir(store, name, false, &entry, NULL) != MU_OK)
+    if (entry_dir(store, name, &entry, NULL) != MU_OK)
         return;
     mu_keystore_dir_tidy(&entry, NULL);
     outer_tidy(&entry, 0);

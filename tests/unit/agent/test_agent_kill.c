@@ -226,8 +226,10 @@ static void test_what_cannot_be_saved_is_fetched_again(void **state)
         stop_at = n;
         world_enroll(w, name, request);
         restart(w);
-        if (!kit_has(w->kit, pending) || kit_has(w->kit, crt))
+        if (!kit_has(w->kit, pending) || kit_has(w->kit, crt)) {
+            world_enroll(w, name, request); /* was too late a call: done, and cleaned up */
             continue;
+        }
         assert_int_equal(w->err.reason, 702);
         assert_int_equal(mu_err_exit_code(&w->err), 6);
         assert_int_equal(mu_agent_show(&w->agent, name, &facts, &err), MU_OK);

@@ -454,6 +454,49 @@ static void test_the_order_of_sync_and_rename(void **state)
     kit_pair_clear(&b);
 }
 
+/* The first pair of a name: each directory made for it is synced where it is named, and so are the
+ * links, before the one link that leads there; that one is the last change but its own sync. */
+static void test_new_directories_are_synced_before_the_switch(void **state)
+{
+    static const struct {
+        const char *made, *in;
+    } rows[] = {{"certs/x", "/certs"}, {"certs/x/.gen", "/certs/x"}, {".gen/02", "/.gen"}};
+    static const char *const links[] = {"/latest.key", "/latest.crt", "/ca.crt-0"};
+    struct kit *kit = *state;
+    struct kit_pair a, b;
+    struct mu_pki_certs chain = {0};
+    unsigned made, synced, switched;
+
+    kit_pair_make(&a, "a", 1);
+    kit_pair_make(&b, "b", 2);
+    assert_int_equal(mu_pki_certs_add(&chain, a.cert, NULL), MU_OK);
+    assert_int_equal(save_second(kit, NULL, &b, &chain, 0, 0, NULL), MU_OK);
+    switched = find_call("symlink", "/certs/x/current", 1);
+    assert_true(switched > 0);
+    for (size_t i = 0; i < 3; i++) {
+        made = find_call("mkdir", rows[i].made, 1);
+        synced = find_call("fsync", rows[i].in, made);
+        assert_true(0 < made && made < synced && synced < switched);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        char outer[64], inner[64];
+
+        snprintf(outer, sizeof(outer), "/certs/x%s", links[i]);
+        snprintf(inner, sizeof(inner), "/.gen/02%s", links[i]);
+        made = find_call("symlink", outer, 1);
+        synced = find_call("fsync", "/certs/x", made);
+        assert_true(0 < made && made < synced && synced < switched);
+        made = find_call(i == 2 ? "rename" : "symlink", inner, 1);
+        synced = find_call("fsync", "/.gen/02", made);
+        assert_true(0 < made && made < synced && synced < switched);
+    }
+    assert_int_equal(find_call("fsync", "/certs/x", switched), io.calls);
+    assert_int_equal(switched + 1, io.calls);
+    mu_pki_certs_clear(&chain);
+    kit_pair_clear(&a);
+    kit_pair_clear(&b);
+}
+
 static void test_small_files_survive_a_kill(void **state)
 {
     struct kit *kit = *state;
@@ -516,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_a_kill_at_any_call_leaves_one_whole_pair),
         cmocka_unit_test(test_a_call_that_fails_switches_nothing),
         T(test_the_order_of_sync_and_rename),
+        T(test_new_directories_are_synced_before_the_switch),
         T(test_small_files_survive_a_kill),
         T(test_loading_what_is_not_there),
     };
