@@ -183,9 +183,10 @@ struct mu_store_filter {
 };
 
 struct mu_store_counts {
-    int64_t certs, live, revoked, renewed, expiring_30d; /* live: valid now, not revoked */
+    int64_t certs, live, revoked, expiring_30d; /* live: valid now, not revoked */
     int64_t pending, oldest_pending_s; /* 0: none */
-    int64_t entries, refused_24h, issued_24h;
+    int64_t entries;
+    int64_t issued_24h, renewed_24h, refused_24h; /* by the audit trail */
 };
 typedef void mu_store_counts_call(
     void *cookie, const struct mu_store_counts *counts, const struct mu_err *err);

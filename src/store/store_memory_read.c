@@ -316,9 +316,7 @@ static void memory_counts(
 
         n.live += live;
         n.revoked += c->revoked_s != 0;
-        n.renewed += c->renewed_by.n != 0;
         n.expiring_30d += live && c->not_after_s < now_s + 30 * 86400;
-        n.issued_24h += c->issued_s > now_s - 86400;
     }
     for (size_t i = 0; i < m->requests.n; i++) {
         const struct mu_record_request *r = ((struct mu_memory_request_box *)m->requests.v[i])->row;
@@ -332,8 +330,11 @@ static void memory_counts(
     for (size_t i = 0; i < m->audits.n; i++) {
         const struct mu_record_audit *a = m->audits.v[i];
 
-        n.refused_24h +=
-            a != NULL && a->time_s > now_s - 86400 && mu_memory_same(a->action, "refuse");
+        if (a == NULL || a->time_s <= now_s - 86400)
+            continue;
+        n.issued_24h += mu_memory_same(a->action, "issue");
+        n.renewed_24h += mu_memory_same(a->action, "renew");
+        n.refused_24h += mu_memory_same(a->action, "refuse");
     }
     pthread_mutex_unlock(&m->lock);
     call(cookie, &n, NULL);

@@ -100,9 +100,25 @@ enum mu_code mu_sqlite_apply(
 /* store_sqlite_writer.c */
 void *mu_sqlite_writer(void *sqlite);
 void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change);
-/* store_sqlite_read.c */
+/* store_sqlite_read.c. Its first statements are those of store_sqlite_count.c. */
+enum {
+    MU_SQLITE_COUNTS,
+    MU_SQLITE_AUDIT_ENDS,
+    MU_SQLITE_AUDIT_TIME,
+    MU_SQLITE_AUDIT_DAY,
+    MU_SQLITE_COUNT_STEPS,
+};
 extern const struct mu_store_ops mu_sqlite_read_ops; /* all but submit and close */
 extern const char *const mu_sqlite_read_sql[];
+enum mu_code mu_sqlite_reader_get(
+    struct mu_sqlite *s, struct mu_sqlite_conn **out, struct mu_err *err) MU_CHECK;
+void mu_sqlite_reader_put(struct mu_sqlite *s, struct mu_sqlite_conn *conn);
+/* One row at most; false: no row, or *rc is set. The statement stays on its row until reset. */
+bool mu_sqlite_read_row(
+    struct mu_sqlite_conn *r, sqlite3_stmt *st, enum mu_code *rc, struct mu_err *err);
+/* store_sqlite_count.c */
+void mu_sqlite_counts(
+    struct mu_store *store, int64_t now_s, mu_store_counts_call *call, void *cookie);
 
 static inline struct mu_sqlite *mu_sqlite_of(struct mu_store *store)
 {

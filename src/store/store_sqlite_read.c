@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum sql {
-    ASK_SAME,
+    ASK_SAME = MU_SQLITE_COUNT_STEPS, /* behind those of store_sqlite_count.c */
     ASK_RESENT,
     ASK_LATEST,
     ASK_CERT,
@@ -21,11 +21,14 @@ enum sql {
     PROFILES,
     SETTINGS,
     CRL,
-    COUNTS,
     SQL_N
 };
 _Static_assert((int)SQL_N <= (int)MU_SQLITE_STATEMENTS, "more statements than a connection keeps");
 
+/* A part of the subject, whatever characters are in it; LIKE takes no notice of case. */
+#define SUBJECT_HAS                                                                                \
+    "subject LIKE '%'||replace(replace(replace(?,'\\','\\\\'),'%','\\%'),'_','\\_')||'%' ESCAPE "  \
+    "'\\'"
 #define CERT_GET "SELECT " MU_SQLITE_CERT " FROM cert WHERE serial=? AND ca=?"
 const char *const mu_sqlite_read_sql[] = {
     [ASK_SAME] = "SELECT " MU_SQLITE_REQUEST " FROM request WHERE transaction_id=? AND signer=?"
@@ -49,25 +52,26 @@ const char *const mu_sqlite_read_sql[] = {
     [SETTINGS] = "SELECT key, value FROM setting ORDER BY key",
     [CRL] = "SELECT ca, number, this_update_s, next_update_s, der FROM crl WHERE ca=?"
             " ORDER BY number DESC LIMIT 1",
-    [COUNTS] =
+    [MU_SQLITE_COUNTS] =
         "SELECT (SELECT count(*) FROM cert),"
         " (SELECT count(*) FROM cert WHERE not_after_s>?1 AND revoked_s=0),"
         " (SELECT count(*) FROM cert WHERE revoked_s>0),"
         " (SELECT count(*) FROM cert WHERE not_after_s>?1 AND not_after_s<?2 AND revoked_s=0),"
         " (SELECT count(*) FROM request WHERE state=0),"
         " (SELECT ifnull(min(created_s), 0) FROM request WHERE state=0),"
-        " (SELECT count(*) FROM entry),"
-        " (SELECT count(*) FROM (SELECT action FROM (SELECT action, time_s FROM audit"
-        "   ORDER BY id DESC LIMIT 100000) WHERE time_s>?3) WHERE action='refuse'),"
-        " (SELECT count(*) FROM (SELECT issued_s FROM cert ORDER BY id DESC LIMIT 100000)"
-        "   WHERE issued_s>?3),"
-        " (SELECT count(*) FROM (SELECT renews FROM cert ORDER BY id DESC LIMIT 100000)"
-        "   WHERE length(renews)>0)",
+        " (SELECT count(*) FROM entry)",
+    /* ids grow with time: the first row of the last day is found by halves */
+    [MU_SQLITE_AUDIT_ENDS] = "SELECT ifnull(min(id), 0), ifnull(max(id), 0) FROM audit",
+    [MU_SQLITE_AUDIT_TIME] = "SELECT id, time_s FROM audit WHERE id>=? ORDER BY id LIMIT 1",
+    [MU_SQLITE_AUDIT_DAY] = "SELECT count(*) FILTER (WHERE action='issue'),"
+                            " count(*) FILTER (WHERE action='renew'),"
+                            " count(*) FILTER (WHERE action='refuse') FROM audit WHERE id>=?",
 };
 
 /* ---- the pool ---- */
 
-static enum mu_code reader_get(struct mu_sqlite *s, struct mu_sqlite_conn **out, struct mu_err *err)
+enum mu_code mu_sqlite_reader_get(
+    struct mu_sqlite *s, struct mu_sqlite_conn **out, struct mu_err *err)
 {
     struct mu_sqlite_conn *conn;
 
@@ -81,7 +85,7 @@ static enum mu_code reader_get(struct mu_sqlite *s, struct mu_sqlite_conn **out,
     return MU_OK;
 }
 
-static void reader_put(struct mu_sqlite *s, struct mu_sqlite_conn *conn)
+void mu_sqlite_reader_put(struct mu_sqlite *s, struct mu_sqlite_conn *conn)
 {
     pthread_mutex_lock(&s->pool_lock);
     conn->next = s->pool;
@@ -92,7 +96,7 @@ static void reader_put(struct mu_sqlite *s, struct mu_sqlite_conn *conn)
 /* ---- what a decision asks ---- */
 
 /* One row at most; false: no row, or *rc is set. The statement stays on its row until the end. */
-static bool ask_row(
+bool mu_sqlite_read_row(
     struct mu_sqlite_conn *r, sqlite3_stmt *st, enum mu_code *rc, struct mu_err *err)
 {
     int got = st != NULL ? sqlite3_step(st) : SQLITE_ERROR;
@@ -115,14 +119,14 @@ static enum mu_code ask_request(struct mu_sqlite_conn *r, sqlite3_stmt *st, enum
 {
     enum mu_code rc = MU_OK;
 
-    if (!ask_row(r, st, &rc, err))
+    if (!mu_sqlite_read_row(r, st, &rc, err))
         return rc;
     mu_sqlite_row_request(st, request);
     *request_out = request;
     if (request->serial.n == 0)
         return MU_OK;
     st = mu_sqlite_bind(r, cert_sql, "bt", request->serial, request->ca);
-    if (ask_row(r, st, &rc, err)) {
+    if (mu_sqlite_read_row(r, st, &rc, err)) {
         mu_sqlite_row_cert(st, cert);
         *cert_out = cert;
     }
@@ -165,21 +169,21 @@ static enum mu_code ask_others(
 
     if (ask->serial.n != 0) {
         st = mu_sqlite_bind(r, ASK_CERT, "bt", mu_enroll_record_serial(ask->serial), ask->ca);
-        if (ask_row(r, st, &rc, err)) {
+        if (mu_sqlite_read_row(r, st, &rc, err)) {
             mu_sqlite_row_cert(st, &a->cert);
             a->facts.cert = &a->cert;
         }
     }
     if (rc == MU_OK && ask->password_hash.n != 0) {
         st = mu_sqlite_bind(r, ASK_ENTRY, "b", ask->password_hash);
-        if (ask_row(r, st, &rc, err)) {
+        if (mu_sqlite_read_row(r, st, &rc, err)) {
             mu_sqlite_row_entry(st, &a->entry);
             a->facts.entry = &a->entry;
         }
     }
     if (rc == MU_OK && ask->key_hash.n != 0) {
         st = mu_sqlite_bind(r, ASK_KEY, "bb", ask->key_hash, ask->subject_hash);
-        if (ask_row(r, st, &rc, err)) {
+        if (mu_sqlite_read_row(r, st, &rc, err)) {
             mu_sqlite_row_cert(st, &a->key_seen);
             a->facts.key_seen = &a->key_seen;
         }
@@ -201,14 +205,14 @@ static void sqlite_ask(
     struct mu_err err = {0};
     struct answer a = {0};
 
-    if (reader_get(s, &r, &err) != MU_OK || ask_requests(r, ask, &a, &err) != MU_OK
+    if (mu_sqlite_reader_get(s, &r, &err) != MU_OK || ask_requests(r, ask, &a, &err) != MU_OK
         || ask_others(r, ask, &a, &err) != MU_OK) {
         a.facts = (struct mu_store_facts){.err = &err};
     }
     call(cookie, &a.facts);
     if (r != NULL) {
         reset_asked(r);
-        reader_put(s, r);
+        mu_sqlite_reader_put(s, r);
     }
 }
 
@@ -310,7 +314,7 @@ static enum mu_code list(struct mu_store *store, struct query *q, bool no_limit,
     enum mu_code rc;
 
     *ended = true;
-    if ((rc = reader_get(s, &r, err)) != MU_OK)
+    if ((rc = mu_sqlite_reader_get(s, &r, err)) != MU_OK)
         return rc;
     st = q != NULL ? query_prepare(r, q, no_limit) : mu_sqlite_bind(r, (unsigned)kept, "");
     rc = each_row(r, st, call, cookie, ended, err);
@@ -318,7 +322,7 @@ static enum mu_code list(struct mu_store *store, struct query *q, bool no_limit,
         sqlite3_finalize(st);
     else
         sqlite3_reset(st);
-    reader_put(s, r);
+    mu_sqlite_reader_put(s, r);
     return rc;
 }
 
@@ -410,8 +414,7 @@ static void sqlite_certs(
     if (f->only_revoked)
         where(&q, "revoked_s>0");
     /* The index of subjects holds no certificates, so looking through it is quick. */
-    where_text(&q,
-        "id IN (SELECT id FROM cert INDEXED BY cert_subject WHERE instr(lower(subject), lower(?)))",
+    where_text(&q, "id IN (SELECT id FROM cert INDEXED BY cert_subject WHERE " SUBJECT_HAS ")",
         f->subject);
     where_text(
         &q, "serial IN (SELECT serial FROM request WHERE transaction_id=?)", f->transaction_id);
@@ -428,6 +431,8 @@ static void sqlite_requests(struct mu_store *store, const struct mu_store_filter
     struct query q = {.filter = f};
 
     mu_buf_put_str(&q.sql, "SELECT " MU_SQLITE_REQUEST " FROM request");
+    if (f->by_state && f->state == MU_RECORD_PENDING) /* few, and in an index of their own */
+        mu_buf_put_str(&q.sql, " INDEXED BY request_pending");
     where_int(&q, "id=?", f->id);
     where_text(&q, "transaction_id=?", f->transaction_id);
     if (f->by_state)
@@ -436,7 +441,7 @@ static void sqlite_requests(struct mu_store *store, const struct mu_store_filter
                 : f->state == MU_RECORD_ISSUED ? "state=1"
                                                : "state=2");
     where_text(&q, "ca=?", f->ca);
-    where_text(&q, "instr(lower(subject), lower(?))", f->subject);
+    where_text(&q, SUBJECT_HAS, f->subject);
     where_int(&q, "id<?", f->before_id);
     request_list(store, &q, false, 0, call, cookie);
 }
@@ -449,7 +454,7 @@ static void sqlite_audits(struct mu_store *store, const struct mu_store_filter *
     mu_buf_put_str(&q.sql, "SELECT " MU_SQLITE_AUDIT " FROM audit");
     where_text(&q, "ca=?", f->ca);
     where_text(&q, "action=?", f->action);
-    where_text(&q, "instr(lower(subject), lower(?))", f->subject);
+    where_text(&q, SUBJECT_HAS, f->subject);
     where_bytes(&q, "serial=?", f->serial.n != 0 ? mu_enroll_record_serial(f->serial) : f->serial);
     where_text(&q, "transaction_id=?", f->transaction_id);
     where_int(&q, "time_s>=?", f->since_s);
@@ -488,12 +493,12 @@ static void sqlite_crl(
     struct mu_record_crl row;
     struct mu_err err = {0};
     sqlite3_stmt *st = NULL;
-    enum mu_code rc = reader_get(s, &r, &err);
+    enum mu_code rc = mu_sqlite_reader_get(s, &r, &err);
     bool more = true;
 
     if (rc == MU_OK) {
         st = mu_sqlite_bind(r, CRL, "t", ca);
-        if (ask_row(r, st, &rc, &err)) {
+        if (mu_sqlite_read_row(r, st, &rc, &err)) {
             row = (struct mu_record_crl){.ca = mu_sqlite_text(st, 0),
                 .number = (uint64_t)sqlite3_column_int64(st, 1),
                 .this_update_s = sqlite3_column_int64(st, 2),
@@ -502,35 +507,10 @@ static void sqlite_crl(
             more = call(cookie, &row, NULL);
         }
         sqlite3_reset(st);
-        reader_put(s, r);
+        mu_sqlite_reader_put(s, r);
     }
     if (more)
         call(cookie, NULL, rc != MU_OK ? &err : NULL);
-}
-
-static void sqlite_counts(
-    struct mu_store *store, int64_t now_s, mu_store_counts_call *call, void *cookie)
-{
-    struct mu_sqlite *s = mu_sqlite_of(store);
-    struct mu_sqlite_conn *r = NULL;
-    struct mu_store_counts n = {0};
-    struct mu_err err = {0};
-    sqlite3_stmt *st;
-    enum mu_code rc = reader_get(s, &r, &err);
-
-    if (rc == MU_OK) {
-        st = mu_sqlite_bind(r, COUNTS, "iii", now_s, now_s + 30 * 86400, now_s - 86400);
-        if (ask_row(r, st, &rc, &err)) {
-            int64_t *const out[] = {&n.certs, &n.live, &n.revoked, &n.expiring_30d, &n.pending,
-                &n.oldest_pending_s, &n.entries, &n.refused_24h, &n.issued_24h, &n.renewed};
-
-            for (int i = 0; i < (int)(sizeof out / sizeof out[0]); i++)
-                *out[i] = sqlite3_column_int64(st, i);
-        }
-        sqlite3_reset(st);
-        reader_put(s, r);
-    }
-    call(cookie, rc == MU_OK ? &n : NULL, rc == MU_OK ? NULL : &err);
 }
 
 const struct mu_store_ops mu_sqlite_read_ops = {.ask = sqlite_ask,
@@ -542,4 +522,4 @@ const struct mu_store_ops mu_sqlite_read_ops = {.ask = sqlite_ask,
     .requests = sqlite_requests,
     .audits = sqlite_audits,
     .crl = sqlite_crl,
-    .counts = sqlite_counts};
+    .counts = mu_sqlite_counts};

@@ -807,6 +807,9 @@ static void lists_are_paged_newest_first(void **state)
     assert_int_equal(certs(&filter).n, 2);
     assert_int_equal(certs(&(struct mu_store_filter){.subject = "DEVICE-3"}).n, 1);
     assert_int_equal(certs(&(struct mu_store_filter){.subject = "nobody"}).n, 0);
+    assert_int_equal(certs(&(struct mu_store_filter){.subject = "%"}).n, 0);
+    assert_int_equal(certs(&(struct mu_store_filter){.subject = "device_3"}).n, 0);
+    assert_int_equal(certs(&(struct mu_store_filter){.subject = "\\"}).n, 0);
     assert_int_equal(certs(&(struct mu_store_filter){.transaction_id = "TX5"}).n, 1);
     assert_int_equal(certs(&(struct mu_store_filter){.serial = store_cert(5).serial}).n, 1);
     assert_int_equal(certs(&(struct mu_store_filter){.profile = "p", .ca = "ca"}).n, 10);
@@ -920,7 +923,24 @@ static void counts_add_up(void **state)
     assert_int_equal(n.pending, 1);
     assert_int_equal(n.oldest_pending_s, NOW);
     assert_int_equal(n.entries, 1);
+    assert_int_equal(n.issued_24h, 0);
+    for (int day = 5; day >= 0; day--) { /* the last day counts, by the audit trail */
+        static const char *const actions[] = {"issue", "renew", "refuse", "refuse", "request"};
+        struct mu_record_audit rows[5] = {{0}};
+        struct mu_store_change log = {.audit = rows, .audit_n = 5};
+
+        for (int i = 0; i < 5; i++) {
+            rows[i].action = actions[i];
+            rows[i].time_s = NOW - day * 50000;
+        }
+        store_submit(&log, MU_OK);
+    }
+    store_case->ops->counts(store_case, NOW, on_counts, &n);
     assert_int_equal(n.issued_24h, 2);
+    assert_int_equal(n.renewed_24h, 2);
+    assert_int_equal(n.refused_24h, 4);
+    store_case->ops->counts(store_case, NOW + 90000, on_counts, &n);
+    assert_int_equal(n.issued_24h, 0);
 }
 
 /* ---- many at once ---- */
