@@ -9,12 +9,13 @@
 #include "base/text.h"
 #include "proto/scep/scep_client_internal.h"
 
-enum { VERSION = 1, NUMBERS = 14, STATE_MAX = 512 * 1024, INDEX_NONE = -1, INDEX_CONFIG = -2 };
+/* Version 1 did not tell how long had been waited. */
+enum { VERSION = 2, NUMBERS = 14, STATE_MAX = 512 * 1024, INDEX_NONE = -1, INDEX_CONFIG = -2 };
 enum { FLAG_CAPS = 1, FLAG_POST = 2, FLAG_PENDING = 4, FLAG_414 = 8, FLAG_GIVEN = 16,
     FLAG_TRIED_LEGACY = 32, FLAG_ALL = 63 };
 /* Where each number stands. */
 enum { N_OP, N_TYPE, N_DIGEST, N_CIPHER, N_CAPS, N_FLAGS, N_POLLS, N_REPLY_TYPE, N_TRUST, N_CA,
-    N_RA_SIGN, N_RA_ENCRYPT, N_PKI_STATUS, N_SPARE };
+    N_RA_SIGN, N_RA_ENCRYPT, N_PKI_STATUS, N_WAITED };
 
 static int64_t index_of(const struct mu_scep_client *c, const struct mu_pki_cert *cert)
 {
@@ -45,7 +46,7 @@ static void put_body(const struct mu_scep_client *c, struct mu_buf *b)
         [N_CIPHER] = c->cipher, [N_CAPS] = c->caps, [N_POLLS] = c->polls,
         [N_REPLY_TYPE] = c->reply_type, [N_TRUST] = c->trust, [N_CA] = index_of(c, c->ca),
         [N_RA_SIGN] = index_of(c, c->ra_sign), [N_RA_ENCRYPT] = index_of(c, c->ra_encrypt),
-        [N_PKI_STATUS] = c->pki_status,
+        [N_PKI_STATUS] = c->pki_status, [N_WAITED] = c->waited_s,
     };
     size_t i;
 
@@ -113,7 +114,7 @@ static bool get_parts(struct mu_bytes state, struct parts *out)
         return false;
     in = outer.value;
     if (!mu_der_get(&in, MU_DER_INTEGER, &el) || !mu_der_int(el.value, &version)
-        || version != VERSION || !mu_der_get(&in, MU_DER_SEQUENCE, &body)
+        || version < 1 || version > VERSION || !mu_der_get(&in, MU_DER_SEQUENCE, &body)
         || !mu_der_get(&in, MU_DER_OCTET_STRING, &sum) || in.n != 0
         || mu_pki_digest(MU_PKI_SHA256, body.whole, digest) == 0
         || !mu_bytes_equal(sum.value, mu_bytes(digest, 32)))
@@ -158,7 +159,8 @@ static bool numbers_valid(const int64_t v[NUMBERS])
         && in_range(v[N_CA], INDEX_NONE, MU_LIMIT_CERTS)
         && in_range(v[N_RA_SIGN], INDEX_NONE, MU_LIMIT_CERTS)
         && in_range(v[N_RA_ENCRYPT], INDEX_CONFIG, MU_LIMIT_CERTS)
-        && in_range(v[N_PKI_STATUS], -1, MU_SCEP_PENDING);
+        && in_range(v[N_PKI_STATUS], -1, MU_SCEP_PENDING)
+        && in_range(v[N_WAITED], 0, INT64_MAX);
 }
 
 static enum mu_code get_certs(
@@ -237,6 +239,8 @@ static enum mu_code apply(struct mu_scep_client *c, const struct parts *parts, s
     c->reply_type = (int)v[N_REPLY_TYPE];
     c->trust = (enum mu_scep_client_trust)v[N_TRUST];
     c->pki_status = (int)v[N_PKI_STATUS];
+    c->polls = (unsigned)v[N_POLLS];
+    c->waited_s = v[N_WAITED];
     if (c->type == 0 || c->cipher == MU_PKI_CIPHER_NONE || c->anchors.n == 0
         || mu_scep_client_signer(c) == NULL)
         return refuse_damaged(err);

@@ -93,6 +93,64 @@ static void what_is_sent_first_depends_on_what_was_seen(void **state)
     world_clear(&w);
 }
 
+/* SCEP-64: neither the number of polls nor the time begins anew. */
+static void the_limits_of_polling_survive_a_restart(void **state)
+{
+    static const struct { unsigned max_polls; int64_t max_s; unsigned sent; } rows[] = {
+        {3, 3600, 4}, /* PKCSReq, 3 polls */
+        {0, 180, 5},  /* PKCSReq, polls after 60, 60 again, 120, 180 s */
+        {0, 150, 5},  /* the last wait is cut */
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        struct mu_scep_client *client;
+        struct mu_scep_client_result result;
+
+        world_init(&w);
+        w.pending_n = 1000;
+        w.config.await_s = 60;
+        w.config.max_await_s = rows[i].max_s;
+        w.config.max_polls = rows[i].max_polls;
+        w.stop_after_send = 2; /* the first poll */
+        assert_int_equal(world_run(&w, NULL), MU_BUSY);
+        w.stop_after_send = 0;
+        world_failed(run_restored(&w, &client), MU_PENDING, 313, "still pending");
+        mu_scep_client_result(client, &result);
+        assert_true(result.polls >= 3);
+        assert_int_equal(w.sent, rows[i].sent);
+        mu_scep_client_free(client);
+        world_clear(&w);
+    }
+}
+
+/* What an older version stored tells no waited time; a version to come is not guessed at. */
+static void other_versions_are_known(void **state)
+{
+    struct world w;
+    struct mu_scep_client *client = NULL;
+    uint8_t *version;
+
+    (void)state;
+    world_init(&w);
+    w.stop_before_send = 1;
+    assert_int_equal(world_run(&w, NULL), MU_BUSY);
+    version = w.stored.p + 6; /* SEQUENCE of two octets of length, INTEGER */
+    assert_memory_equal(w.stored.p + 4, "\x02\x01\x02", 3);
+    *version = 3;
+    world_failed(mu_scep_client_restore(&w.config, mu_buf_bytes(&w.stored), &client, &world_err),
+        MU_INPUT, 0, "another version");
+    *version = 0;
+    world_failed(mu_scep_client_restore(&w.config, mu_buf_bytes(&w.stored), &client, &world_err),
+        MU_INPUT, 0, "another version");
+    *version = 1;
+    world_ok(mu_scep_client_restore(&w.config, mu_buf_bytes(&w.stored), &client, &world_err));
+    mu_scep_client_free(client);
+    world_clear(&w);
+}
+
 static void the_request_itself_need_not_be_given_again(void **state)
 {
     struct world w;
@@ -234,6 +292,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_goes_on_with_the_same_transaction),
         cmocka_unit_test(what_is_sent_first_depends_on_what_was_seen),
+        cmocka_unit_test(the_limits_of_polling_survive_a_restart),
+        cmocka_unit_test(other_versions_are_known),
         cmocka_unit_test(the_request_itself_need_not_be_given_again),
         cmocka_unit_test(before_a_transaction_it_begins_anew),
         cmocka_unit_test(what_does_not_fit_is_refused),
