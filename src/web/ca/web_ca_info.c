@@ -272,12 +272,12 @@ void mu_web_ca_info_stats(struct mu_kit_call *call)
     mu_kit_json_set_int(now, "certificates", counts.certs);
     mu_kit_json_set_int(now, "live", counts.live);
     mu_kit_json_set_int(now, "revoked", counts.revoked);
-    mu_kit_json_set_int(now, "renewed", counts.renewed);
     mu_kit_json_set_int(now, "expiring_30d", counts.expiring_30d);
     mu_kit_json_set_int(now, "queue", counts.pending);
     mu_kit_json_set_time(now, "queue_oldest", counts.oldest_pending_s);
     mu_kit_json_set_int(now, "entries", counts.entries);
     mu_kit_json_set_int(now, "issued_24h", counts.issued_24h);
+    mu_kit_json_set_int(now, "renewed_24h", counts.renewed_24h);
     mu_kit_json_set_int(now, "refused_24h", counts.refused_24h);
     mu_kit_json_set_time(out, "time", mu_web_ca_now(call));
     (void)json_object_set_new(out, "since_start", since);
