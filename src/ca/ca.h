@@ -115,8 +115,9 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
     const char *operator, struct mu_err * err) MU_CHECK;
 
 /* What the demo is (ACCEPTANCE 'Fixture'): one self-signed CA that acts as RA itself; challenge1
- * signs at once, challenge2 and no challenge wait; C is dropped, OU=AS set; 365 days; renewal at
- * any time; no limit on requests. Leaves what exists alone, so it may be called at each start. */
+ * (entry demo-auto) signs at once, challenge2 (demo-manual) and no challenge wait; C is dropped,
+ * OU=AS set; 365 days; renewal at any time; no limit on requests. Leaves what exists alone, so it
+ * may be called at each start. */
 #define MU_CA_DEMO_NAME "demo"
 #define MU_CA_DEMO_SUBJECT "/C=NL/ST=NH/L=Amsterdam/O=Fortinet/OU=AS/CN=sceptest"
 enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err) MU_CHECK;

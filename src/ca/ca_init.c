@@ -467,11 +467,12 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
 
 /* ---- the demo (ACCEPTANCE 'Fixture') ---- */
 
-static enum mu_code demo_entry(
-    struct mu_ca *ca, const char *password, const char *profile, struct mu_err *err)
+/* Not named like its password: names are in lists and logs. */
+static enum mu_code demo_entry(struct mu_ca *ca, const char *name, const char *password,
+    const char *profile, struct mu_err *err)
 {
     uint8_t hash[32] = {0};
-    const struct mu_record_entry row = {.name = password,
+    const struct mu_record_entry row = {.name = name,
         .protocols = 1u << MU_PROTO_SCEP,
         .profile = profile,
         .password_hash = mu_bytes(hash, sizeof hash),
@@ -481,7 +482,7 @@ static enum mu_code demo_entry(
 
     if (!mu_ca_password_hash(ca, mu_bytes_str(password), hash))
         return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "HMAC-SHA-256 failed");
-    rc = mu_ca_change(ca, &change, false, "entry", "", err, "Entry '%s' made", password);
+    rc = mu_ca_change(ca, &change, false, "entry", "", err, "Entry '%s' made", name);
     return rc == MU_DENIED ? MU_OK : rc;
 }
 
@@ -513,9 +514,9 @@ enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err)
     for (size_t i = 0; rc == MU_OK && i < sizeof profiles / sizeof profiles[0]; i++)
         rc = default_profile(ca, profiles[i].name, profiles[i].settings, err);
     if (rc == MU_OK)
-        rc = demo_entry(ca, "challenge1", "scep-auto", err);
+        rc = demo_entry(ca, "demo-auto", "challenge1", "scep-auto", err);
     if (rc == MU_OK)
-        rc = demo_entry(ca, "challenge2", "scep-manual", err);
+        rc = demo_entry(ca, "demo-manual", "challenge2", "scep-manual", err);
     if (rc != MU_OK)
         return rc;
     return is_taken(ca, MU_CA_DEMO_NAME) ? mu_ca_reload(ca, err) : mu_ca_init(ca, &init, err);

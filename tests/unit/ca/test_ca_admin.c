@@ -46,7 +46,7 @@ static void entries_that_make_no_sense_are_refused(void **state)
     assert_int_equal(mu_ca_entry_new(w->ca, &e, &password, &ca_err), MU_INPUT); /* too short */
     ca_ok(mu_secret_set(&given, mu_bytes_str("challenge1"), &ca_err));
     assert_int_equal(mu_ca_entry_new(w->ca, &e, &password, &ca_err), MU_DENIED); /* another one's */
-    e = entry("challenge1");
+    e = entry("demo-auto");
     assert_int_equal(mu_ca_entry_new(w->ca, &e, &password, &ca_err), MU_DENIED); /* name taken */
     mu_secret_clear(&password);
     mu_secret_clear(&given);
@@ -57,7 +57,7 @@ static void a_new_password_replaces_the_old(void **state)
     struct ca_world *w = *state;
     struct mu_secret made = {0};
 
-    ca_ok(mu_ca_entry_passwd(w->ca, "challenge1", NULL, &made, "alice", &ca_err));
+    ca_ok(mu_ca_entry_passwd(w->ca, "demo-auto", NULL, &made, "alice", &ca_err));
     ca_refused(w, &(struct ca_client){.challenge = "challenge1"}, MU_REFUSE_PASSWORD, NULL);
     ca_ok(ca_enroll(
         w, &(struct ca_client){.challenge = (const char *)made.p, .subject = "/CN=b"}, NULL));
@@ -68,7 +68,7 @@ static void a_new_password_replaces_the_old(void **state)
     assert_int_equal(mu_ca_entry_remove(w->ca, "nobody", "alice", &ca_err), MU_NOT_FOUND);
     ca_ok(mu_secret_set(&made, mu_bytes_str("challenge2"), &ca_err));
     assert_int_equal(
-        mu_ca_entry_passwd(w->ca, "challenge1", &made, NULL, "alice", &ca_err), MU_DENIED);
+        mu_ca_entry_passwd(w->ca, "demo-auto", &made, NULL, "alice", &ca_err), MU_DENIED);
     mu_secret_clear(&made);
 }
 
@@ -144,7 +144,7 @@ static void issued_certificates_are_found_and_revoked(void **state)
         w->ca, &(struct mu_store_filter){.serial = cert->serial}, keep_cert, &c, &ca_err));
     assert_int_equal(c.n, 1);
     assert_string_equal(c.profile, "scep-auto");
-    assert_string_equal(c.entry, "challenge1");
+    assert_string_equal(c.entry, "demo-auto");
     assert_false(c.delivery_known); /* SCEP-79 */
     mu_pki_cert_serial_hex(cert->serial, &hex);
     w->now_s += 60;
@@ -182,9 +182,9 @@ static void what_operators_do_is_audited(void **state)
     struct ca_world *w = *state;
     char line[200] = "";
 
-    ca_ok(mu_ca_entry_disable(w->ca, "challenge1", true, "alice", &ca_err));
+    ca_ok(mu_ca_entry_disable(w->ca, "demo-auto", true, "alice", &ca_err));
     ca_ok(mu_ca_audits_each(w->ca, &(struct mu_store_filter){0}, note_audit, line, &ca_err));
-    assert_string_equal(line, "entry alice: Entry 'challenge1' disabled");
+    assert_string_equal(line, "entry alice: Entry 'demo-auto' disabled");
 }
 
 int main(void)

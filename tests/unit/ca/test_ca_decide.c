@@ -166,12 +166,12 @@ static void passwords_expire_and_entries_are_disabled(void **state)
     w->now_s = NOW + 100;
     ca_refused(w, &(struct ca_client){.challenge = "short-lived", .subject = "/CN=b"},
         MU_REFUSE_PASSWORD_EXPIRED, "expired");
-    ca_ok(mu_ca_entry_disable(w->ca, "challenge1", true, "test", &ca_err));
+    ca_ok(mu_ca_entry_disable(w->ca, "demo-auto", true, "test", &ca_err));
     ca_refused(
         w, &(struct ca_client){.challenge = "challenge1"}, MU_REFUSE_ENTRY_DISABLED, "disabled");
-    ca_ok(mu_ca_entry_disable(w->ca, "challenge1", false, "test", &ca_err));
+    ca_ok(mu_ca_entry_disable(w->ca, "demo-auto", false, "test", &ca_err));
     ca_ok(ca_enroll(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=c"}, NULL));
-    ca_ok(mu_ca_entry_remove(w->ca, "challenge1", "test", &ca_err));
+    ca_ok(mu_ca_entry_remove(w->ca, "demo-auto", "test", &ca_err));
     ca_refused(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=d"},
         MU_REFUSE_PASSWORD, NULL);
 }
