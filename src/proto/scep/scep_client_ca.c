@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/time.h"
 #include "pki/pki_name.h"
 #include "proto/scep/scep_client_internal.h"
 
@@ -191,12 +192,61 @@ enum mu_code mu_scep_client_ca_choose(struct mu_scep_client *c, struct mu_err *e
     return MU_OK;
 }
 
-/* The successor's certificates count only once the current CA's signature over them holds
- * (SCEP-76). */
+/* ---- GetNextCACert ---- */
+
+/* The current CA: one that is trusted here as a CA, else the one that issues among those given.
+ * Never an RA, whatever it may sign otherwise. NULL if it did not sign. */
+static struct mu_pki_cert *next_signer(
+    const struct mu_scep_client *c, const struct mu_pki_signed *cms)
+{
+    struct mu_pki_cert *ca;
+    size_t i;
+
+    for (i = 0; i < c->trusted.n; i++) {
+        ca = c->trusted.v[i];
+        if ((mu_pki_cert_is_ca(ca) || mu_pki_name_equal(ca->subject, ca->issuer))
+            && mu_pki_signed_sid_is(cms, ca))
+            return ca;
+    }
+    if (c->trusted.n != 0)
+        return NULL;
+    ca = c->ca_certs.n == 1 ? c->ca_certs.v[0] : choose_ca(&c->ca_certs);
+    return ca != NULL && mu_pki_signed_sid_is(cms, ca) ? ca : NULL;
+}
+
+/* SCEP-76: signed by the current CA, which is valid now. */
+static enum mu_code next_check(const struct mu_scep_client *c, const struct mu_pki_signed *cms,
+    struct mu_pki_cert **signer, struct mu_err *err)
+{
+    struct mu_pki_cert *ca = cms->signer_count == 1 ? next_signer(c, cms) : NULL;
+    int64_t now_s = mu_env_now(c->config.env);
+    char name[MU_SCEP_NAME_TEXT], date[MU_TIME_TEXT];
+    enum mu_code rc;
+
+    if (ca == NULL)
+        return mu_err_set(err, MU_AUTH, MU_M(321),
+            "scep: the successor certificate is not signed by the current CA (RFC 8894 4.7.1)");
+    if (now_s < ca->not_before_s || now_s > ca->not_after_s)
+        return mu_err_set(err, MU_AUTH, now_s > ca->not_after_s ? MU_M(213) : MU_M(802),
+            "scep: the successor certificate is signed by the CA \"%s\", which %s %s "
+            "(RFC 8894 4.7.1)",
+            mu_scep_client_name(ca->subject, false, name),
+            now_s > ca->not_after_s ? "expired on" : "is not valid before",
+            mu_time_plain(now_s > ca->not_after_s ? ca->not_after_s : ca->not_before_s, date));
+    rc = mu_pki_signed_verify(cms, ca, c->config.allow_legacy, err);
+    if (rc != MU_OK) {
+        mu_err_narrow(err, MU_M(321));
+        mu_err_context(err, "scep: GetNextCACert (RFC 8894 4.7.1)");
+        return rc;
+    }
+    *signer = ca;
+    return MU_OK;
+}
+
+/* The successor's certificates count only once the current CA's signature over them holds. */
 enum mu_code mu_scep_client_ca_next(
     struct mu_scep_client *c, const struct mu_http_response *response, struct mu_err *err)
 {
-    const struct mu_pki_certs *known = c->trusted.n != 0 ? &c->trusted : &c->ca_certs;
     struct mu_pki_signed cms = {.signer_count = 0};
     struct mu_pki_certs next = {.n = 0};
     struct mu_pki_cert *signer = NULL;
@@ -211,22 +261,12 @@ enum mu_code mu_scep_client_ca_next(
         mu_err_context(err, "scep: GetNextCACert (RFC 8894 4.7.1)");
         return rc;
     }
-    for (i = 0; i < known->n && signer == NULL; i++) {
-        if (mu_pki_signed_sid_is(&cms, known->v[i]))
-            signer = known->v[i];
-    }
-    if (cms.signer_count != 1 || signer == NULL)
-        rc = mu_err_set(err, MU_AUTH, MU_M(321),
-            "scep: the successor certificate is not signed by the current CA (RFC 8894 4.7.1)");
-    else if ((rc = mu_pki_signed_verify(&cms, signer, c->config.allow_legacy, err)) != MU_OK) {
-        mu_err_narrow(err, MU_M(321));
-        mu_err_context(err, "scep: GetNextCACert (RFC 8894 4.7.1)");
-    } else {
+    rc = next_check(c, &cms, &signer, err);
+    if (rc == MU_OK)
         rc = mu_pki_certs_only_decode(cms.content, &next, NULL, &keep, err);
-        if (rc == MU_OK && next.n == 0)
-            rc = mu_err_set(err, MU_INPUT, MU_M(322),
-                "scep: GetNextCACert holds no certificate (RFC 8894 4.7.1)");
-    }
+    if (rc == MU_OK && next.n == 0)
+        rc = mu_err_set(err, MU_INPUT, MU_M(322),
+            "scep: GetNextCACert holds no certificate (RFC 8894 4.7.1)");
     if (rc == MU_OK) {
         mu_scep_client_trace(c, MU_TRACE_REPLY, "signature ok, %s",
             mu_scep_client_name(signer->subject, true, name));

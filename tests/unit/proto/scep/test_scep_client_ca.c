@@ -320,6 +320,50 @@ static void a_successor_from_elsewhere_is_refused(void **state)
     world_clear(&w);
 }
 
+/* SCEP-76: an RA is not the CA, even one that is known or vouched for here. */
+static void a_successor_signed_by_an_ra_is_refused(void **state)
+{
+    struct world w;
+    struct mu_pki_certs given = {0}, as_ca = {0};
+
+    (void)state;
+    world_init(&w);
+    make_next(&w);
+    world_add_ra(&w, MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
+    world_ok(mu_pki_certs_add(&given, w.ca, &world_err));
+    world_ok(mu_pki_certs_add(&given, w.ra, &world_err));
+    world_ok(mu_pki_certs_add(&as_ca, w.ra, &world_err));
+    w.config.trusted = NULL;
+    w.config.ca_certs = &given;
+    world_ok(world_run(&w, NULL));
+    w.credential.ca_chain = &as_ca;
+    w.credential.ca_key = world_key(KEY_RA);
+    world_failed(world_run(&w, NULL), MU_AUTH, 321, "not signed by the current CA");
+    w.config.trusted = &given;
+    w.config.ca_certs = NULL;
+    world_failed(world_run(&w, NULL), MU_AUTH, 321, "not signed by the current CA");
+    mu_pki_certs_clear(&given);
+    mu_pki_certs_clear(&as_ca);
+    world_clear(&w);
+}
+
+/* A CA that has expired, or is not valid yet, vouches for nothing. */
+static void a_successor_needs_a_ca_that_is_valid_now(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w);
+    make_next(&w);
+    w.now_s = w.ca->not_after_s;
+    world_ok(world_run(&w, NULL));
+    w.now_s = w.ca->not_after_s + 1;
+    world_failed(world_run(&w, NULL), MU_AUTH, 213, "expired on");
+    w.now_s = w.ca->not_before_s - 1;
+    world_failed(world_run(&w, NULL), MU_AUTH, 802, "not valid before");
+    world_clear(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +376,8 @@ int main(void)
         cmocka_unit_test(only_client_certificates_are_no_ca),
         cmocka_unit_test(the_successor_is_taken_from_the_current_ca),
         cmocka_unit_test(a_successor_from_elsewhere_is_refused),
+        cmocka_unit_test(a_successor_signed_by_an_ra_is_refused),
+        cmocka_unit_test(a_successor_needs_a_ca_that_is_valid_now),
         cmocka_unit_test(wrong_key_usage_is_ignored_in_compat_mode),
     };
 
