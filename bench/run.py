@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -98,6 +97,11 @@ kill $pid
     return rows
 
 
+def proc_kb(pid, file, field):
+    m = re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/{file}").read_text())
+    return int(m.group(1)) if m else 0
+
+
 def one_client(build, tmp, url, secret, root):
     muster = build / "src/cmd/muster/muster"
     key = tmp / "client.key"
@@ -107,32 +111,32 @@ def one_client(build, tmp, url, secret, root):
     subprocess.run([str(muster), "--store", str(store), "--no-input", "ca", "trust", str(root), "--yes"], check=True, stdout=subprocess.DEVNULL)
     walls, cpus, peaks, dirty = [], [], [], []
     for i in range(21):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         t = time.perf_counter()
         p = subprocess.Popen([str(muster), "--store", str(store), "--no-input", "-q", "enroll", f"bench{i}", "--via", "scep", "--url", url,
                               "--subject", f"/CN=bench{i}", "--challenge-file", str(secret), "--key-file", str(key)])
-        worst = 0
-        if i % 2:  # every second run is watched, which costs it time; only the others are timed
-            while p.poll() is None:
-                try:
-                    m = re.search(r"Private_Dirty:\s+(\d+)", Path(f"/proc/{p.pid}/smaps_rollup").read_text())
-                    worst = max(worst, int(m.group(1)) if m else 0)
-                except OSError:
-                    break
+        # Every second run is watched, which costs it time; only the others are timed. ru_maxrss is no
+        # measure: it begins with the memory of the process that forked, and that is this Python.
+        watched, peak, worst = i % 2 == 1, 0, 0
+        while watched and p.poll() is None:
+            try:
+                peak = max(peak, proc_kb(p.pid, "status", "VmHWM"))
+                worst = max(worst, proc_kb(p.pid, "smaps_rollup", "Private_Dirty"))
+            except OSError:
+                break
         _, status, usage = os.wait4(p.pid, 0) if p.returncode is None else (0, p.returncode, None)
         wall = (time.perf_counter() - t) * 1e3
         if status:
             raise SystemExit(f"enrollment {i} failed")
         if i == 0:
             continue
-        if i % 2:
+        if watched:
             dirty.append(worst)
+            peaks.append(peak)
         else:
             walls.append(wall)
             cpus.append((usage.ru_utime + usage.ru_stime) * 1e3)
-            peaks.append(usage.ru_maxrss)
     mid = lambda v: sorted(v)[len(v) // 2]
-    return {"wall_ms": mid(walls), "cpu_ms": mid(cpus), "peak_kb": mid(peaks), "private_dirty_kb": max(dirty)}
+    return {"wall_ms": mid(walls), "cpu_ms": mid(cpus), "peak_kb": max(peaks), "private_dirty_kb": max(dirty)}
 
 
 def main():
