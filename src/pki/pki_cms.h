@@ -67,6 +67,7 @@ struct mu_pki_enveloped {
     struct mu_bytes rid_issuer, rid_serial, rid_skid;
     struct mu_bytes key_alg, encrypted_key;
     struct mu_bytes kdf_alg;          /* PWRI */
+    struct mu_bytes content_type;     /* OID content octets, of what is encrypted */
     enum mu_pki_cipher cipher;
     struct mu_bytes iv, ciphertext, mac /* GCM */, auth_attrs;
 };

@@ -130,6 +130,7 @@ static enum mu_code content_decode(struct mu_bytes in, struct mu_pki_enveloped *
     struct mu_der type, alg, content;
     if (!mu_der_get(&in, MU_DER_OID, &type) || !mu_der_get(&in, MU_DER_SEQUENCE, &alg))
         return bad("encryptedContentInfo", "6.1", err);
+    e->content_type = type.value;
     enum mu_code rc = cipher_decode(alg.value, e, err);
     if (rc != MU_OK)
         return rc;

@@ -239,7 +239,7 @@ static enum mu_code decode_envelope(
     if (msg->envelope.n == 0)
         return mu_err_set(err, MU_INPUT, MU_M(322),
             "scep: SUCCESS without an envelope (RFC 8894 3.3.2.1)");
-    rc = mu_pki_enveloped_decode(msg->envelope, out, err);
+    rc = mu_scep_msg_envelope(msg, out, err);
     if (rc != MU_OK) {
         mu_err_narrow(err, rc == MU_UNSUPPORTED ? MU_M(303) : MU_M(322));
         mu_err_context(err, "scep: the envelope of the answer (RFC 8894 3.2.2)");

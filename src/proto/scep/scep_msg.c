@@ -151,6 +151,23 @@ void mu_scep_msg_clear(struct mu_scep_msg *msg)
     memset(msg, 0, sizeof *msg);
 }
 
+enum mu_code mu_scep_msg_envelope(
+    const struct mu_scep_msg *msg, struct mu_pki_enveloped *out, struct mu_err *err)
+{
+    struct mu_pki_enveloped e = {.kind = MU_PKI_RECIPIENT_OTHER};
+    enum mu_code rc = mu_pki_enveloped_decode(msg->envelope, &e, err);
+
+    if (rc != MU_OK)
+        return rc;
+    if (!mu_der_oid_is(e.content_type, OID_DATA)) {
+        mu_pki_enveloped_clear(&e);
+        return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
+            "scep: the encrypted content is not id-data (RFC 8894 3.2.2)");
+    }
+    *out = e;
+    return MU_OK;
+}
+
 enum mu_code mu_scep_msg_encode(
     const struct mu_scep_msg_params *params, struct mu_buf *out, struct mu_err *err)
 {

@@ -39,6 +39,10 @@ struct mu_scep_msg {
 enum mu_code mu_scep_msg_decode(struct mu_bytes body, struct mu_scep_msg *out, struct mu_err *err)
     MU_CHECK;
 void mu_scep_msg_clear(struct mu_scep_msg *msg);
+/* The pkcsPKIEnvelope, whose encrypted content has to be id-data (SCEP-33); no key is used.
+ * MU_UNSUPPORTED is an unknown algorithm. */
+enum mu_code mu_scep_msg_envelope(const struct mu_scep_msg *msg, struct mu_pki_enveloped *out,
+    struct mu_err *err) MU_CHECK;
 
 struct mu_scep_msg_params {
     const char *transaction_id;

@@ -108,7 +108,7 @@ static enum mu_code look_at_envelope(struct mu_scep_server *s, struct mu_err *er
     if (s->msg.envelope.n == 0)
         return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
             "scep: a request without an envelope (RFC 8894 3.2)");
-    rc = mu_pki_enveloped_decode(s->msg.envelope, &s->enveloped, err);
+    rc = mu_scep_msg_envelope(&s->msg, &s->enveloped, err);
     if (rc != MU_OK) {
         mu_err_narrow(err, rc == MU_UNSUPPORTED ? MU_REFUSE_ALGORITHM : MU_REFUSE_MALFORMED);
         mu_err_context(err, "scep: the envelope (RFC 8894 3.2.2)");

@@ -56,6 +56,11 @@ static void envelope_of_garbage(struct mu_scep_msg_params *p)
     p->envelope = mu_bytes_str("garbage");
 }
 
+static void envelope_of_signed_data(struct mu_scep_msg_params *p)
+{
+    world_not_data(p->envelope);
+}
+
 static void unknown_fail_info(struct mu_scep_msg_params *p)
 {
     p->status = MU_SCEP_FAILURE;
@@ -122,6 +127,7 @@ static const struct row rows[] = {
     {"failInfo 9", unknown_fail_info, MU_INPUT, 322, "3.2.1.4"},
     {"SUCCESS without an envelope", no_envelope, MU_INPUT, 322, "3.3.2.1"},
     {"an envelope of garbage", envelope_of_garbage, MU_INPUT, 322, "envelope"},
+    {"another type in the envelope (SCEP-33)", envelope_of_signed_data, MU_INPUT, 322, "3.2.2"},
     {"another key's signature", signed_by_other, MU_AUTH, 321, NULL},
     {"SHA-1", with_sha1, MU_UNSUPPORTED, 303, "answered with SHA-1"},
     {"MD5", with_md5, MU_UNSUPPORTED, 303, "answered with MD5"},

@@ -20,7 +20,7 @@ struct ask {
     enum mu_pki_cipher cipher;
     struct mu_bytes data;         /* instead of the CSR */
     struct mu_bytes nonce;
-    bool no_certs, no_nonce, no_envelope, break_signature, break_pop, ber;
+    bool no_certs, no_nonce, no_envelope, not_data, break_signature, break_pop, ber;
 };
 
 static void wrap_ber(struct mu_buf *body);
@@ -58,6 +58,8 @@ static void make(struct world *w, const struct ask *a, struct mu_buf *out)
     world_ok(mu_pki_certs_add(&certs, signer, &world_err));
     if (!a->no_envelope)
         msg.envelope = mu_buf_bytes(&envelope);
+    if (a->not_data)
+        world_not_data(msg.envelope);
     if (a->no_nonce)
         msg.sender_nonce.n = 0;
     msg.key = world_key(a->signer_key);
@@ -181,6 +183,8 @@ static const struct fault faults[] = {
     {"broken signature (SCEP-40)", {GOOD, .break_signature = true}, true, MU_REFUSE_SIGNATURE},
     {"signer not included (SCEP-40)", {GOOD, .no_certs = true}, true, MU_REFUSE_SIGNATURE},
     {"no envelope", {GOOD, .no_envelope = true}, true, MU_REFUSE_MALFORMED},
+    {"another type in the envelope (SCEP-33)", {GOOD, .not_data = true}, true,
+        MU_REFUSE_MALFORMED},
     {"no senderNonce is only noted (INTEROP 3.9)", {GOOD, .no_nonce = true}, false,
         MU_REASON_NONE},
     {"a nonce of 8 is only noted", {GOOD, .nonce = {(const uint8_t *)"12345678", 8}}, false,

@@ -467,3 +467,12 @@ void world_resign(struct world *w, struct mu_http_response *response, world_chan
     mu_pki_certs_clear(&certs);
     mu_scep_msg_clear(&msg);
 }
+
+void world_not_data(struct mu_bytes envelope)
+{
+    static const uint8_t data[] = {6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1};
+    uint8_t *at = memmem(envelope.p, envelope.n, data, sizeof data);
+
+    assert_non_null(at);
+    at[sizeof data - 1] = 2;
+}

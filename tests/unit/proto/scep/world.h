@@ -124,4 +124,7 @@ void world_failed(enum mu_code rc, enum mu_code want, int m, const char *part);
 typedef void world_change(struct mu_scep_msg_params *params);
 void world_resign(struct world *w, struct mu_http_response *response, world_change *change);
 
+/* Says in place that an envelope's content is id-signedData instead of id-data. */
+void world_not_data(struct mu_bytes envelope);
+
 #endif
