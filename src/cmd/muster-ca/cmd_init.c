@@ -186,6 +186,7 @@ static enum mu_code make(
     if (there) {
         rc = mu_err_set(
             err, MU_STORAGE, MU_M(702), "%s holds a CA already, nothing was changed", conf.dir);
+        mu_err_likely(err, "It was made before.");
         mu_err_next(err, "Take another directory, or add a CA: muster-ca ca new.");
         goto out;
     }

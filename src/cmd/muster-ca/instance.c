@@ -38,8 +38,10 @@ static enum mu_code lock_taken(int fd, const char *dir, struct mu_err *err)
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
 
     mu_err_set(err, MU_BUSY, MU_M(707),
-        "Process %ld works on %s and its admin socket does not answer.",
+        "Process %ld works on %s.",
         n > 0 ? strtol(text, NULL, 10) : 0L, dir);
+    mu_err_likely(err, "A server, a demo or another command has this directory.");
+    mu_err_next(err, "Use the one that runs, wait for it, or end it; or take another directory.");
     return MU_BUSY;
 }
 

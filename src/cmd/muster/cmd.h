@@ -31,6 +31,7 @@ struct mu_cmd {
     bool debug_http;
     bool color, color_err;
     bool listening; /* signals end the loop */
+    bool interrupted; /* by a signal: what would come next does not start */
     bool line_open; /* a progress line on the terminal waits to be overwritten */
 };
 

@@ -40,6 +40,10 @@ static const struct option options[] = {
         "encrypt to this certificate, whatever the key usages say"},
     {"nonce-check", 0, TEXT, MU_ARGS_CA, AT(nonce_check), NULL, "WORD",
         "strict, or warn for servers that forget the nonce"},
+    {"expect-standard", 0, FLAG, MU_ARGS_CA, AT(expect_standard), NULL, NULL,
+        "end if SCEPStandard is missing in the capabilities"},
+    {"compat", 0, TEXT, MU_ARGS_CA, AT(compat), NULL, "WORD",
+        "iis: ask again with 3DES and SHA-1 (with --allow-legacy), forgive wrong key usages"},
 
     {"subject", 0, TEXT, MU_ARGS_SUBJECT, AT(subject), NULL, "DN", "'/CN=x/O=y' or 'CN=x,O=y'"},
     {"cn", 0, PART, MU_ARGS_SUBJECT, 0, "CN", "TEXT", "common name"},

@@ -36,7 +36,7 @@ struct mu_cmd_args {
         licenses;
     const char *config, *store, *timeout, *source_ip, *proxy, *debug;
     /* CA */
-    const char *via, *ca, *url, *label, *digest, *cipher, *method, *ra_cert, *nonce_check;
+    const char *via, *ca, *url, *label, *digest, *cipher, *method, *ra_cert, *nonce_check, *compat;
     const char *pin;
     /* subject */
     const char *subject, *template_name, *key_usage, *eku;

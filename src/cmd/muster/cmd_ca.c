@@ -11,25 +11,46 @@
 #include "cmd/muster/cmd_settings.h"
 #include "cmd/muster/sscep_files.h"
 
-/* DIR/ca.crt-0, ca.crt-1, ...: always numbered, as in the store. */
-static int write_certs(struct mu_cmd *cmd, const struct mu_pki_certs *certs)
+static enum mu_code write_one(struct mu_cmd *cmd, const char *kind, size_t number,
+    const struct mu_pki_cert *cert, struct mu_err *err)
 {
     struct mu_buf path = {0};
+    enum mu_code rc;
+
+    mu_buf_putf(&path, "%s/%s.crt-%zu", cmd->args.output, kind, number);
+    rc = mu_sscep_files_cert_write(mu_buf_str(&path), cert, err);
+    if (rc == MU_OK && !cmd->args.json)
+        printf("%s\n", mu_buf_str(&path));
+    mu_buf_clear(&path);
+    return rc;
+}
+
+/* DIR/ca.crt-0, ca.crt-1, ... issuing CA first, root last, numbered as in the store; what is no
+ * CA's (the RA's, which is not to be trusted as one) goes to DIR/ra.crt-0, ... */
+static int write_certs(struct mu_cmd *cmd, const struct mu_pki_certs *certs, struct mu_pki_cert *issuing)
+{
+    struct mu_pki_certs ca = {0};
     struct mu_err err = {0};
     enum mu_code rc = MU_OK;
-    size_t i;
+    size_t ra_n = 0;
 
     if (mkdir(cmd->args.output, 0755) != 0 && errno != EEXIST)
         rc = mu_err_set(
             &err, MU_STORAGE, MU_M(702), "Cannot make %s: %s", cmd->args.output, strerror(errno));
-    for (i = 0; rc == MU_OK && i < certs->n; i++) {
-        mu_buf_reset(&path);
-        mu_buf_putf(&path, "%s/ca.crt-%zu", cmd->args.output, i);
-        if ((rc = mu_sscep_files_cert_write(mu_buf_str(&path), certs->v[i], &err)) == MU_OK
-            && !cmd->args.json)
-            printf("%s\n", mu_buf_str(&path));
+    if (rc == MU_OK && issuing != NULL && (rc = mu_pki_certs_add(&ca, issuing, &err)) == MU_OK)
+        rc = mu_pki_certs_chain(issuing, certs, &ca, &err);
+    for (size_t i = 0; rc == MU_OK && i < ca.n; i++)
+        rc = write_one(cmd, "ca", i, ca.v[i], &err);
+    for (size_t i = 0; rc == MU_OK && i < certs->n; i++) {
+        bool is_chain = false;
+        for (size_t k = 0; k < ca.n; k++)
+            is_chain |= mu_pki_cert_equal(ca.v[k], certs->v[i]);
+        if (!is_chain)
+            rc = mu_pki_cert_is_ca(certs->v[i]) ? write_one(cmd, "ca", ca.n + ra_n, certs->v[i], &err)
+                                                : write_one(cmd, "ra", ra_n, certs->v[i], &err);
+        ra_n += !is_chain;
     }
-    mu_buf_clear(&path);
+    mu_pki_certs_clear(&ca);
     return rc == MU_OK ? MU_CMD_OK : mu_cmd_print_error(cmd, NULL, &err);
 }
 
@@ -44,7 +65,7 @@ static int fetched(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, v
         return mu_cmd_print_error(cmd, NULL, &err);
     }
     if (cmd->args.output != NULL)
-        exit_code = write_certs(cmd, certs);
+        exit_code = write_certs(cmd, certs, outcome->answer->ca);
     if (exit_code == MU_CMD_OK)
         exit_code = mu_cmd_certs_print(cmd, certs, outcome->answer->ca);
     return exit_code;

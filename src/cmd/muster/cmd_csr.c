@@ -12,6 +12,25 @@ static enum mu_code put(const char *path, const struct mu_buf *pem, struct mu_er
     return MU_OK;
 }
 
+/* The request, or where it is. */
+static int put_json(struct mu_cmd *cmd, const struct mu_buf *pem)
+{
+    struct mu_buf out = {.secret = true};
+    struct mu_cmd_json j;
+    int exit_code;
+
+    mu_cmd_print_json_begin(cmd, &j, &out);
+    mu_cmd_json_open(&j, "csr", '{');
+    mu_cmd_json_text(&j, "name", cmd->args.words[0]);
+    mu_cmd_json_text(&j, "file", cmd->args.output);
+    mu_cmd_json_text(&j, "pem", cmd->args.output == NULL ? mu_buf_str(pem) : NULL);
+    mu_cmd_json_close(&j, '}');
+    mu_cmd_json_close(&j, '}');
+    exit_code = mu_cmd_print_json(cmd, &out);
+    mu_buf_clear(&out);
+    return exit_code;
+}
+
 /* A request by file needs no URL; the settings get one only if it was given. */
 static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_agent_settings *out,
     struct mu_secret *challenge, struct mu_err *err)
@@ -47,9 +66,12 @@ int mu_cmd_csr(struct mu_cmd *cmd)
     if (mu_secret_is_set(&key_password))
         request.key_password = &key_password;
     if (mu_agent_csr(&cmd->agent, &request, &pem, &err) != MU_OK
-        || put(cmd->args.output, &pem, &err) != MU_OK)
+        || (!(cmd->args.json && cmd->args.output == NULL)
+            && put(cmd->args.output, &pem, &err) != MU_OK))
         goto fail;
-    if (cmd->args.output != NULL)
+    if (cmd->args.json)
+        exit_code = put_json(cmd, &pem);
+    else if (cmd->args.output != NULL)
         mu_cmd_print_line(cmd, "request", cmd->args.output);
     mu_cmd_print_done(cmd);
     goto out;

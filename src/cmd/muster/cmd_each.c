@@ -33,7 +33,8 @@ int mu_cmd_each(struct mu_cmd *cmd, mu_cmd_each_call *call)
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     cmd->args.json = false; /* one object at the end says it all */
     cmd->args.quiet = cmd->args.quiet || json;
-    for (name = mu_buf_str(&names); rc == MU_OK && name < (const char *)names.p + names.n;
+    for (name = mu_buf_str(&names);
+         rc == MU_OK && !cmd->interrupted && name < (const char *)names.p + names.n;
          name += strlen(name) + 1) {
         one = call(cmd, name, true);
         if (exit_code == MU_CMD_OK)

@@ -22,8 +22,7 @@ int mu_cmd_enroll(struct mu_cmd *cmd)
         && strcmp(cmd->args.via, "scep") != 0) {
         mu_err_set(&err, MU_UNSUPPORTED, MU_REASON_NONE,
             "--via %s: not available in this version, only scep", cmd->args.via);
-        mu_cmd_print_error(cmd, name, &err);
-        return MU_CMD_USAGE;
+        return mu_cmd_print_usage_error(cmd, &err);
     }
     mu_cmd_job_init(&job, cmd, name);
     if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK

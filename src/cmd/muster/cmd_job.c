@@ -113,11 +113,11 @@ static void accepting_line(const struct mu_cmd_job *job, struct mu_err *err)
     if (strstr(err->what, job->fingerprint) == NULL) {
         size_t n = strlen(err->what);
 
-        snprintf(err->what + n, sizeof err->what - n, " SHA-256 %s", job->fingerprint);
+        snprintf(err->what + n, sizeof err->what - n, ", SHA-256 %s", job->fingerprint);
     }
-    mu_err_next(err, "Compare SHA-256 %s with the CA's operator, then add --pin %s%s%s",
-        job->fingerprint, job->fingerprint, job->url != NULL ? "\nor: muster ca fetch " : "",
-        job->url != NULL ? job->url : "");
+    mu_err_next(err, "Compare it with the CA's operator, then add --pin %s%s%s%s", job->fingerprint,
+        job->url != NULL ? "\nor: muster ca fetch " : "", job->url != NULL ? job->url : "",
+        job->url != NULL ? " -o DIR, muster ca trust DIR/ca.crt-0" : "");
 }
 
 static void on_done(void *ctx, const struct mu_agent_outcome *outcome, const struct mu_err *err)
@@ -148,6 +148,7 @@ static int interrupted(struct mu_cmd_job *job)
     struct mu_agent_facts facts = {0};
     bool pending = false;
 
+    job->cmd->interrupted = true;
     mu_agent_job_cancel(job->running);
     job->running = NULL;
     if (job->name != NULL && mu_agent_show(&job->cmd->agent, job->name, &facts, NULL) == MU_OK) {

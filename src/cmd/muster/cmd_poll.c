@@ -38,6 +38,10 @@ int mu_cmd_cancel(struct mu_cmd *cmd)
 
     if (mu_cmd_open_store(cmd, false, &err) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);
+    if (!mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "pending")) {
+        mu_err_set(&err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no pending request", name);
+        return mu_cmd_print_error(cmd, name, &err);
+    }
     if (!cmd->args.yes && (!mu_cmd_ask_possible() || cmd->args.no_input)) {
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
             "the request of '%s' and its key would be lost, and nobody can be asked: add --yes",

@@ -90,6 +90,7 @@ void mu_cmd_print_note(struct mu_cmd *cmd, const char *fmt, ...)
 
 void mu_cmd_print_done(struct mu_cmd *cmd)
 {
+    fflush(stdout); /* so that it stands behind the data, where both go to one place */
     if (is_talking(cmd) || cmd->debug != 0)
         fputs("Done.\n", stderr);
 }
@@ -104,12 +105,12 @@ static const char *headline(const struct mu_err *err)
     return row->what;
 }
 
-static int error_json(struct mu_cmd *cmd, const char *name, const struct mu_err *err)
+static int error_json(
+    struct mu_cmd *cmd, const char *name, const struct mu_err *err, int exit_code)
 {
     struct mu_buf out = {0};
     struct mu_cmd_json j;
     char code[8];
-    int exit_code = mu_err_exit_code(err);
 
     mu_err_code_text(err, code);
     mu_cmd_print_json_begin(cmd, &j, &out);
@@ -135,7 +136,7 @@ int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err
 
     close_line(cmd);
     if (cmd->args.json)
-        return error_json(cmd, name, err);
+        return error_json(cmd, name, err, mu_err_exit_code(err));
     mu_err_code_text(err, code);
     fprintf(stderr, "%smuster: %s%s%s%s\n", cmd->color_err ? "\033[1m" : "", code,
         code[0] != '\0' ? ": " : "", head, cmd->color_err ? "\033[0m" : "");
@@ -149,6 +150,10 @@ int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err
 
 int mu_cmd_print_usage_error(struct mu_cmd *cmd, const struct mu_err *err)
 {
+    if (cmd->args.json) {
+        error_json(cmd, NULL, err, MU_CMD_USAGE);
+        return MU_CMD_USAGE;
+    }
     fprintf(stderr, "muster: %s\n", err->what);
     if (err->next[0] != '\0')
         put_part(stderr, "do", err->next);

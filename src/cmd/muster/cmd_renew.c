@@ -55,7 +55,7 @@ static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
         .force = cmd->args.force,
         .rekey = cmd->args.rekey,
         .dry_run = cmd->args.dry_run,
-        .no_wait = cmd->args.no_wait};
+        .no_wait = cmd->args.no_wait || is_one_of_many}; /* others must not wait for a person */
 
     if (is_one_of_many && is_nothing_to_renew(cmd, name))
         return MU_CMD_OK;

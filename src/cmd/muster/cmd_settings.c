@@ -40,6 +40,19 @@ static enum mu_code set_file(struct mu_agent_settings *settings, const char *key
     return rc;
 }
 
+/* An address that can be asked; the rest of it is judged when it is. */
+static enum mu_code check_url(const char *url, struct mu_err *err)
+{
+    if (url == NULL || strncasecmp(url, "http://", 7) == 0
+        || strncasecmp(url, "https://", 8) == 0)
+        return MU_OK;
+    mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--url %s does not begin with http:// or https://",
+        url);
+    if (strstr(url, "://") == NULL)
+        mu_err_next(err, "--url http://%s", url);
+    return MU_INPUT;
+}
+
 static enum mu_code set_key(
     const struct mu_cmd_args *args, struct mu_agent_settings *settings, struct mu_err *err)
 {
@@ -108,6 +121,8 @@ enum mu_code mu_cmd_settings_args(
         {"cipher", args->cipher, "cipher"},
         {"method", args->method, "method"},
         {"nonce-check", args->nonce_check, "nonce-check"},
+        {"scep-standard", args->expect_standard ? "expect" : NULL, "expect-standard"},
+        {"compat", args->compat, "compat"},
         {"key-usage", args->key_usage, "key-usage"},
         {"eku", args->eku, "eku"},
         {"template-name", args->template_name, "template-name"},
@@ -128,6 +143,8 @@ enum mu_code mu_cmd_settings_args(
                 : "--via %s: known are scep, est, cmp",
             args->via);
     if (settings->protocol == NULL && (rc = set(settings, "protocol", "scep", "via", err)) != MU_OK)
+        return rc;
+    if ((rc = check_url(args->url, err)) != MU_OK)
         return rc;
     for (i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if ((rc = set(settings, plain[i].key, plain[i].value, plain[i].option, err)) != MU_OK)
@@ -320,9 +337,23 @@ static enum mu_code check_whole(
     return MU_INPUT;
 }
 
+/* What an earlier try was given that led to nothing: a new command that names its CA begins anew,
+ * so that a wrong --pin or --key of then does not shine through. */
+static bool begins_anew(struct mu_cmd *cmd, const char *name)
+{
+    char stem[MU_KEYSTORE_STEM];
+
+    return (cmd->args.url != NULL || cmd->args.ca != NULL || cmd->args.demo)
+        && !mu_keystore_current(cmd->store, name, stem)
+        && !mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "pending")
+        && !mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "key");
+}
+
 static enum mu_code stored(
     struct mu_cmd *cmd, const char *name, struct mu_agent_settings *settings, struct mu_err *err)
 {
+    if (begins_anew(cmd, name))
+        return MU_OK;
     enum mu_code rc = mu_agent_settings_load(cmd->store, name, settings, err);
 
     return rc == MU_NOT_FOUND ? MU_OK : rc;

@@ -160,7 +160,9 @@ int mu_cmd_diff(struct mu_cmd *cmd)
     if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);
     if (cmd->args.word_n == 1) {
-        if ((rc = mu_agent_show(&cmd->agent, name, &facts, &err)) == MU_OK)
+        if ((rc = mu_agent_show(&cmd->agent, name, &facts, &err)) == MU_OK && cmd->args.json)
+            show_json(cmd, &facts);
+        else if (rc == MU_OK)
             print_changed(&facts);
         mu_agent_facts_clear(&facts);
     } else if ((rc = mu_keystore_load_serial(cmd->store, name, cmd->args.words[1], &a, &err))

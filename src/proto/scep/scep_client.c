@@ -4,6 +4,7 @@
  * _ask.c (messages out), _reply.c and _cert.c (messages in), _fail.c (what to tell when it fails),
  * _state.c (storing).
  */
+#include "base/text.h"
 #include "base/time.h"
 #include "proto/scep/scep_client_internal.h"
 
@@ -80,13 +81,27 @@ static void trace_caps(struct mu_scep_client *c)
     mu_buf_clear(&line);
 }
 
+/* A web page is refused; its beginning is for the trace. */
+static enum mu_code page_check(const struct mu_scep_client *c,
+    const struct mu_http_response *response, const char *asked, struct mu_err *err)
+{
+    enum mu_code rc = mu_scep_client_fail_page(response, asked, err);
+    struct mu_bytes body = mu_buf_bytes(&response->body);
+    char shown[4 * 200 + 1];
+
+    if (rc != MU_OK)
+        mu_scep_client_trace(c, MU_TRACE_REPLY, "no SCEP message, it begins: %s",
+            mu_text_escape_to(shown, sizeof shown, mu_bytes(body.p, body.n < 200 ? body.n : 200)));
+    return rc;
+}
+
 static enum mu_code on_caps(struct mu_scep_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err)
 {
     enum mu_code rc;
 
     if (event->response->status == 200) {
-        rc = mu_scep_client_fail_page(event->response, "GetCACaps", err);
+        rc = page_check(c, event->response, "GetCACaps", err);
         if (rc != MU_OK)
             return rc;
         c->caps = mu_scep_caps_parse(mu_buf_bytes(&event->response->body));
@@ -135,7 +150,7 @@ static enum mu_code on_ca(struct mu_scep_client *c, const struct mu_event *event
 
     if (event->response->status != 200)
         return mu_scep_client_fail_http(c, event->response, "GetCACert", err);
-    rc = mu_scep_client_fail_page(event->response, "GetCACert", err);
+    rc = page_check(c, event->response, "GetCACert", err);
     if (rc == MU_OK)
         rc = mu_scep_client_ca_take(c, event->response, err);
     return rc == MU_OK ? go_trust(c, next, err) : rc;
@@ -159,7 +174,7 @@ static enum mu_code on_next_ca(struct mu_scep_client *c, const struct mu_event *
             "scep: the CA has no successor certificate (GetNextCACert answered 404)");
     if (event->response->status != 200)
         return mu_scep_client_fail_http(c, event->response, "GetNextCACert", err);
-    rc = mu_scep_client_fail_page(event->response, "GetNextCACert", err);
+    rc = page_check(c, event->response, "GetNextCACert", err);
     if (rc == MU_OK)
         rc = mu_scep_client_ca_next(c, event->response, err);
     return rc == MU_OK ? mu_scep_client_want_done(c, next) : rc;
