@@ -108,7 +108,7 @@ static enum mu_code go_on(struct mu_agent_job *job, struct mu_err *err)
     enum mu_code rc;
 
     if (is_saved_already(job)) {
-        if ((rc = mu_agent_pending_remove(job->agent->store, job->name, err)) != MU_OK)
+        if ((rc = mu_agent_job_forget(job, err)) != MU_OK)
             return rc;
         return not_due(job, err);
     }
@@ -149,20 +149,26 @@ static enum mu_code secrets_take(struct mu_agent_job *job, const struct mu_secre
     return rc;
 }
 
-/* What the entry was asked with, and what is asked now. */
+/* What is asked now, beside what the entry was asked with. */
+struct alike {
+    bool request, content;
+};
+
 static enum mu_code settings_take(struct mu_agent_job *job, const struct mu_agent_settings *given,
-    bool *same, struct mu_err *err)
+    struct alike *same, struct mu_err *err)
 {
     struct mu_agent_settings before = {0};
     enum mu_code rc;
 
-    *same = true;
+    *same = (struct alike){true, true};
     if ((rc = settings_load(job, err)) != MU_OK || given == NULL)
         return rc;
     if ((rc = mu_agent_settings_copy(&job->settings, &before, err)) != MU_OK)
         return rc;
-    if ((rc = mu_agent_settings_merge(&job->settings, given, err)) == MU_OK)
-        *same = mu_agent_settings_same_request(&before, &job->settings);
+    if ((rc = mu_agent_settings_merge(&job->settings, given, err)) == MU_OK) {
+        same->request = mu_agent_settings_same_request(&before, &job->settings);
+        same->content = mu_agent_settings_same_content(&before, &job->settings);
+    }
     mu_agent_settings_clear(&before);
     return rc;
 }
@@ -222,7 +228,8 @@ static bool is_whole(const struct mu_agent_settings *given)
 static enum mu_code enroll_decide(
     struct mu_agent_job *job, const struct mu_agent_enroll *request, struct mu_err *err)
 {
-    bool same = true, is_pending = false;
+    struct alike same;
+    bool is_pending = false;
     char next[200];
     enum mu_code rc;
 
@@ -237,13 +244,15 @@ static enum mu_code enroll_decide(
         return rc;
     if ((rc = pending_load(job, &is_pending, err)) != MU_OK)
         return rc;
-    if (is_pending && !same && !is_saved_already(job)) {
+    if (is_pending && !same.content && !is_saved_already(job)) {
         snprintf(next, sizeof(next),
             "muster poll %s, muster cancel %s, or enroll again with --new", job->name, job->name);
         return other_settings(job->name, "a pending request", next, err);
     }
-    if (is_pending && !(is_saved_already(job) && request->replace))
+    if (is_pending && !(is_saved_already(job) && request->replace)) {
+        job->keep_settings = request->settings != NULL;
         return go_on(job, err);
+    }
     if (is_whole(request->settings) && (!job->has_entry || request->replace)) {
         mu_agent_settings_clear(&job->settings);
         if ((rc = mu_agent_settings_copy(request->settings, &job->settings, err)) != MU_OK)
@@ -252,7 +261,7 @@ static enum mu_code enroll_decide(
     if (job->has_entry && !request->replace
         && mu_env_now(job->agent->env) <= job->entry.cert->not_after_s) {
         snprintf(next, sizeof(next), "enroll again with --replace for a new key and certificate");
-        return same ? not_due(job, err) : other_settings(job->name, "a certificate", next, err);
+        return same.request ? not_due(job, err) : other_settings(job->name, "a certificate", next, err);
     }
     mu_agent_pending_clear(&job->pending);
     return enroll_new(job, request, err);
@@ -340,7 +349,7 @@ static enum mu_code renew_decide(
         return nothing(job, "a request is pending; it would be asked about", err);
     if (is_pending && !is_saved_already(job))
         return go_on(job, err);
-    if (is_pending && (rc = mu_agent_pending_remove(job->agent->store, job->name, err)) != MU_OK)
+    if (is_pending && (rc = mu_agent_job_forget(job, err)) != MU_OK)
         return rc;
     if (!job->has_entry) {
         mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no certificate to renew", job->name);

@@ -134,17 +134,26 @@ static void last_write(
     mu_agent_last_clear(&last);
 }
 
+enum mu_code mu_agent_job_forget(struct mu_agent_job *job, struct mu_err *err)
+{
+    enum mu_code rc = MU_OK;
+
+    if (job->settings.challenge_once >= 0)
+        rc = mu_keystore_remove(job->agent->store, MU_KEYSTORE_SECRETS, job->name, "challenge", err);
+    return rc != MU_OK ? rc : mu_agent_pending_remove(job->agent->store, job->name, err);
+}
+
 /* What is out stays; what never got out, or was refused, goes. */
 static void pending_settle(struct mu_agent_job *job, const struct mu_err *err)
 {
     struct mu_keystore *store = job->agent->store;
-    bool done = err == NULL || err->code == MU_DENIED;
     enum mu_code rc = MU_OK;
 
-    if (done || !mu_keystore_has(store, MU_KEYSTORE_STATE, job->name, "pending"))
+    if (err == NULL)
+        rc = mu_agent_job_forget(job, NULL);
+    else if (err->code == MU_DENIED
+        || !mu_keystore_has(store, MU_KEYSTORE_STATE, job->name, "pending"))
         rc = mu_agent_pending_remove(store, job->name, NULL);
-    if (rc == MU_OK && err == NULL && job->settings.challenge_once >= 0)
-        rc = mu_keystore_remove(store, MU_KEYSTORE_SECRETS, job->name, "challenge", NULL);
     if (rc != MU_OK)
         mu_agent_job_step(job, MU_AGENT_STEP_WARNING, "what was kept of the request could not be removed");
 }

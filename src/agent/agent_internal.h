@@ -81,6 +81,7 @@ struct mu_agent_job {
     struct mu_agent_settings settings;
     struct mu_secret challenge, key_password;
     bool no_wait, has_entry, resumed, was_pending, told_request, saved_now;
+    bool keep_settings;                 /* given for a request that is out: kept once it goes on */
     bool canceled, busy;                /* busy: a helper thread works for it */
     struct mu_keystore_entry entry;     /* current pair, if has_entry */
     struct mu_pki_key *signer_key;      /* its key, for a renewal */
@@ -135,6 +136,9 @@ void mu_agent_job_ask_trust(
 /* Puts the issued pair in place; the driver's on_save. */
 enum mu_code mu_agent_job_save(struct mu_agent_job *job, const struct mu_pki_certs *certs,
     struct mu_err *err) MU_CHECK;
+/* A request whose pair is in place: its challenge (unless that serves more than once) goes first,
+ * so that a kill between leaves a request, and the next run comes here again. */
+enum mu_code mu_agent_job_forget(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* Forgets the request or keeps it, writes down how it went, tells the host, frees the job. */
 void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *err);
 /* For a job that never asked anybody, or a question. */

@@ -194,12 +194,26 @@ static void tell_request(struct mu_agent_job *job, const struct mu_client_result
         r->transaction_id != NULL ? r->transaction_id : "", job->resumed ? "again" : "sent");
 }
 
+/* From now on the CA is reached as it was said now; a pin that does not fit never gets here. */
+static enum mu_code settings_keep(struct mu_agent_job *job, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    if (!job->keep_settings)
+        return MU_OK;
+    rc = mu_agent_settings_store(job->agent->store, job->name, &job->settings, err);
+    job->keep_settings = rc != MU_OK;
+    return rc;
+}
+
 static enum mu_code on_state(void *ctx, struct mu_bytes engine, struct mu_err *err)
 {
     struct mu_agent_job *job = ctx;
     struct mu_client_result r;
     enum mu_code rc;
 
+    if ((rc = settings_keep(job, err)) != MU_OK)
+        return rc;
     mu_client_result(job->client, &r);
     mu_buf_clear(&job->pending.engine);
     mu_buf_put_bytes(&job->pending.engine, engine);

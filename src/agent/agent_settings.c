@@ -14,11 +14,14 @@ enum kind { TEXT, DURATION, YES_NO };
 
 typedef enum mu_code check_value(const char *value, struct mu_err *err);
 
+/* Part of what is asked of the CA, or the way to it, or neither. */
+enum part { OWN, WAY, ASKED };
+
 struct word {
     const char *word;
     enum kind kind;
     size_t at;
-    bool asks;          /* part of what is asked of the CA */
+    enum part part;
     check_value *check; /* NULL: any text */
 };
 
@@ -53,6 +56,20 @@ static enum mu_code check_method(const char *value, struct mu_err *err)
 static enum mu_code check_nonce(const char *value, struct mu_err *err)
 {
     static const char *const words[] = {"strict", "warn", NULL};
+
+    return one_of(value, words, err);
+}
+
+static enum mu_code check_standard(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"expect", "optional", NULL};
+
+    return one_of(value, words, err);
+}
+
+static enum mu_code check_compat(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"none", "iis", NULL};
 
     return one_of(value, words, err);
 }
@@ -143,34 +160,36 @@ static enum mu_code check_renew_days(const char *value, struct mu_err *err)
 #define AT(member) offsetof(struct mu_agent_settings, member)
 
 static const struct word words[] = {
-    {"protocol", TEXT, AT(protocol), true, check_protocol},
-    {"url", TEXT, AT(url), true, NULL},
-    {"ca-identifier", TEXT, AT(ca_identifier), true, NULL},
-    {"trust", TEXT, AT(trust), false, NULL},
-    {"pin-sha256", TEXT, AT(pin_sha256), false, check_pin},
-    {"subject", TEXT, AT(subject), true, check_subject},
-    {"san", TEXT, AT(san), true, check_san},
-    {"key", TEXT, AT(key), true, check_key},
-    {"key-file", TEXT, AT(key_file), true, NULL},
-    {"key-usage", TEXT, AT(key_usage), true, check_key_usage},
-    {"eku", TEXT, AT(eku), true, check_eku},
-    {"template-name", TEXT, AT(template_name), true, NULL},
-    {"digest", TEXT, AT(digest), false, check_digest},
-    {"cipher", TEXT, AT(cipher), false, check_cipher},
-    {"method", TEXT, AT(method), false, check_method},
-    {"ra-cert", TEXT, AT(ra_cert), false, NULL},
-    {"nonce-check", TEXT, AT(nonce_check), false, check_nonce},
-    {"proxy", TEXT, AT(proxy), false, NULL},
-    {"no-proxy", TEXT, AT(no_proxy), false, NULL},
-    {"source-ip", TEXT, AT(source_ip), false, NULL},
-    {"renew-days", TEXT, AT(renew_days), false, check_renew_days},
-    {"comments", TEXT, AT(comments), false, NULL},
-    {"timeout", DURATION, AT(timeout_s), false, NULL},
-    {"await-result", DURATION, AT(await_s), false, NULL},
-    {"max-await-result", DURATION, AT(max_await_s), false, NULL},
-    {"reuse-key", YES_NO, AT(reuse_key), false, NULL},
-    {"challenge-once", YES_NO, AT(challenge_once), false, NULL},
-    {"allow-legacy", YES_NO, AT(allow_legacy), false, NULL},
+    {"protocol", TEXT, AT(protocol), ASKED, check_protocol},
+    {"url", TEXT, AT(url), WAY, NULL},
+    {"ca-identifier", TEXT, AT(ca_identifier), ASKED, NULL},
+    {"trust", TEXT, AT(trust), OWN, NULL},
+    {"pin-sha256", TEXT, AT(pin_sha256), OWN, check_pin},
+    {"subject", TEXT, AT(subject), ASKED, check_subject},
+    {"san", TEXT, AT(san), ASKED, check_san},
+    {"key", TEXT, AT(key), ASKED, check_key},
+    {"key-file", TEXT, AT(key_file), ASKED, NULL},
+    {"key-usage", TEXT, AT(key_usage), ASKED, check_key_usage},
+    {"eku", TEXT, AT(eku), ASKED, check_eku},
+    {"template-name", TEXT, AT(template_name), ASKED, NULL},
+    {"digest", TEXT, AT(digest), OWN, check_digest},
+    {"cipher", TEXT, AT(cipher), OWN, check_cipher},
+    {"method", TEXT, AT(method), OWN, check_method},
+    {"ra-cert", TEXT, AT(ra_cert), OWN, NULL},
+    {"nonce-check", TEXT, AT(nonce_check), OWN, check_nonce},
+    {"scep-standard", TEXT, AT(scep_standard), OWN, check_standard},
+    {"compat", TEXT, AT(compat), OWN, check_compat},
+    {"proxy", TEXT, AT(proxy), OWN, NULL},
+    {"no-proxy", TEXT, AT(no_proxy), OWN, NULL},
+    {"source-ip", TEXT, AT(source_ip), OWN, NULL},
+    {"renew-days", TEXT, AT(renew_days), OWN, check_renew_days},
+    {"comments", TEXT, AT(comments), OWN, NULL},
+    {"timeout", DURATION, AT(timeout_s), OWN, NULL},
+    {"await-result", DURATION, AT(await_s), OWN, NULL},
+    {"max-await-result", DURATION, AT(max_await_s), OWN, NULL},
+    {"reuse-key", YES_NO, AT(reuse_key), OWN, NULL},
+    {"challenge-once", YES_NO, AT(challenge_once), OWN, NULL},
+    {"allow-legacy", YES_NO, AT(allow_legacy), OWN, NULL},
 };
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
 
@@ -375,13 +394,13 @@ enum mu_code mu_agent_settings_copy(
     return MU_OK;
 }
 
-bool mu_agent_settings_same_request(
-    const struct mu_agent_settings *a, const struct mu_agent_settings *b)
+static bool same_parts(
+    const struct mu_agent_settings *a, const struct mu_agent_settings *b, enum part least)
 {
     for (size_t i = 0; i < WORDS; i++) {
         const char *x, *y;
 
-        if (!words[i].asks)
+        if (words[i].part < least)
             continue;
         x = text_of(a, &words[i]);
         y = text_of(b, &words[i]);
@@ -389,6 +408,18 @@ bool mu_agent_settings_same_request(
             return false;
     }
     return true;
+}
+
+bool mu_agent_settings_same_request(
+    const struct mu_agent_settings *a, const struct mu_agent_settings *b)
+{
+    return same_parts(a, b, WAY);
+}
+
+bool mu_agent_settings_same_content(
+    const struct mu_agent_settings *a, const struct mu_agent_settings *b)
+{
+    return same_parts(a, b, ASKED);
 }
 
 /* ---- state/<name>.conf ---- */

@@ -24,6 +24,8 @@ struct mu_agent_settings {
     char *digest, *cipher, *method; /* "sha256", "aes128", "auto|get|post" */
     char *ra_cert;          /* file */
     char *nonce_check;      /* "strict" or "warn" */
+    char *scep_standard;    /* "expect" or "optional" */
+    char *compat;           /* "iis" or "none" */
     char *proxy, *no_proxy, *source_ip;
     char *renew_days;       /* "auto", "0", "30" */
     char *comments;
@@ -48,6 +50,9 @@ enum mu_code mu_agent_settings_merge(struct mu_agent_settings *to,
     const struct mu_agent_settings *from, struct mu_err *err) MU_CHECK;
 /* All but where to keep and when: would a request with these ask for the same certificate? */
 bool mu_agent_settings_same_request(const struct mu_agent_settings *a,
+    const struct mu_agent_settings *b);
+/* The same, whatever the URL: a request that is out goes on when its CA is reached elsewhere. */
+bool mu_agent_settings_same_content(const struct mu_agent_settings *a,
     const struct mu_agent_settings *b);
 
 /* MU_NOT_FOUND if the entry has none. */

@@ -120,6 +120,8 @@ enum mu_code mu_scep_client_ca_choose(struct mu_scep_client *c, struct mu_err *e
 /* Decides by pin and known certificates; *ask: the host has to be asked about c->save. */
 enum mu_code mu_scep_client_ca_trust(
     struct mu_scep_client *c, bool *ask, struct mu_err *err) MU_CHECK;
+/* If there is a pin: it is that of a CA certificate that came. */
+enum mu_code mu_scep_client_ca_pin(const struct mu_scep_client *c, struct mu_err *err) MU_CHECK;
 /* The host said yes or no. */
 enum mu_code mu_scep_client_ca_answer(struct mu_scep_client *c, bool yes, struct mu_err *err)
     MU_CHECK;

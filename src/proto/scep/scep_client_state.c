@@ -253,6 +253,10 @@ static enum mu_code check_fits(const struct mu_scep_client *c, struct mu_err *er
 {
     struct mu_pki_cert *signer = mu_scep_client_signer(c);
 
+    if (mu_scep_client_ca_pin(c, err) != MU_OK) {
+        mu_err_context(err, "the stored request is for another CA");
+        return MU_AUTH;
+    }
     if (!mu_bytes_equal(signer->spki, mu_pki_key_spki(mu_scep_client_signer_key(c))))
         return mu_err_set(err, MU_INPUT, MU_M(708),
             "scep: the stored request was signed with another key than the one given");

@@ -226,6 +226,11 @@ out:
     return rc;
 }
 
+enum mu_code mu_scep_client_ca_pin(const struct mu_scep_client *c, struct mu_err *err)
+{
+    return !c->has_pin || pinned_ca(c) != NULL ? MU_OK : refuse_pin(c, err);
+}
+
 enum mu_code mu_scep_client_ca_trust(struct mu_scep_client *c, bool *ask, struct mu_err *err)
 {
     struct mu_pki_cert *pinned;

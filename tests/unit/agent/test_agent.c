@@ -231,6 +231,64 @@ static void test_pending_goes_on_after_a_restart(void **state)
     world_expect(w, MU_AGENT_NOTHING);
 }
 
+/* The CA answers at another address now: the request is the same, and what is kept names it. */
+static void test_pending_goes_on_at_another_url(void **state)
+{
+    const char *moved = "http://ca.example:8081/moved/";
+    struct world *w = *state;
+    struct mu_agent_enroll request = with(w);
+    struct mu_agent_settings kept = {0};
+    char txn[300];
+
+    w->peer.pend = 2;
+    request.no_wait = true;
+    world_enroll(w, "vpn", request);
+    world_expect(w, MU_AGENT_WAITING);
+    snprintf(txn, sizeof(txn), "%s", w->txn);
+    assert_int_equal(mu_agent_settings_set(&w->settings, "url", moved, NULL), MU_OK);
+    world_restart(w);
+    world_enroll(w, "vpn", request);
+    world_expect(w, MU_AGENT_WAITING);
+    assert_non_null(strstr(w->peer.last_target, "/moved/"));
+    assert_int_equal(mu_agent_settings_load(w->kit->store, "vpn", &kept, NULL), MU_OK);
+    assert_string_equal(kept.url, moved);
+    mu_agent_settings_clear(&kept);
+    world_poll(w, "vpn", true);
+    world_expect(w, MU_AGENT_ISSUED);
+    assert_string_equal(w->txn, txn);
+    assert_int_equal(w->peer.txn_n, 1);
+}
+
+/* A pin that is not of the CA the request was made for: nothing is sent, the request stays, and
+ * the settings do. */
+static void test_pending_does_not_go_on_against_a_pin(void **state)
+{
+    struct world *w = *state;
+    struct mu_agent_enroll request = with(w);
+    struct mu_agent_settings kept = {0};
+    char wrong[65];
+
+    w->peer.pend = 1;
+    request.no_wait = true;
+    world_enroll(w, "vpn", request);
+    world_expect(w, MU_AGENT_WAITING);
+    memset(wrong, 'A', 64);
+    wrong[64] = '\0';
+    assert_int_equal(mu_agent_settings_set(&w->settings, "pin-sha256", wrong, NULL), MU_OK);
+    assert_int_equal(
+        mu_agent_settings_set(&w->settings, "url", "http://other.example/scep", NULL), MU_OK);
+    world_enroll(w, "vpn", request);
+    assert_int_equal(w->err.reason, 211);
+    assert_int_equal(w->peer.polls, 0);
+    assert_int_equal(state_of(w, "vpn"), MU_AGENT_PENDING);
+    assert_int_equal(mu_agent_settings_load(w->kit->store, "vpn", &kept, NULL), MU_OK);
+    assert_null(kept.pin_sha256);
+    assert_string_equal(kept.url, "http://ca.example/app/cert/scep/");
+    mu_agent_settings_clear(&kept);
+    world_poll(w, "vpn", true);
+    world_expect(w, MU_AGENT_ISSUED);
+}
+
 static void test_pending_with_other_settings_is_not_mixed_up(void **state)
 {
     struct world *w = *state;
@@ -597,6 +655,8 @@ int main(void)
         T(test_a_pin_answers_for_trust),
         T(test_pending_is_waited_for),
         T(test_pending_goes_on_after_a_restart),
+        T(test_pending_goes_on_at_another_url),
+        T(test_pending_does_not_go_on_against_a_pin),
         T(test_pending_with_other_settings_is_not_mixed_up),
         T(test_waiting_ends_with_m313_and_stays_pending),
         T(test_cancel_forgets_request_and_key),

@@ -119,16 +119,20 @@ static void expect_clean(struct world *w, const char *name)
     assert_false(kit_has(w->kit, path));
     snprintf(path, sizeof(path), "state/%s.key", name);
     assert_false(kit_has(w->kit, path));
+    snprintf(path, sizeof(path), "secrets/%s.challenge", name);
+    assert_false(kit_has(w->kit, path));
     assert_int_equal(kit_count(w->kit, ".tmp-"), 0);
 }
 
 /* With pend the request is PENDING first, so that the kill meets a poll too. */
 static void kill_everywhere(struct world *w, unsigned pend, unsigned least)
 {
-    struct mu_agent_enroll request = {.settings = &w->settings};
+    struct mu_secret challenge = {0};
+    struct mu_agent_enroll request = {.settings = &w->settings, .challenge = &challenge};
     char name[16], whole[64];
     unsigned n;
 
+    assert_int_equal(mu_secret_set(&challenge, mu_bytes_str("s3cret-word"), NULL), MU_OK);
     use_one_key(w);
     w->peer.pend = pend;
     for (n = 1;; n++) {
@@ -155,6 +159,7 @@ static void kill_everywhere(struct world *w, unsigned pend, unsigned least)
             break;
     }
     assert_true(n > least);
+    mu_secret_clear(&challenge);
 }
 
 static void test_enroll_killed_anywhere(void **state)

@@ -30,6 +30,10 @@ static const struct {
     {"method", "put", NULL},
     {"nonce-check", "warn", "warn"},
     {"nonce-check", "off", NULL},
+    {"scep-standard", "expect", "expect"},
+    {"scep-standard", "yes", NULL},
+    {"compat", "iis", "iis"},
+    {"compat", "ndes", NULL},
     {"renew-days", "auto", "auto"},
     {"renew-days", "30", "30"},
     {"renew-days", "-1", NULL},
@@ -102,8 +106,12 @@ static void test_what_is_kept_reads_back(void **state)
     assert_true(mu_agent_settings_same_request(&s, &back));
     assert_int_equal(mu_agent_settings_set(&back, "renew-days", "7", NULL), MU_OK);
     assert_true(mu_agent_settings_same_request(&s, &back));
+    assert_int_equal(mu_agent_settings_set(&back, "url", "http://other.example/", NULL), MU_OK);
+    assert_false(mu_agent_settings_same_request(&s, &back));
+    assert_true(mu_agent_settings_same_content(&s, &back));
     assert_int_equal(mu_agent_settings_set(&back, "san", "DNS:other", NULL), MU_OK);
     assert_false(mu_agent_settings_same_request(&s, &back));
+    assert_false(mu_agent_settings_same_content(&s, &back));
     mu_agent_settings_clear(&s);
     mu_agent_settings_clear(&back);
     mu_buf_clear(&text);

@@ -200,6 +200,7 @@ void peer_serve(void *cookie, const struct mu_http_request *request,
         .ca_chain = &peer->chain, .ca_key = peer->key};
     enum mu_code rc;
 
+    snprintf(peer->last_target, sizeof(peer->last_target), "%s", request->target);
     if (peer->http_status != 0) {
         assert_int_equal(mu_http_response_set(response, peer->http_status, "text/plain",
                              mu_bytes_str("no\n"), err), MU_OK);

@@ -43,7 +43,7 @@ struct peer {
     bool challenge_needed;       /* requests without a challenge or a certificate of ours: refused */
     /* what it saw */
     unsigned enrolls, renewals, polls, caps, cas;
-    char last_challenge[64];
+    char last_challenge[64], last_target[64]; /* cut off */
 };
 
 void peer_init(struct peer *peer, const struct mu_env *env);

@@ -186,6 +186,7 @@ static void what_does_not_fit_is_refused(void **state)
     struct mu_buf kept = {0};
     struct mu_scep_client_config config;
     struct mu_scep_client *client = NULL;
+    const uint8_t pin[32] = {0xaa};
 
     (void)state;
     world_init(&w);
@@ -203,6 +204,10 @@ static void what_does_not_fit_is_refused(void **state)
     config.key = world_key(KEY_OTHER);
     world_failed(mu_scep_client_restore(&config, mu_buf_bytes(&kept), &client, &world_err),
         MU_INPUT, 708, "another key");
+    config = w.config;
+    config.pin_sha256 = pin;
+    world_failed(mu_scep_client_restore(&config, mu_buf_bytes(&kept), &client, &world_err),
+        MU_AUTH, 211, "another CA");
     config = w.config;
     config.allow_legacy = false;
     world_failed(mu_scep_client_restore(&config, mu_buf_bytes(&kept), &client, &world_err),
