@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -15,6 +16,27 @@
 #include "keystore/keystore_io.h"
 
 /* ---- opening ---- */
+
+/* The name of a new directory is kept by the one it is in. Where that may be written to but not
+ * read it cannot be synced by us. */
+static int parent_sync(const char *path)
+{
+    char *copy = strdup(path);
+    int fd = copy != NULL ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int rc = fd >= 0 ? mu_keystore_io_fsync(fd) : copy != NULL && errno == EACCES ? 0 : -1;
+
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    return rc;
+}
+
+static int directory_make(const char *path)
+{
+    if (mu_keystore_io_mkdir(AT_FDCWD, path, 0755) != 0)
+        return errno == EEXIST ? 0 : -1;
+    return parent_sync(path);
+}
 
 /* Makes the directories that lead to root, as mkdir -p does. */
 static enum mu_code root_make(const char *root, struct mu_err *err)
@@ -30,7 +52,7 @@ static enum mu_code root_make(const char *root, struct mu_err *err)
         if (last != '/' && last != '\0')
             continue;
         *p = '\0';
-        if (mu_keystore_io_mkdir(AT_FDCWD, path, 0755) != 0 && errno != EEXIST)
+        if (directory_make(path) != 0)
             rc = mu_keystore_fail(err, path, "", false);
         *p = last;
         if (last == '\0')
