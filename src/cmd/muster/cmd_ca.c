@@ -198,8 +198,13 @@ static enum mu_code trust_one(struct mu_cmd *cmd, struct mu_pki_cert *cert, stru
     char name[MU_KEYSTORE_NAME];
     enum mu_code rc;
 
-    if (!mu_pki_cert_is_ca(cert))
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "this certificate is not a CA's");
+    if (!mu_pki_cert_is_ca(cert)) {
+        mu_err_set(err, MU_INPUT, MU_REASON_NONE, "this certificate is not a CA's");
+        mu_err_likely(err, "it is the certificate of an RA, or of a device");
+        mu_err_next(err, "name the file of the root or of the issuing CA: "
+                         "'muster ca fetch URL -o DIR' calls them ca.crt-N");
+        return err->code;
+    }
     if ((rc = consent(cmd, cert, err)) != MU_OK
         || (rc = mu_keystore_ca_add(cmd->store, cmd->args.name, cert, cmd->args.replace, name, err))
             != MU_OK)
