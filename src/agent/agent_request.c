@@ -196,6 +196,9 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
                                             : MU_CLIENT_METHOD_AUTO;
     out->allow_legacy = agent->allow_legacy || settings->allow_legacy > 0;
     out->nonce_warn_only = settings->nonce_check != NULL && strcmp(settings->nonce_check, "warn") == 0;
+    out->expect_standard
+        = settings->scep_standard != NULL && strcmp(settings->scep_standard, "expect") == 0;
+    out->compat_iis = settings->compat != NULL && strcmp(settings->compat, "iis") == 0;
     out->await_s = settings->await_s;
     out->max_await_s = settings->max_await_s;
     if (settings->digest != NULL && !mu_pki_digest_parse(settings->digest, &out->digest))

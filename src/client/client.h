@@ -82,6 +82,7 @@ struct mu_client_config {
     enum mu_client_method method;
     bool allow_legacy;
     bool nonce_warn_only;
+    bool expect_standard, compat_iis;   /* SCEP-23, SCEP-25 */
 
     int64_t await_s, max_await_s;
     bool no_wait;                       /* PENDING ends the run with MU_PENDING */

@@ -64,6 +64,8 @@ static enum mu_code scep_open(
         .method = method_of(c->method),
         .allow_legacy = c->allow_legacy,
         .nonce_warn_only = c->nonce_warn_only,
+        .expect_standard = c->expect_standard,
+        .compat_iis = c->compat_iis,
         .await_s = c->await_s,
         .max_await_s = c->max_await_s,
         .no_wait = c->no_wait,

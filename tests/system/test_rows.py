@@ -1,5 +1,5 @@
 """Rows that need bytes looked at by somebody else than us (openssl, a DER reader of a page), or a second
-program: SCEP-08, 33, 42, 55, 57, 74, S010, S022, S029, S046, S080, S081. The table is docs/protocol/scep.md."""
+program: SCEP-08, 23, 25, 33, 42, 55, 57, 74, S010, S022, S029, S046, S080, S081. The table is docs/protocol/scep.md."""
 import base64
 import http.client
 import re
@@ -152,6 +152,41 @@ def test_SCEP_08_the_client_says_what_it_sends(cli, tmp_path):
     head, body = got.split(b"\r\n\r\n", 1)
     assert re.search(rb"(?mi)^content-type: application/x-pki-message\r?$", head), head
     assert take(body)[3] == len(body)
+
+
+def test_SCEP_23_a_missing_scepstandard_ends_it_where_expected(cli, relay, tmp_path):
+    """Taken out of the capabilities on the way: seen by the option, by a [ca] key, and by nobody else."""
+    def cut(op, reply):
+        if op == "GetCACaps":
+            assert b"SCEPStandard" in reply["body"]
+            reply["body"] = reply["body"].replace(b"SCEPStandard\n", b"")
+        return reply
+
+    p = relay(cut)
+    conf = tmp_path / "muster.conf"
+    conf.write_text(f'[ca "c"]\nurl = {p.url}\nchallenge = file:{cli.challenge}\nscep-standard = expect\n')
+    for args in (["--url", p.url, "--challenge-file", cli.challenge, "--expect-standard"], ["--config", conf, "--ca", "c"]):
+        r = cli("enroll", "strict", "--cn", "strict", "--new", *args)
+        assert r.code != 0 and "M303" in r.err and "SCEPStandard" in r.err, r
+    assert p.messages() == []
+    r = cli("enroll", "lax", "--cn", "lax", "--url", p.url, "--challenge-file", cli.challenge)
+    assert r.code == 0, r
+
+
+def test_SCEP_25_iis_is_asked_again_in_compat_mode(cli, relay):
+    """A server that says it is IIS and knows no AES: 3DES and SHA-1 only with the mode and --allow-legacy."""
+    def dumb(op, reply):
+        return {"status": 500, "headers": [], "body": b""} if op == "PKIOperation" else reply
+
+    des3, sha1 = oid("1.2.840.113549.3.7"), oid("1.3.14.3.2.26")
+    for i, (n, args) in enumerate(((1, []), (1, ["--compat", "iis"]), (1, ["--allow-legacy"]), (2, ["--compat", "iis", "--allow-legacy"]))):
+        p = relay(dumb)
+        p.server.RequestHandlerClass.server_version = "Microsoft-IIS/10.0"
+        r = cli("enroll", f"iis{i}", "--cn", "iis", "--url", p.url, "--challenge-file", cli.challenge, *args)
+        assert r.code != 0, r
+        messages = p.messages()
+        assert len(messages) == n and des3 not in messages[0] and sha1 not in messages[0]
+    assert des3 in messages[1] and sha1 in messages[1]
 
 
 def test_SCEP_33_the_layers_of_a_message(s, relay):

@@ -38,6 +38,7 @@ struct mu_cmd_args {
     /* CA */
     const char *via, *ca, *url, *label, *digest, *cipher, *method, *ra_cert, *nonce_check, *compat;
     const char *pin;
+    bool expect_standard;
     /* subject */
     const char *subject, *template_name, *key_usage, *eku;
     struct mu_pki_name_part parts[MU_ARGS_MAX_LIST];

@@ -13,7 +13,7 @@ static const char text[] =
     "[agent]\nstore = /srv/muster\n"
     "[ca \"branch\"]\nprotocol = scep\nurl = http://10.5.59.172/app/cert/scep/\nchallenge = "
     "file:/etc/ch\n"
-    "digest = sha512\n"
+    "digest = sha512\nscep-standard = expect\ncompat = iis\n"
     "[defaults]\nkey = rsa:3072\nrenew-days = 10\n"
     "[template \"gateway\"]\nca = branch\nsubject = /O=Example/CN=gw\nrenew-days = 20\nkey-usage = "
     "digitalSignature\n"
@@ -45,6 +45,8 @@ static void entry_takes_defaults_ca_template_and_itself(void **state)
     assert_string_equal(s.key, "rsa:3072");
     assert_string_equal(s.renew_days, "20");
     assert_string_equal(s.digest, "sha512");
+    assert_string_equal(s.scep_standard, "expect"); /* SCEP-23 */
+    assert_string_equal(s.compat, "iis");           /* SCEP-25 */
     assert_string_equal(challenge, "file:/etc/ch");
     mu_agent_settings_clear(&s);
     assert_int_equal(mu_cmd_config_entry(ini, "gw2", &s, &challenge, &err), MU_OK);
