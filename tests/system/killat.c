@@ -1,14 +1,18 @@
 /*
  * Preloaded into a program under test: counts every call that somebody outside can see (write,
- * sync, rename, link, unlink, truncate, send), writes them in order to a log, and ends the process
- * with SIGKILL before or after the n-th. A kill shows torn states; the log shows a missing fsync,
- * which a kill cannot.
+ * sync, rename, link, unlink, truncate, send), writes them to a log, and ends the process with
+ * SIGKILL before or after the n-th. A kill shows torn states; the log shows a missing fsync, which
+ * a kill cannot.
  *
- *   KILLAT_LOG=file   one line per call: '<n> <call> <path or socket> [<new path>]'
+ *   KILLAT_LOG=file   '<n> <call> <path, "socket" or "local"> [<new path>]' when it begins,
+ *                     '<n> = <end> <result>' when it came back. end: how many calls had begun by
+ *                     then. One with a greater number began after this one was done, whatever
+ *                     the thread.
  *   KILLAT_N=n        which call
  *   KILLAT_WHEN=before|after
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,10 +24,31 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static atomic_long count;
 static __thread int inside;
+
+/* TCP, or a local socket that has a name: pairs inside the program have none. */
+static const char *socket_name(int fd)
+{
+    struct sockaddr_un own = {0};
+    int type = 0, domain = 0;
+    socklen_t n = sizeof type, own_n = sizeof own;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_STREAM)
+        return NULL;
+    n = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) != 0)
+        return NULL;
+    if (domain == AF_INET || domain == AF_INET6)
+        return "socket";
+    if (domain == AF_UNIX && getsockname(fd, (struct sockaddr *)&own, &own_n) == 0
+        && own.sun_path[0] != 0)
+        return "local";
+    return NULL;
+}
 
 /* What an fd is, or NULL if nobody outside sees it (pipes, eventfds, terminals, our log). */
 static const char *fd_name(int fd, char *buf, size_t size)
@@ -34,15 +59,8 @@ static const char *fd_name(int fd, char *buf, size_t size)
         return NULL;
     if (!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode) && !S_ISDIR(st.st_mode))
         return NULL;
-    if (S_ISSOCK(st.st_mode)) {
-        int type = 0, domain = 0;
-        socklen_t n = sizeof type;
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) != 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0)
-            return NULL;
-        if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM)
-            return NULL;
-        return "socket";
-    }
+    if (S_ISSOCK(st.st_mode))
+        return socket_name(fd);
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, buf, size - 1);
     if (n <= 0)
@@ -66,14 +84,11 @@ static const char *at_name(int dir, const char *name, char *buf, size_t size)
     return buf;
 }
 
-static void seen(const char *call, const char *a, const char *b, long n)
+static void log_line(const char *line, int len)
 {
     const char *path = getenv("KILLAT_LOG");
-    if (path == NULL)
-        return;
-    char line[8192];
-    int len = snprintf(line, sizeof line, "%ld %s %s%s%s\n", n, call, a, b != NULL ? " " : "", b != NULL ? b : "");
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int fd = path == NULL ? -1
+        : (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd >= 0) {
         (void)!syscall(SYS_write, fd, line, (size_t)len);
         syscall(SYS_close, fd);
@@ -91,10 +106,25 @@ static void die_if(long n, const char *when)
 
 static long enter(const char *call, const char *a, const char *b)
 {
+    char line[8192 + 64];
     long n = atomic_fetch_add(&count, 1) + 1;
-    seen(call, a, b, n);
+
+    inside = 1;
+    log_line(line, snprintf(line, sizeof line, "%ld %s %s%s%s\n", n, call, a, b != NULL ? " " : "", b != NULL ? b : ""));
     die_if(n, "before");
     return n;
+}
+
+/* errno is the call's. */
+static void leave(long n, long result)
+{
+    int why = errno;
+    char line[80];
+
+    die_if(n, "after");
+    log_line(line, snprintf(line, sizeof line, "%ld = %ld %ld\n", n, atomic_load(&count), result));
+    inside = 0;
+    errno = why;
 }
 
 #define REAL(name) \
@@ -110,11 +140,9 @@ static long enter(const char *call, const char *a, const char *b)
         const char *what = inside ? NULL : fd_name(fd, buf, sizeof buf); \
         if (what == NULL) \
             return real args; \
-        inside = 1; \
         long n = enter(#name, what, NULL); \
         type r = real args; \
-        die_if(n, "after"); \
-        inside = 0; \
+        leave(n, (long)r); \
         return r; \
     }
 
@@ -125,14 +153,12 @@ static long enter(const char *call, const char *a, const char *b)
         REAL(name); \
         if (inside) \
             return real args; \
-        inside = 1; \
         char one[4096], two[4096]; \
         (void)one; \
         (void)two; \
         long n = enter(#name, a, b); \
         int r = real args; \
-        die_if(n, "after"); \
-        inside = 0; \
+        leave(n, r); \
         return r; \
     }
 
