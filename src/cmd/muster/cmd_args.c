@@ -73,7 +73,7 @@ static const struct option options[] = {
     {"key", 0, TEXT, MU_ARGS_KEY, AT(key), NULL, "KEY",
         "rsa:2048 (the default) to rsa:4096, ec:P-256, or a pkcs11: URI"},
     {"key-file", 0, TEXT, MU_ARGS_KEY, AT(key_file), NULL, "FILE", "use this private key"},
-    {"key-pass-file", 0, TEXT, MU_ARGS_KEY, AT(key_pass_file), NULL, "FILE",
+    {"key-pass-file", 0, TEXT, MU_ARGS_KEY | MU_ARGS_AUTH | MU_ARGS_POLL, AT(key_pass_file), NULL, "FILE",
         "password of the private key, or the token's PIN"},
     {"reuse-key", 0, FLAG, MU_ARGS_KEY | MU_ARGS_REKEY, AT(reuse_key), NULL, NULL,
         "keep the key when renewing"},
