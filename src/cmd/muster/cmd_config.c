@@ -11,7 +11,7 @@
 
 enum mu_code mu_cmd_config_read(const char *path, struct mu_ini **out, struct mu_err *err)
 {
-    struct mu_buf text = {0};
+    struct mu_buf text = {.secret = true}; /* a challenge may be inside */
     const char *file = path != NULL ? path : DEFAULT_FILE;
     enum mu_code rc;
 

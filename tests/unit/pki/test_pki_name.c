@@ -242,6 +242,8 @@ static void malformed_names_are_not_valid(void **state)
         {"", 0}, {"\x30", 1}, {"\x31\x00", 2}, {"\x30\x02\x31\x00", 4}, {"\x30\x02\x30\x00", 4},
         {"\x30\x04\x31\x02\x30\x00", 6}, {"\x30\x09\x31\x07\x30\x05\x06\x03\x55\x04\x03", 11},
         {"\x30\x00\x00", 3},
+        /* CN=a, then an RDN that ends too early: what was written of the first is taken back */
+        {"\x30\x10\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01\x61\x31\x02\x30\x00", 18},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct mu_buf text = {0};
@@ -249,6 +251,10 @@ static void malformed_names_are_not_valid(void **state)
         assert_false(mu_pki_name_valid(name));
         assert_false(mu_pki_name_format(name, MU_PKI_NAME_SLASH, &text));
         assert_int_equal(text.n, 0);
+        /* What stood there before is what is there still, with its NUL. */
+        mu_buf_put_str(&text, "before");
+        assert_false(mu_pki_name_format(name, MU_PKI_NAME_COMMA, &text));
+        assert_string_equal(mu_buf_str(&text), "before");
         assert_false(mu_pki_name_is_empty(name) && i);
         mu_buf_clear(&text);
     }
