@@ -609,6 +609,43 @@ def test_unknown_ca_is_M209_with_the_command_that_accepts_it(muster, demo, tmp_p
     assert r.code == 0, r
 
 
+def test_a_failed_try_does_not_shine_through_the_next_command(cli):
+    assert cli.enroll("again", "--pin", "00" * 32).code == 7
+    r = cli.enroll("again")
+    assert r.code == 0, r
+    r = cli("enroll", "bare", "--url", cli.demo.url.removeprefix("http://"))
+    assert r.code == 1 and f"--url {cli.demo.url}" in r.err, r
+
+
+def test_all_asks_once_about_each_pending_request(cli):
+    """Nobody waits for another's approval, least of all a timer that runs renew --all."""
+    for name in ("p1", "p2"):
+        assert cli.enroll(name, "--no-wait", challenge=cli.challenge2).code == 5
+    r = cli("renew", "--all", timeout=30)
+    assert r.code == 5 and "muster poll p1" in r.err and "muster poll p2" in r.err, r
+
+
+def test_ctrl_c_ends_all_and_not_only_the_first(cli):
+    for name in ("p1", "p2"):
+        assert cli.enroll(name, "--no-wait", challenge=cli.challenge2).code == 5
+    p = subprocess.Popen([str(cli.muster), "--store", str(cli.store), "--no-input", "poll", "--all", "--wait"], stderr=subprocess.PIPE, text=True)
+    seen = ""
+    while "asking again" not in seen:
+        line = p.stderr.readline()
+        assert line, seen
+        seen += line
+    p.send_signal(signal.SIGINT)
+    _, rest = p.communicate(timeout=20)
+    assert p.returncode == 5 and "muster poll p1" in rest and "p2" not in rest, rest
+
+
+def test_json_is_one_object_also_for_diff_csr_and_usage(cli):
+    assert cli.enroll("o").code == 0
+    for words, code in ((["diff", "o"], 0), (["csr", "c", "--subject", "CN=c"], 0), (["enrol"], 64), (["enroll"], 64), (["enroll", "x", "--via", "est"], 64)):
+        r = cli(*words, "--json")
+        assert r.code == code and json.loads(r.out)["schema"] == "muster/1", r
+
+
 def terminal(args, answers, env=None):
     """Runs on a terminal; answers is a list of (what to wait for, what to type). Returns (exit code, text)."""
     pid, fd = pty.fork()

@@ -252,13 +252,15 @@ int main(int argc, char **argv)
 {
     struct mu_cmd cmd = {.env = mu_env_system()};
     struct mu_err err = {0};
-    int at = 1, exit_code;
+    int at = 1, i, exit_code;
 
     signal(SIGPIPE, SIG_IGN);
     if (argc > 0 && strcmp(base_name(argv[0]), "sscep") == 0)
         return mu_sscep_main(argc, argv);
     if (argc > 1 && strcmp(argv[1], "sscep") == 0)
         return mu_sscep_main(argc - 1, argv + 1);
+    for (i = 1; i < argc; i++) /* also for what is wrong in front of it */
+        cmd.args.json = cmd.args.json || strcmp(argv[i], "--json") == 0;
     if (mu_cmd_args_parse(&cmd.args, MU_ARGS_GLOBAL, argc, argv, &at, true, &err) != MU_OK)
         exit_code = mu_cmd_print_usage_error(&cmd, &err);
     else if (cmd.args.version)
