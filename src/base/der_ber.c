@@ -77,11 +77,11 @@ static size_t length_octets(size_t len)
 
 static bool read_head(struct walk *w, size_t at, size_t end, struct head *out)
 {
-    const uint8_t *p = w->p + at;
     size_t n = end - at, octets, i;
 
     if (n < 2)
         return fail(w, "cut short");
+    const uint8_t *p = w->p + at; /* not before: of nothing at all there is no pointer */
     if ((p[0] & 0x1f) == 0x1f)
         return fail(w, "a tag number above 30");
     *out = (struct head){.tag = p[0], .n = 2, .len = p[1]};

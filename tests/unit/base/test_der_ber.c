@@ -219,6 +219,17 @@ static void bad_ber_is_refused_and_nothing_is_written(void **state)
     mu_buf_clear(&out);
 }
 
+/* A message without content has no octets and no pointer to them. */
+static void nothing_at_all_is_refused(void **state)
+{
+    struct mu_buf out = {0};
+
+    assert_false(mu_der_is_definite(mu_bytes(NULL, 0)));
+    assert_int_not_equal(mu_der_from_ber(mu_bytes(NULL, 0), &out, NULL, NULL), MU_OK);
+    assert_int_equal(out.n, 0);
+    mu_buf_clear(&out);
+}
+
 static void a_rest_is_counted_where_it_is_allowed(void **state)
 {
     struct mu_buf out = {0};
@@ -326,6 +337,7 @@ int main(void)
         cmocka_unit_test(encrypted_content_in_pieces_is_joined),
         cmocka_unit_test(messages_streamed_by_openssl_become_der),
         cmocka_unit_test(bad_ber_is_refused_and_nothing_is_written),
+        cmocka_unit_test(nothing_at_all_is_refused),
         cmocka_unit_test(a_rest_is_counted_where_it_is_allowed),
         cmocka_unit_test(the_output_has_a_ceiling),
         cmocka_unit_test(nesting_is_bounded),
