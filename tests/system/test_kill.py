@@ -180,7 +180,7 @@ def check_nothing_left(store, name):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_client_killed_at_every_visible_call(release, ca, secret, own_key, tmp_path, when):
     """Killed in an enrollment and started again. Before each call with a key that it makes itself,
-    after each with one that is there."""
+    after each with one that is there (then a forgotten request is made again as it was)."""
     key = own_key if when == "after" else None
     log = tmp_path / "calls"
     r = enroll(release, ca, tmp_path / "whole", f"{when}-whole", secret, preload(release, log), key)
@@ -316,16 +316,17 @@ def test_responder_answers_only_what_is_durable(release, tmp_path):
     assert events(log)[-1].n > start
 
 
-def test_responder_killed_at_every_visible_call(release, secret, own_key, tmp_path):
+def test_responder_killed_at_every_visible_call(release, tmp_path):
     """Killed anywhere in an enrollment and started again, on another port: the client's next try goes
-    on with its request there and gets the certificate, and there is one only."""
+    on with its request there and gets the certificate, and there is one only. Each has a key of its
+    own: with the same one the same request is made again, even where it was forgotten."""
     base, log = tmp_path / "base", tmp_path / "calls"
     begin(release, base).stop()
     shutil.copytree(base, tmp_path / "whole")
     d = begin(release, tmp_path / "whole", preload(release, log))
     first = len(events(log)) + 1
     mine = d.secret("challenge1", tmp_path / "c1")
-    assert enroll(release, d, tmp_path / "s", "whole", mine, key=own_key).returncode == 0
+    assert enroll(release, d, tmp_path / "s", "whole", mine).returncode == 0
     total = len(events(log))
     d.stop()
     assert total - first > 5
@@ -335,7 +336,7 @@ def test_responder_killed_at_every_visible_call(release, secret, own_key, tmp_pa
             name, dir, store = f"s{n}{when[0]}", tmp_path / f"s{n}{when[0]}", tmp_path / f"st{n}{when[0]}"
             shutil.copytree(base, dir)
             d = begin(release, dir, preload(release, None, n, when))
-            r = enroll(release, d, store, name, mine, key=own_key)
+            r = enroll(release, d, store, name, mine)
             assert r.returncode in (0, 3), (n, when, r.stderr)
             assert d.process.wait(20) == KILLED, f"not killed {when} call {n}"
             kills += 1
@@ -347,7 +348,7 @@ def test_responder_killed_at_every_visible_call(release, secret, own_key, tmp_pa
                 assert recorded == [pair(store, name)], f"killed {when} call {n}: answered and not recorded"
             else:
                 unanswered += len(recorded)
-                r = enroll(release, d, store, name, mine, key=own_key)
+                r = enroll(release, d, store, name, mine)
                 assert r.returncode == 0, (n, when, r.stderr)
                 assert records(release, d, f"CN={name}")[name] == [pair(store, name)], f"killed {when} call {n}"
                 assert recorded in ([], [pair(store, name)]), f"killed {when} call {n}: the recorded one never arrived"
@@ -456,6 +457,7 @@ def test_killed_at_random_under_load(release, tmp_path):
         p = client(name)
         assert p.wait(60) == 0, name
         assert pair(store, name), name
+    for name in names:
         check_nothing_left(store, name)
     after = records(release, d, "CN=l")
     assert after == {name: [pair(store, name)] for name in names}
