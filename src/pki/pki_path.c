@@ -6,6 +6,7 @@
 
 #include "base/time.h"
 #include "pki/pki_internal.h"
+#include "pki/pki_name.h"
 
 /* OpenSSL's levels: 2 asks for RSA 2048, EC 224 and SHA-2 along the path, 0 for nothing. */
 enum { LEVEL_LEGACY = 0, LEVEL_STRICT = 2 };
@@ -24,15 +25,35 @@ static bool is_among(const struct mu_pki_cert *cert, const struct mu_pki_certs *
     return false;
 }
 
+/* A CA and its successor may have the same name, and without key identifiers OpenSSL takes the one
+ * that lives longer. So who did not sign is left out, where there are several. */
+static bool is_only_namesake(struct mu_pki_cert *cert, struct mu_pki_cert *leaf, bool ambiguous)
+{
+    return ambiguous && !mu_pki_cert_equal(cert, leaf)
+        && mu_pki_name_equal(cert->subject, leaf->issuer)
+        && mu_pki_cert_verify(leaf, cert, true, NULL) != MU_OK;
+}
+
+/* Those of list that could have issued leaf by their name, without those of other. */
+static size_t count_issuers(const struct mu_pki_cert *leaf, const struct mu_pki_certs *list,
+    const struct mu_pki_certs *other)
+{
+    size_t n = 0;
+    for (size_t i = 0; list && i < list->n; i++)
+        n += mu_pki_name_equal(list->v[i]->subject, leaf->issuer) && !is_among(list->v[i], other);
+    return n;
+}
+
 /* Neither an anchor nor the leaf itself helps as an intermediate: the first is looked for among the
  * anchors, and the second is where the path begins. They are not converted again: decoding a key
  * costs OpenSSL more than verifying a signature with it. */
-static STACK_OF(X509) *to_stack(const struct mu_pki_certs *certs, const struct mu_pki_cert *leaf,
-    const struct mu_pki_certs *anchors)
+static STACK_OF(X509) *to_stack(const struct mu_pki_certs *certs, struct mu_pki_cert *leaf,
+    const struct mu_pki_certs *anchors, bool ambiguous)
 {
     STACK_OF(X509) *stack = sk_X509_new_null();
     for (size_t i = 0; stack && certs && i < certs->n; i++) {
-        if (mu_pki_cert_equal(certs->v[i], leaf) || is_among(certs->v[i], anchors))
+        if (mu_pki_cert_equal(certs->v[i], leaf) || is_among(certs->v[i], anchors)
+            || is_only_namesake(certs->v[i], leaf, ambiguous))
             continue;
         X509 *x = to_x509(certs->v[i]);
         if (x && !sk_X509_push(stack, x))
@@ -41,11 +62,13 @@ static STACK_OF(X509) *to_stack(const struct mu_pki_certs *certs, const struct m
     return stack;
 }
 
-static X509_STORE *to_store(const struct mu_pki_certs *anchors, const struct mu_pki_cert *leaf,
-    X509 *leaf_x)
+static X509_STORE *to_store(const struct mu_pki_certs *anchors, struct mu_pki_cert *leaf,
+    X509 *leaf_x, bool ambiguous)
 {
     X509_STORE *store = X509_STORE_new();
     for (size_t i = 0; store && anchors && i < anchors->n; i++) {
+        if (is_only_namesake(anchors->v[i], leaf, ambiguous))
+            continue;
         bool is_leaf = leaf_x && mu_pki_cert_equal(anchors->v[i], leaf);
         X509 *x = is_leaf && X509_up_ref(leaf_x) ? leaf_x : to_x509(anchors->v[i]);
         if (x)
@@ -145,9 +168,11 @@ static enum mu_code refused(X509_STORE_CTX *ctx, const struct mu_pki_path_opts *
 enum mu_code mu_pki_path_check(struct mu_pki_cert *leaf, const struct mu_pki_certs *intermediates,
     const struct mu_pki_certs *anchors, const struct mu_pki_path_opts *opts, struct mu_err *err)
 {
+    bool ambiguous =
+        count_issuers(leaf, anchors, NULL) + count_issuers(leaf, intermediates, anchors) > 1;
     X509 *x = to_x509(leaf);
-    STACK_OF(X509) *untrusted = to_stack(intermediates, leaf, anchors);
-    X509_STORE *store = to_store(anchors, leaf, x);
+    STACK_OF(X509) *untrusted = to_stack(intermediates, leaf, anchors, ambiguous);
+    X509_STORE *store = to_store(anchors, leaf, x, ambiguous);
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     enum mu_code rc = MU_OK;
     if (!x) {

@@ -137,11 +137,45 @@ static void nothing_given_is_no_crash(void **state)
     assert_int_equal(mu_pki_path_check(w->leaf, NULL, NULL, &now, NULL), MU_AUTH);
 }
 
+/* SCEP-78: an old and a new root of one name, both trusted, with nothing but the key between them. */
+static void a_successor_of_the_same_name_does_not_confuse(void **state)
+{
+    struct mu_pki_key *old_key = kit_key("ec:P-256", 0), *new_key = kit_key("ec:P-256", 1);
+    struct mu_pki_cert *roots[2], *leaves[2], *swap;
+    const struct mu_pki_certs both = {roots, 2}, none = {0}, first = {roots, 1};
+    const struct mu_pki_path_opts opts = {.now_s = KIT_NOW};
+    struct mu_err err = {0};
+    roots[0] = kit_cert(&(struct kit_cert){.subject = "/CN=ca", .key = old_key, .is_ca = true});
+    roots[1] = kit_cert(&(struct kit_cert){.subject = "/CN=ca", .serial = "2", .key = new_key,
+        .is_ca = true, .not_before_s = KIT_NOW - 86400, .not_after_s = KIT_NOW + 86400 * 9999LL});
+    for (size_t i = 0; i < 2; i++)
+        leaves[i] = kit_cert(&(struct kit_cert){.subject = "/CN=leaf", .issuer = "/CN=ca",
+            .serial = "3", .key = kit_key("ec:P-256", 2), .issuer_key = i ? new_key : old_key});
+    for (size_t turn = 0; turn < 2; turn++) {
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(mu_pki_path_check(leaves[i], &none, &both, &opts, &err), MU_OK);
+            assert_int_equal(mu_pki_path_check(leaves[i], &both, &both, &opts, &err), MU_OK);
+            assert_int_equal(mu_pki_path_check(roots[i], &both, &both, &opts, &err), MU_OK);
+        }
+        /* Trust in one is none in the other. */
+        assert_int_equal(mu_pki_path_check(leaves[1 - turn], &both, &first, &opts, &err), MU_AUTH);
+        assert_int_equal(mu_pki_path_check(roots[1], &both, &first, &opts, &err), MU_AUTH);
+        swap = roots[0];
+        roots[0] = roots[1];
+        roots[1] = swap;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        mu_pki_cert_free(roots[i]);
+        mu_pki_cert_free(leaves[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_are_judged),
         cmocka_unit_test(certificates_may_come_twice),
+        cmocka_unit_test(a_successor_of_the_same_name_does_not_confuse),
         cmocka_unit_test(nothing_given_is_no_crash),
     };
     return cmocka_run_group_tests(tests, make_world, forget_world);
