@@ -14,8 +14,17 @@
 
 static enum mu_code entry_load(struct mu_agent_job *job, struct mu_err *err)
 {
+    struct mu_keystore_saved saved;
     enum mu_code rc = mu_keystore_load(job->agent->store, job->name, &job->entry, err);
 
+    if (rc == MU_OK && mu_agent_next_is_due(job->agent, job->name, &job->entry)) {
+        mu_keystore_entry_clear(&job->entry);
+        if ((rc = mu_keystore_activate(job->agent->store, job->name, &saved, err)) != MU_OK)
+            return rc;
+        mu_agent_job_step(job, MU_AGENT_STEP_SAVED,
+            "%s: the certificate that waited, %s, is the present one now", job->name, saved.stem);
+        rc = mu_keystore_load(job->agent->store, job->name, &job->entry, err);
+    }
     job->has_entry = rc == MU_OK;
     return rc == MU_NOT_FOUND ? MU_OK : rc;
 }
@@ -57,10 +66,19 @@ static enum mu_code settings_load(struct mu_agent_job *job, struct mu_err *err)
 /* A kill after the switch and before the request was forgotten: what is current is its answer. */
 static bool is_saved_already(struct mu_agent_job *job)
 {
+    struct mu_keystore_entry waits = {0};
     struct mu_pki_csr *csr = NULL;
+    char stem[MU_KEYSTORE_STEM];
     bool same = false;
 
-    if (job->has_entry && strcmp(job->entry.stem, job->pending.replaces) != 0
+    if (job->pending.next_ca[0] != '\0') {
+        if (mu_keystore_next(job->agent->store, job->name, stem)
+            && mu_keystore_load_serial(job->agent->store, job->name, stem, &waits, NULL) == MU_OK
+            && mu_pki_csr_decode(mu_buf_bytes(&job->pending.csr), &csr, NULL) == MU_OK)
+            same = mu_bytes_equal(csr->spki, waits.cert->spki);
+        mu_keystore_entry_clear(&waits);
+    }
+    if (!same && csr == NULL && job->has_entry && strcmp(job->entry.stem, job->pending.replaces) != 0
         && mu_pki_csr_decode(mu_buf_bytes(&job->pending.csr), &csr, NULL) == MU_OK)
         same = mu_bytes_equal(csr->spki, job->entry.cert->spki);
     mu_pki_csr_free(csr);
@@ -99,6 +117,16 @@ static enum mu_code not_due(struct mu_agent_job *job, struct mu_err *err)
     else
         snprintf(why, sizeof(why), "valid until %s, renews from %s",
             mu_time_plain(cert->not_after_s, until), mu_time_plain(from_s, from));
+    return nothing(job, why, err);
+}
+
+/* The certificate of the next CA is here already. */
+static enum mu_code next_waits(struct mu_agent_job *job, const char *stem, struct mu_err *err)
+{
+    char until[MU_TIME_TEXT], why[200];
+
+    snprintf(why, sizeof(why), "%s waits, and takes over at %s", stem,
+        mu_time_plain(job->entry.cert->not_after_s, until));
     return nothing(job, why, err);
 }
 
@@ -328,12 +356,13 @@ static enum mu_code renew_start(
             (long long)((now - job->entry.cert->not_after_s) / 86400));
     mu_agent_pending_clear(&job->pending);
     job->pending.operation = MU_AGENT_RENEW;
-    return mu_agent_job_request(job, err);
+    return job->next_ca ? mu_agent_job_next_ca(job, err) : mu_agent_job_request(job, err);
 }
 
 static enum mu_code renew_decide(
     struct mu_agent_job *job, const struct mu_agent_renew *request, struct mu_err *err)
 {
+    char stem[MU_KEYSTORE_STEM];
     bool is_pending = false, due;
     enum mu_code rc;
 
@@ -356,9 +385,13 @@ static enum mu_code renew_decide(
         mu_err_next(err, "muster enroll %s", job->name);
         return MU_NOT_FOUND;
     }
+    job->next_ca = request->next_ca;
+    if (mu_keystore_next(job->agent->store, job->name, stem) && !request->force
+        && !request->regenerate)
+        return next_waits(job, stem, err);
     due = mu_agent_is_due(job->entry.cert->not_before_s, job->entry.cert->not_after_s,
         renew_days(job), mu_env_now(job->agent->env), NULL);
-    if (!due && !request->force && !request->regenerate)
+    if (!due && !request->force && !request->regenerate && !request->next_ca)
         return not_due(job, err);
     if (request->dry_run)
         return nothing(job, due ? "it is due and would be renewed" : "it would be renewed", err);

@@ -48,6 +48,7 @@ struct mu_agent_facts {
     char *san;
     char *serial;                     /* upper-case hex */
     char *stem;                       /* file name of the pair: the serial, maybe with "-2" */
+    char *next_stem;                  /* of the pair that waits */
     char *sha256;                     /* colon form */
     char *key;                        /* "RSA 2048" */
     char *cert_file, *key_file;       /* latest.crt, latest.key: whole paths */
@@ -162,8 +163,13 @@ struct mu_agent_renew {
     bool regenerate;  /* now, with the same key unless rekey */
     bool rekey;       /* a new key although reuse-key */
     bool dry_run;     /* say what would be done */
+    bool next_ca;     /* of the CA's successor, due or not; it waits until the present one expires */
     bool no_wait;
 };
+/* The pair that waits becomes current, now or, if due is set, only where the current one is out of
+ * time; NOTHING else changes. MU_NOT_FOUND if none waits, or none is due. */
+enum mu_code mu_agent_activate(struct mu_agent *agent, const char *name, bool due,
+    struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;
 /* Not due: NOTHING. Expired: tried all the same (M601 as a warning). */
 enum mu_code mu_agent_renew(struct mu_agent *agent, const struct mu_agent_renew *request,
     const struct mu_agent_host *host, struct mu_agent_job **out, struct mu_err *err) MU_CHECK;

@@ -53,13 +53,15 @@ static void saved_trace(const struct mu_agent_job *job)
 
     mu_trace(job->agent->env, job_proto(job), MU_TRACE_SAVED, "%s, %s/certs/%s/%s.crt, %s%s",
         job->name, mu_keystore_root(job->agent->store), job->name, job->saved.stem,
-        replaces ? "replaces " : "new", replaces ? job->saved.replaced : "");
+        job->saved.waits ? "for later" : replaces ? "replaces " : "new",
+        replaces ? job->saved.replaced : "");
 }
 
 enum mu_code mu_agent_job_save(
     struct mu_agent_job *job, const struct mu_pki_certs *certs, struct mu_err *err)
 {
-    struct mu_keystore_pair pair = {.key_pem = mu_buf_bytes(&job->key_text)};
+    struct mu_keystore_pair pair = {.key_pem = mu_buf_bytes(&job->key_text),
+        .later = job->pending.next_ca[0] != '\0'};
     struct mu_pki_certs chain = {0};
     enum mu_code rc;
 
@@ -263,7 +265,9 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
     result_trace(job, failed);
     if (mu_agent_show(job->agent, job->name, &facts, NULL) == MU_OK)
         outcome.facts = &facts;
-    if (failed == NULL && outcome.facts != NULL && facts.serial != NULL)
+    if (failed == NULL && job->saved.waits)
+        mu_agent_job_tell_waits(job);
+    else if (failed == NULL && outcome.facts != NULL && facts.serial != NULL)
         tell_issued(job, &facts);
     if (job->saved_now && job->saved.replaced[0] != '\0'
         && strcmp(job->saved.replaced, job->saved.stem) != 0)

@@ -190,6 +190,8 @@ enum mu_code mu_agent_show(
     struct mu_agent_facts f = {.renew_days = -1};
     struct mu_agent_settings settings = {0};
     struct mu_keystore_entry entry = {0};
+    struct mu_keystore_saved saved;
+    char next[MU_KEYSTORE_STEM];
     int64_t now = mu_env_now(agent->env);
     enum mu_code with_settings, with_cert, rc = MU_OK;
 
@@ -198,6 +200,11 @@ enum mu_code mu_agent_show(
         return with_settings;
     snprintf(f.name, sizeof(f.name), "%s", name);
     with_cert = mu_keystore_load(agent->store, name, &entry, err);
+    if (with_cert == MU_OK && mu_agent_next_is_due(agent, name, &entry)
+        && mu_agent_activate(agent, name, true, &saved, NULL) == MU_OK) {
+        mu_keystore_entry_clear(&entry);
+        with_cert = mu_keystore_load(agent->store, name, &entry, err);
+    }
     if (with_cert != MU_OK && with_cert != MU_NOT_FOUND) {
         rc = with_cert;
         goto out;
@@ -214,6 +221,9 @@ enum mu_code mu_agent_show(
         goto out;
     if (with_cert == MU_OK) {
         if ((rc = certificate_facts(agent, &entry, &f, err)) != MU_OK)
+            goto out;
+        if (mu_keystore_next(agent->store, name, next)
+            && (rc = mu_text_dup(next, &f.next_stem, err)) != MU_OK)
             goto out;
         f.days_left = days_between(now, f.not_after_s);
         mu_agent_is_due(f.not_before_s, f.not_after_s, f.renew_days, now, &f.renew_from_s);
@@ -233,7 +243,7 @@ out:
 
 void mu_agent_facts_clear(struct mu_agent_facts *f)
 {
-    char *const texts[] = {f->url, f->ca, f->subject, f->issuer, f->san, f->serial, f->stem,
+    char *const texts[] = {f->url, f->ca, f->subject, f->issuer, f->san, f->serial, f->stem, f->next_stem,
         f->sha256, f->key, f->cert_file, f->key_file, f->pending_txn, f->last_result, f->last_code,
         f->last_what, f->last_likely, f->last_next, f->last_txn, f->changed, f->warnings};
 

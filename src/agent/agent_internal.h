@@ -13,6 +13,7 @@ struct mu_agent_pending {
     enum mu_agent_operation operation;
     char replaces[MU_KEYSTORE_STEM]; /* current pair when it began, "" if none */
     char *transaction;               /* NULL: none yet */
+    char next_ca[MU_KEYSTORE_NAME];  /* enveloped to this CA and for later, "" if not */
     int64_t since_s;
     struct mu_buf csr;               /* DER; secret, a challenge may be inside */
     struct mu_buf engine;            /* secret for the same reason */
@@ -80,7 +81,7 @@ struct mu_agent_job {
     struct mu_keystore_lock *lock;
     struct mu_agent_settings settings;
     struct mu_secret challenge, key_password;
-    bool no_wait, has_entry, resumed, was_pending, told_request, saved_now;
+    bool no_wait, has_entry, resumed, was_pending, told_request, saved_now, next_ca;
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
     bool canceled, busy;                /* busy: a helper thread works for it */
     struct mu_keystore_entry entry;     /* current pair, if has_entry */
@@ -91,6 +92,7 @@ struct mu_agent_job {
     struct mu_buf key_text;             /* secret */
     struct mu_agent_pending pending;
     struct mu_agent_trusted trusted;
+    struct mu_pki_cert *next_cert;      /* of pending.next_ca */
     struct mu_tls_identity *identity;
     struct mu_client *client;
     struct mu_pki_cert *trust_ca;       /* asked about */
@@ -127,7 +129,18 @@ enum mu_code mu_agent_job_resume(struct mu_agent_job *job, struct mu_err *err) M
  * system's. None for http. */
 enum mu_code mu_agent_job_identity(struct mu_agent_job *job, bool bootstrap, struct mu_err *err) MU_CHECK;
 
+/* ---- agent_next.c: a certificate of the next CA, for later (SCEP-78) ---- */
+/* Asks for the next CA, trusts it because the present one vouches for it, then requests. */
+enum mu_code mu_agent_job_next_ca(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* A pair waits, and the current one is out of time. */
+bool mu_agent_next_is_due(
+    struct mu_agent *agent, const char *name, const struct mu_keystore_entry *current);
+/* Tells of a pair that was saved for later. */
+void mu_agent_job_tell_waits(struct mu_agent_job *job);
+
 /* ---- agent_trust.c ---- */
+/* A file name for a CA out of its CN; "" if that cannot be one. */
+void mu_agent_trust_name(const struct mu_pki_cert *ca, char name[MU_KEYSTORE_NAME]);
 /* The driver's on_trust: asks the host, who answers with mu_agent_job_trust. */
 void mu_agent_job_ask_trust(
     struct mu_agent_job *job, struct mu_client *client, const struct mu_pki_certs *certs);

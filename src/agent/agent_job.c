@@ -75,6 +75,7 @@ void mu_agent_job_free(struct mu_agent_job *job)
     mu_agent_pending_clear(&job->pending);
     mu_agent_trusted_clear(&job->trusted);
     mu_pki_cert_free(job->trust_ca);
+    mu_pki_cert_free(job->next_cert);
     mu_buf_clear(&job->file);
     free(job->changed);
     free(job->url);
@@ -271,6 +272,17 @@ static enum mu_code client_start(struct mu_agent_job *job, struct mu_err *err)
     mu_agent_client_config(job->agent, &job->settings, &job->trusted, &config);
     config.host = (struct mu_client_host){.ctx = job, .on_trust = on_trust, .on_state = on_state,
         .on_save = on_save, .on_wait = on_wait, .on_done = on_done};
+    if (job->pending.next_ca[0] != '\0') {
+        mu_pki_cert_free(job->next_cert);
+        job->next_cert = NULL;
+        rc = mu_keystore_ca_get(
+            job->agent->store, job->pending.next_ca, &job->next_cert, err);
+        if (rc != MU_OK) {
+            mu_pki_csr_free(csr);
+            return rc;
+        }
+        config.encrypt_to = job->next_cert; /* SCEP-78 */
+    }
     config.entry = job->name;
     config.identity = job->identity;
     config.state = mu_buf_bytes(&job->pending.engine);

@@ -130,7 +130,7 @@ enum mu_code mu_agent_pending_load(struct mu_keystore *store, const char *name,
 {
     struct file file = {store, name, "pending", NULL};
     struct mu_agent_pending p = {.csr.secret = true, .engine.secret = true};
-    const char *replaces;
+    const char *replaces, *next_ca;
     enum mu_code rc;
 
     if ((rc = file_read(&file, err)) != MU_OK)
@@ -147,6 +147,8 @@ enum mu_code mu_agent_pending_load(struct mu_keystore *store, const char *name,
         goto out;
     replaces = file_get(&file, "replaces");
     snprintf(p.replaces, sizeof(p.replaces), "%s", replaces != NULL ? replaces : "");
+    next_ca = file_get(&file, "next-ca");
+    snprintf(p.next_ca, sizeof(p.next_ca), "%s", next_ca != NULL ? next_ca : "");
 out:
     mu_ini_free(file.ini);
     if (rc != MU_OK) {
@@ -169,6 +171,8 @@ enum mu_code mu_agent_pending_store(struct mu_keystore *store, const char *name,
         rc = set_text(&file, "transaction", pending->transaction, err);
     if (rc == MU_OK)
         rc = set_text(&file, "replaces", pending->replaces, err);
+    if (rc == MU_OK)
+        rc = set_text(&file, "next-ca", pending->next_ca, err);
     if (rc == MU_OK)
         rc = set_time(&file, "since", pending->since_s, err);
     if (rc == MU_OK)

@@ -21,7 +21,7 @@ static struct mu_pki_cert *trust_choose(const struct mu_pki_certs *certs)
 }
 
 /* "Corp CA 1" becomes Corp-CA-1; without a usable CN it is CA_Cert_N, chosen when it is stored. */
-static void trust_name(const struct mu_pki_cert *ca, char name[MU_KEYSTORE_NAME])
+void mu_agent_trust_name(const struct mu_pki_cert *ca, char name[MU_KEYSTORE_NAME])
 {
     struct mu_buf cn = {0};
     size_t n = 0;
@@ -51,7 +51,7 @@ static void trust_name_settle(struct mu_agent_job *job, const struct mu_pki_cert
 {
     struct mu_pki_cert *present = NULL;
 
-    trust_name(ca, job->trust_name);
+    mu_agent_trust_name(ca, job->trust_name);
     if (job->trust_name[0] != '\0'
         && mu_keystore_ca_get(job->agent->store, job->trust_name, &present, NULL) == MU_OK
         && !mu_pki_cert_equal(present, ca))

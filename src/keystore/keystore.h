@@ -46,11 +46,13 @@ struct mu_keystore_pair {
     struct mu_bytes key_pem;         /* what <serial>.key gets, byte for byte; see mu_keystore_key_text */
     struct mu_pki_cert *cert;
     const struct mu_pki_certs *chain; /* issuer first; may be empty */
+    bool later;                      /* it waits beside a current one: mu_keystore_activate */
 };
 struct mu_keystore_saved {
     char stem[MU_KEYSTORE_STEM];     /* "4A96E1736D" or "4A96E1736D-2" */
     char replaced[MU_KEYSTORE_STEM]; /* stem that was current before, "" if none */
     unsigned chain_n;
+    bool waits;                      /* saved, but not current */
 };
 /* Writes the pair under its serial and switches to it. Saving the same pair again does nothing
  * but make sure of it. The caller holds the lock. */
@@ -73,6 +75,13 @@ enum mu_code mu_keystore_load_serial(struct mu_keystore *store, const char *name
 void mu_keystore_entry_clear(struct mu_keystore_entry *entry);
 /* Stem of the current generation; false if there is none. */
 bool mu_keystore_current(struct mu_keystore *store, const char *name, char stem[MU_KEYSTORE_STEM]);
+
+/* Stem of the pair that waits; false if there is none. Saved later, it takes the place of one that
+ * waited before. */
+bool mu_keystore_next(struct mu_keystore *store, const char *name, char stem[MU_KEYSTORE_STEM]);
+/* Switches to the pair that waits. MU_NOT_FOUND if there is none. The caller holds the lock. */
+enum mu_code mu_keystore_activate(struct mu_keystore *store, const char *name,
+    struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;
 
 /* Lists of names, sorted; each is called once. */
 typedef void mu_keystore_each_call(void *cookie, const char *name);

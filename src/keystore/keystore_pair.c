@@ -3,6 +3,8 @@
  * before one rename of certs/<name>/current makes them the present ones:
  *
  *   latest.key -> current/latest.key    current -> .gen/<stem>    .gen/<stem>/latest.key -> ../../<stem>.key
+ *
+ * A pair that is for later has a link certs/<name>/next instead, until it is switched to.
  */
 #include "keystore/keystore_internal.h"
 
@@ -169,19 +171,21 @@ static void outer_tidy(const struct mu_keystore_dir *entry, size_t chain_n)
     }
 }
 
-static enum mu_code current_set(
-    const struct mu_keystore_dir *entry, const char *stem, struct mu_err *err)
+/* link: "current" or "next". */
+static enum mu_code generation_set(
+    const struct mu_keystore_dir *entry, const char *link, const char *stem, struct mu_err *err)
 {
     char target[MU_KEYSTORE_STEM + 8];
 
     snprintf(target, sizeof(target), ".gen/%s", stem);
-    return mu_keystore_dir_link(entry, "current", target, err);
+    return mu_keystore_dir_link(entry, link, target, err);
 }
 
-static bool current_get(const struct mu_keystore_dir *entry, char stem[MU_KEYSTORE_STEM])
+static bool generation_get(
+    const struct mu_keystore_dir *entry, const char *link, char stem[MU_KEYSTORE_STEM])
 {
     char target[MU_KEYSTORE_STEM + 8];
-    ssize_t n = readlinkat(entry->fd, "current", target, sizeof(target) - 1);
+    ssize_t n = readlinkat(entry->fd, link, target, sizeof(target) - 1);
 
     if (n <= 5 || strncmp(target, ".gen/", 5) != 0)
         return false;
@@ -190,6 +194,26 @@ static bool current_get(const struct mu_keystore_dir *entry, char stem[MU_KEYSTO
         return false;
     memcpy(stem, target + 5, strlen(target + 5) + 1);
     return true;
+}
+
+static enum mu_code current_set(
+    const struct mu_keystore_dir *entry, const char *stem, struct mu_err *err)
+{
+    return generation_set(entry, "current", stem, err);
+}
+
+static bool current_get(const struct mu_keystore_dir *entry, char stem[MU_KEYSTORE_STEM])
+{
+    return generation_get(entry, "current", stem);
+}
+
+/* A kill between the switch and the end of the link leaves one that says nothing new. */
+static bool next_get(const struct mu_keystore_dir *entry, char stem[MU_KEYSTORE_STEM])
+{
+    char current[MU_KEYSTORE_STEM];
+
+    return generation_get(entry, "next", stem)
+        && !(current_get(entry, current) && strcmp(current, stem) == 0);
 }
 
 /* The switch. If it cannot be made durable it is taken back: a pair that may be gone after the
@@ -216,6 +240,17 @@ static enum mu_code pair_check(const struct mu_keystore_pair *pair, struct mu_er
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "a chain of %zu certificates is too long",
             pair->chain->n);
     return MU_OK;
+}
+
+/* All is on disk before the link is. */
+static enum mu_code next_set(
+    const struct mu_keystore_dir *entry, const char *stem, struct mu_err *err)
+{
+    enum mu_code rc = mu_keystore_dir_sync(entry, err);
+
+    if (rc == MU_OK)
+        rc = generation_set(entry, "next", stem, err);
+    return rc == MU_OK ? mu_keystore_dir_sync(entry, err) : rc;
 }
 
 enum mu_code mu_keystore_save(struct mu_keystore *store, const char *name,
@@ -247,6 +282,13 @@ enum mu_code mu_keystore_save(struct mu_keystore *store, const char *name,
         goto out;
     if ((rc = generation_put(&entry, done.stem, pair->chain, err)) != MU_OK)
         goto out;
+    if (pair->later && done.replaced[0] != '\0') {
+        done.replaced[0] = '\0';
+        done.waits = true;
+        if ((rc = next_set(&entry, done.stem, err)) == MU_OK)
+            *saved = done;
+        goto out;
+    }
     if ((rc = outer_links(&entry, chain_n, err)) != MU_OK)
         goto out;
     if ((rc = mu_keystore_dir_sync(&entry, err)) != MU_OK)
@@ -273,6 +315,18 @@ bool mu_keystore_current(struct mu_keystore *store, const char *name, char stem[
     if (entry_dir(store, name, &entry, NULL) != MU_OK)
         return false;
     found = current_get(&entry, stem);
+    mu_keystore_dir_close(&entry);
+    return found;
+}
+
+bool mu_keystore_next(struct mu_keystore *store, const char *name, char stem[MU_KEYSTORE_STEM])
+{
+    struct mu_keystore_dir entry = {-1, NULL};
+    bool found;
+
+    if (entry_dir(store, name, &entry, NULL) != MU_OK)
+        return false;
+    found = next_get(&entry, stem);
     mu_keystore_dir_close(&entry);
     return found;
 }
@@ -367,6 +421,40 @@ void mu_keystore_entry_clear(struct mu_keystore_entry *entry)
     free(entry->key_file);
     free(entry->cert_file);
     *entry = (struct mu_keystore_entry){0};
+}
+
+enum mu_code mu_keystore_activate(struct mu_keystore *store, const char *name,
+    struct mu_keystore_saved *saved, struct mu_err *err)
+{
+    struct mu_keystore_dir entry = {-1, NULL};
+    struct mu_keystore_saved done = {0};
+    struct mu_keystore_entry loaded = {0};
+    enum mu_code rc = entry_dir(store, name, &entry, err);
+
+    if (rc == MU_OK && !next_get(&entry, done.stem))
+        rc = mu_err_set(
+            err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no certificate that waits", name);
+    /* What cannot be read is not switched to. */
+    if (rc == MU_OK)
+        rc = generation_read(&entry, done.stem, &loaded, err);
+    if (rc != MU_OK)
+        goto out;
+    done.chain_n = (unsigned)loaded.chain.n;
+    if (!current_get(&entry, done.replaced))
+        done.replaced[0] = '\0';
+    if ((rc = outer_links(&entry, loaded.chain.n, err)) != MU_OK)
+        goto out;
+    if ((rc = mu_keystore_dir_sync(&entry, err)) != MU_OK)
+        goto out;
+    if ((rc = current_switch(&entry, done.stem, done.replaced, err)) != MU_OK)
+        goto out;
+    (void)mu_keystore_io_unlink(entry.fd, "next");
+    outer_tidy(&entry, loaded.chain.n);
+    *saved = done;
+out:
+    mu_keystore_entry_clear(&loaded);
+    mu_keystore_dir_close(&entry);
+    return rc;
 }
 
 struct each_serial {

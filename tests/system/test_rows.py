@@ -1,5 +1,5 @@
 """Rows that need bytes looked at by somebody else than us (openssl, a DER reader of a page), or a second
-program: SCEP-08, 23, 25, 33, 42, 55, 57, 74, S010, S022, S029, S046, S080, S081. The table is docs/protocol/scep.md."""
+program: SCEP-08, 23, 25, 33, 42, 55, 57, 74, 75, 78, S010, S022, S029, S046, S080, S081. The table is docs/protocol/scep.md."""
 import base64
 import http.client
 import re
@@ -277,6 +277,37 @@ def test_SCEP_57_success_is_certs_only_with_the_leaf(s, relay):
     assert content == oid(DATA)
     first = take(certs[0])[2]
     assert first == openssl("x509", "-in", s.dir / "leaf.crt", "-outform", "DER")
+
+
+def test_SCEP_78_a_certificate_of_the_next_ca_waits(start_demo, muster, muster_ca, tmp_path):
+    """Vouched for, enveloped to and issued by the successor; present only when it is said so. Renewals go on."""
+    d = start_demo()
+    c = Cli(muster, d, tmp_path)
+    assert c.enroll("roll").code == 0
+    r = c("renew", "roll", "--next-ca")
+    assert r.code != 0 and "no successor" in r.err, r
+    name = re.search(r'"name": ?"([^"]+)"', run(muster_ca, "--dir", d.dir, "ca", "list", "--json").out).group(1)
+    assert run(muster_ca, "--dir", d.dir, "ca", "next", name).code == 0
+    before = c.file("roll").read_bytes()
+    r = c("renew", "roll", "--next-ca")
+    assert r.code == 0 and "trusted as demo-ca-next" in r.err and "--activate" in r.err, r
+    successor = c.store / "ca" / "demo-ca-next.crt"
+    assert c.file("roll").read_bytes() == before
+    serial = c.facts("roll")["next_serial"]
+    waiting = c.file("roll", serial + ".crt")
+    openssl("verify", "-CAfile", successor, waiting)
+    r = c("renew", "roll", "--next-ca")
+    assert r.code == 0 and "waits" in r.err, r
+    r = c("install", "roll", "--activate")
+    assert r.code == 0, r
+    assert c.file("roll").read_bytes() == waiting.read_bytes() != before
+    assert c.facts("roll")["next_serial"] is None
+    assert c("install", "roll", "--activate").code != 0
+    assert c("install", "roll").code == 64
+    assert run(muster_ca, "--dir", d.dir, "ca", "activate", name).code == 0
+    r = c("renew", "roll", "--force")
+    assert r.code == 0, r
+    openssl("verify", "-CAfile", successor, c.file("roll"))
 
 
 def test_SCEP_74_the_crl_comes_alone(s, relay):

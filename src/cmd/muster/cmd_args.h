@@ -25,6 +25,8 @@ enum {
     MU_ARGS_URL = 1 << 13, /* --url, --label: where a CA is not named */
     MU_ARGS_WAIT = 1 << 14,
     MU_ARGS_POLL = 1 << 15,
+    MU_ARGS_INSTALL = 1 << 16,
+    MU_ARGS_NEXT = 1 << 17, /* --next-ca */
 };
 
 enum { MU_ARGS_MAX_LIST = 64, MU_ARGS_MAX_WORDS = 16 };
@@ -52,7 +54,7 @@ struct mu_cmd_args {
     const char *challenge_file, *challenge_fd;
     bool no_challenge;
     /* the rest */
-    bool replace, fresh, no_wait, wait, all, force, dry_run;
+    bool replace, fresh, no_wait, wait, all, force, dry_run, next_ca, activate;
     const char *await_result, *max_await_result, *output, *as, *name, *sha256, *serial;
     /* what is no option: the names */
     const char *words[MU_ARGS_MAX_WORDS];

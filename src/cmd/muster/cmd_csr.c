@@ -96,9 +96,18 @@ int mu_cmd_install(struct mu_cmd *cmd)
     int exit_code = MU_CMD_OK;
     size_t i;
 
+    if (cmd->args.activate == (cmd->args.word_n > 1)) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "install needs a FILE or --activate");
+        return mu_cmd_print_usage_error(cmd, &err);
+    }
     if (mu_cmd_open_store(cmd, false, &err) != MU_OK
         || mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
         goto fail;
+    if (cmd->args.activate) {
+        if (mu_agent_activate(&cmd->agent, name, false, &saved, &err) != MU_OK)
+            goto fail;
+        goto told;
+    }
     for (i = 1; i < cmd->args.word_n; i++) {
         if (mu_keystore_certs_read(cmd->args.words[i], &certs, &err) != MU_OK)
             goto fail;
@@ -107,6 +116,7 @@ int mu_cmd_install(struct mu_cmd *cmd)
             mu_secret_is_set(&key_password) ? &key_password : NULL, &saved, &err)
         != MU_OK)
         goto fail;
+told:
     snprintf(line, sizeof line, "%s: %s.crt, %s%s", name, saved.stem,
         saved.replaced[0] != '\0' ? "replaces " : "new", saved.replaced);
     mu_cmd_print_line(cmd, "saved", line);

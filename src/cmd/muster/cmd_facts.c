@@ -83,6 +83,7 @@ void mu_cmd_facts_json(
     mu_cmd_json_time(
         j, "due_since", f->renew_from_s != 0 && f->renew_from_s <= now_s ? f->renew_from_s : 0);
     mu_cmd_json_bool(j, "held", false);
+    mu_cmd_json_text(j, "next_serial", f->next_stem);
     if (f->is_pending) {
         mu_cmd_json_open(j, "pending", '{');
         mu_cmd_json_text(j, "transaction", f->pending_txn);
@@ -208,6 +209,11 @@ static void show_certificate(const struct mu_agent_facts *f, int64_t now_s)
         snprintf(text, sizeof text, "from %s%s", mu_cmd_print_time(f->renew_from_s, when),
             f->renew_from_s <= now_s ? ", due" : "");
     row("renewal", text);
+    if (f->next_stem != NULL) {
+        snprintf(text, sizeof text, "%s, of the next CA, takes over at %s", f->next_stem,
+            mu_cmd_print_time(f->not_after_s, when));
+        row("waits", text);
+    }
     row("certificate", f->cert_file);
     row("private key", f->key_file);
 }

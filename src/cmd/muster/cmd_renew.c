@@ -55,6 +55,7 @@ static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
         .force = cmd->args.force,
         .rekey = cmd->args.rekey,
         .dry_run = cmd->args.dry_run,
+        .next_ca = cmd->args.next_ca,
         .no_wait = cmd->args.no_wait || is_one_of_many}; /* others must not wait for a person */
 
     if (is_one_of_many && is_nothing_to_renew(cmd, name))
@@ -64,6 +65,12 @@ static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
 
 int mu_cmd_renew(struct mu_cmd *cmd)
 {
+    struct mu_err err = {0};
+
+    if (cmd->args.next_ca && cmd->args.all) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--next-ca is for one certificate, not --all");
+        return mu_cmd_print_usage_error(cmd, &err);
+    }
     return mu_cmd_each(cmd, renew_one);
 }
 

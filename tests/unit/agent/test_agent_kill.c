@@ -172,6 +172,58 @@ static void test_pending_killed_anywhere(void **state)
     kill_everywhere(*state, 1, 55);
 }
 
+/* SCEP-78: for the next CA; at every moment the present pair is in use, in the end the other waits,
+ * and the switch itself may be killed as well. */
+static void test_next_ca_killed_anywhere(void **state)
+{
+    struct world *w = *state;
+    struct mu_agent_enroll request = {.settings = &w->settings};
+    struct peer next;
+    char name[16], stem[MU_KEYSTORE_STEM];
+    unsigned n;
+
+    use_one_key(w);
+    peer_init_next(&next, w->agent.env);
+    w->peer.next = &next;
+    for (n = 1;; n++) {
+        struct mu_keystore_saved saved;
+        struct mu_pki_cert *cert;
+        bool killed;
+
+        snprintf(name, sizeof(name), "n%u", n);
+        world_enroll(w, name, request);
+        world_expect(w, MU_AGENT_ISSUED);
+        calls = 0;
+        stop_at = n;
+        world_renew(w, name, (struct mu_agent_renew){.next_ca = true});
+        killed = calls >= n;
+        restart(w);
+        mu_pki_cert_free(world_latest(w, name));
+        world_renew(w, name, (struct mu_agent_renew){.next_ca = true});
+        assert_int_equal(w->err.code, MU_OK);
+        expect_clean(w, name);
+        assert_true(mu_keystore_next(w->kit->store, name, stem));
+        calls = 0;
+        stop_at = n;
+        if (mu_agent_activate(&w->agent, name, false, &saved, NULL) == MU_OK)
+            assert_string_equal(saved.stem, stem);
+        killed = killed || calls >= n;
+        restart(w);
+        mu_pki_cert_free(world_latest(w, name));
+        if (mu_keystore_next(w->kit->store, name, stem))
+            assert_int_equal(mu_agent_activate(&w->agent, name, false, &saved, NULL), MU_OK);
+        cert = world_latest(w, name);
+        assert_int_equal(mu_pki_cert_verify(cert, next.cert, false, NULL), MU_OK);
+        mu_pki_cert_free(cert);
+        expect_clean(w, name);
+        if (!killed)
+            break;
+    }
+    assert_true(n > 40);
+    w->peer.next = NULL;
+    peer_clear(&next);
+}
+
 static void test_renew_killed_anywhere(void **state)
 {
     struct world *w = *state;
@@ -255,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_enroll_killed_anywhere),
         T(test_pending_killed_anywhere),
+        T(test_next_ca_killed_anywhere),
         T(test_renew_killed_anywhere),
         T(test_what_cannot_be_saved_is_fetched_again),
     };

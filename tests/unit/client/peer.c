@@ -10,13 +10,13 @@
 
 enum { BACK_S = 300, YEAR_S = 365 * 86400 };
 
-static void ca_make(struct peer *peer)
+static void ca_make(struct peer *peer, uint8_t serial)
 {
     const struct mu_pki_key_spec spec = {MU_PKI_KEY_RSA, 2048};
     const struct mu_pki_name_part part = {"CN", "sceptest"};
     int64_t now = mu_env_now(peer->env);
     struct mu_buf name = {0}, exts = {0}, der = {0};
-    uint8_t serial = 1, id[20];
+    uint8_t id[20];
     struct mu_pki_tbs tbs = {.serial_magnitude = {&serial, 1}, .not_before_s = now - 86400,
         .not_after_s = now + 20LL * YEAR_S};
     size_t at;
@@ -44,7 +44,13 @@ static void ca_make(struct peer *peer)
 void peer_init(struct peer *peer, const struct mu_env *env)
 {
     *peer = (struct peer){.env = env};
-    ca_make(peer);
+    ca_make(peer, 1);
+}
+
+void peer_init_next(struct peer *peer, const struct mu_env *env)
+{
+    *peer = (struct peer){.env = env};
+    ca_make(peer, 2);
 }
 
 void peer_clear(struct peer *peer)
@@ -77,12 +83,12 @@ static struct peer_transaction *txn_get(struct peer *peer, const char *id, bool 
     return &peer->txn[peer->txn_n++];
 }
 
-static void issue(struct peer *peer, struct peer_transaction *txn)
+static void issue(struct peer *peer, const struct peer *by, struct peer_transaction *txn)
 {
     uint8_t serial[2] = {0x4A, (uint8_t)(txn - peer->txn)};
     struct mu_buf exts = {0}, der = {0}, subject = {0};
     struct mu_pki_csr *csr = NULL;
-    struct mu_pki_tbs tbs = {.serial_magnitude = {serial, 2}, .issuer = peer->cert->subject,
+    struct mu_pki_tbs tbs = {.serial_magnitude = {serial, 2}, .issuer = by->cert->subject,
         .not_before_s = mu_env_now(peer->env) - BACK_S,
         .not_after_s = mu_env_now(peer->env) + (peer->lifetime_s != 0 ? peer->lifetime_s : YEAR_S)};
     size_t at;
@@ -96,11 +102,12 @@ static void issue(struct peer *peer, struct peer_transaction *txn)
     tbs.spki = csr->spki;
     at = mu_der_open(&exts, MU_DER_SEQUENCE);
     mu_pki_ext_put_key_usage(&exts, true, MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
+    mu_pki_ext_put_akid(&exts, by->cert->exts.skid); /* a successor has the same name */
     if (csr->exts.san.n > 0)
         mu_pki_ext_put_san(&exts, false, csr->exts.san);
     mu_der_close(&exts, at);
     tbs.extensions = mu_buf_bytes(&exts);
-    assert_int_equal(mu_pki_cert_make(&tbs, peer->key, MU_PKI_SHA256, &der, NULL), MU_OK);
+    assert_int_equal(mu_pki_cert_make(&tbs, by->key, MU_PKI_SHA256, &der, NULL), MU_OK);
     assert_int_equal(mu_pki_cert_decode(mu_buf_bytes(&der), &txn->cert, NULL), MU_OK);
     mu_pki_csr_free(csr);
     mu_buf_clear(&subject);
@@ -114,7 +121,8 @@ static void refuse(struct mu_decision *d, enum mu_reason reason)
     mu_err_set(&d->refusal, MU_DENIED, reason, "%s", mu_err_row(reason)->what);
 }
 
-static void answer_txn(struct peer *peer, struct peer_transaction *txn, struct mu_decision *d)
+static void answer_txn(struct peer *peer, const struct peer *by, struct peer_transaction *txn,
+    struct mu_decision *d)
 {
     txn->asked++;
     if (peer->refuse != MU_REASON_NONE) {
@@ -123,10 +131,10 @@ static void answer_txn(struct peer *peer, struct peer_transaction *txn, struct m
         d->verdict = MU_VERDICT_PENDING;
     } else {
         if (txn->cert == NULL)
-            issue(peer, txn);
+            issue(peer, by, txn);
         d->verdict = MU_VERDICT_ISSUED;
         d->cert = txn->cert;
-        d->chain = &peer->chain;
+        d->chain = &by->chain;
     }
 }
 
@@ -147,7 +155,8 @@ static void crl_make(struct peer *peer)
     assert_int_equal(mu_pki_crl_make(&params, peer->key, MU_PKI_SHA256, &peer->crl, NULL), MU_OK);
 }
 
-static void decide(struct peer *peer, const struct mu_question *q, struct mu_decision *d)
+static void decide(struct peer *peer, const struct peer *by, const struct mu_question *q,
+    struct mu_decision *d)
 {
     struct peer_transaction *txn;
 
@@ -162,14 +171,14 @@ static void decide(struct peer *peer, const struct mu_question *q, struct mu_dec
         if (peer->challenge_needed && q->claim.signer_is_self_signed && peer->last_challenge[0] == '\0')
             refuse(d, MU_REFUSE_PASSWORD_MISSING);
         else
-            answer_txn(peer, txn, d);
+            answer_txn(peer, by, txn, d);
     } else if (q->op == MU_OP_POLL) {
         peer->polls++;
         txn = txn_get(peer, q->claim.transaction_id, false);
         if (txn == NULL)
             refuse(d, MU_REFUSE_NO_SUCH_REQUEST);
         else
-            answer_txn(peer, txn, d);
+            answer_txn(peer, by, txn, d);
     } else if (q->op == MU_OP_GET_CERT) {
         refuse(d, MU_REFUSE_NO_SUCH_CERT);
         for (size_t i = 0; i < peer->txn_n; i++) {
@@ -196,8 +205,9 @@ void peer_serve(void *cookie, const struct mu_http_request *request,
     struct mu_question question = {0};
     struct mu_decision decision = {0};
     struct mu_err failed = {0};
-    const struct mu_credential credential = {.key = peer->key, .cert = peer->cert,
+    struct mu_credential credential = {.key = peer->key, .cert = peer->cert,
         .ca_chain = &peer->chain, .ca_key = peer->key};
+    const struct peer *by = peer;
     enum mu_code rc;
 
     snprintf(peer->last_target, sizeof(peer->last_target), "%s", request->target);
@@ -209,11 +219,20 @@ void peer_serve(void *cookie, const struct mu_http_request *request,
     rc = mu_scep_server_open(peer->env, request, &server, &claim, &failed);
     peer->caps += rc == MU_OK && claim.op == MU_OP_CAPS;
     peer->cas += rc == MU_OK && claim.op == MU_OP_CA_CERTS;
+    if (peer->next != NULL)
+        credential.next_ca = &peer->next->chain;
+    if (rc == MU_OK && peer->next != NULL && claim.recipient_serial.n != 0
+        && mu_pki_serial_equal(claim.recipient_serial, peer->next->cert->serial)) {
+        by = peer->next;
+        credential.key = credential.ca_key = by->key;
+        credential.cert = by->cert;
+        credential.ca_chain = &by->chain;
+    }
     if (rc == MU_OK)
         rc = mu_scep_server_read(server, &credential, &question, &failed);
     if (rc == MU_OK && question.op != MU_OP_CAPS && question.op != MU_OP_CA_CERTS
         && question.op != MU_OP_NEXT_CA)
-        decide(peer, &question, &decision);
+        decide(peer, by, &question, &decision);
     if (rc != MU_OK) {
         decision.verdict = MU_VERDICT_REFUSED;
         decision.refusal = failed;

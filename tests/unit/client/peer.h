@@ -40,6 +40,7 @@ struct peer {
     const char *subject;         /* issue with this subject instead of the one asked for */
     int64_t lifetime_s;          /* 0: 365 d */
     int http_status;             /* answer with it instead; 0: as usual */
+    const struct peer *next;     /* its successor: announced, and issues what is enveloped to it */
     bool challenge_needed;       /* requests without a challenge or a certificate of ours: refused */
     /* what it saw */
     unsigned enrolls, renewals, polls, caps, cas;
@@ -47,6 +48,8 @@ struct peer {
 };
 
 void peer_init(struct peer *peer, const struct mu_env *env);
+/* Another CA of the same name. */
+void peer_init_next(struct peer *peer, const struct mu_env *env);
 void peer_clear(struct peer *peer);
 /* A mu_fake_serve; cookie: struct peer. */
 void peer_serve(void *cookie, const struct mu_http_request *request,

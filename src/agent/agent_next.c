@@ -1,0 +1,200 @@
+/*
+ * A certificate of the next CA (RFC 8894 4.7, figure 9; SCEP-78): the present CA vouches for its
+ * successor, the request is enveloped to that, and what is issued waits beside the present
+ * certificate until that expires, or somebody wants it sooner.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/agent_internal.h"
+#include "base/text.h"
+#include "base/time.h"
+
+/* ---- keeping the next CA ---- */
+
+/* "<present>-next", with a number if another CA has that name. */
+static enum mu_code keep_as(struct mu_agent_job *job, const char *base, struct mu_pki_cert *ca,
+    char used[MU_KEYSTORE_NAME], struct mu_err *err)
+{
+    char name[MU_KEYSTORE_NAME + 16];
+    enum mu_code rc = MU_AUTH;
+
+    for (unsigned i = 1; rc == MU_AUTH && i < 10; i++) {
+        snprintf(name, sizeof(name), i == 1 ? "%.80s-next" : "%.80s-next-%u", base, i);
+        rc = mu_keystore_ca_add(job->agent->store, name, ca, false, used, err);
+    }
+    return rc;
+}
+
+static enum mu_code trust_add(struct mu_agent_job *job, const char *name, struct mu_err *err)
+{
+    char both[512];
+
+    if (job->settings.trust == NULL) /* all of the store is trusted */
+        return MU_OK;
+    snprintf(both, sizeof(both), "%s, %s", job->settings.trust, name);
+    return mu_agent_settings_set(&job->settings, "trust", both, err);
+}
+
+/* Said by its fingerprint, kept, and trusted for this entry. */
+static enum mu_code keep_one(
+    struct mu_agent_job *job, const char *base, struct mu_pki_cert *ca, bool issues,
+    struct mu_err *err)
+{
+    char *subject = NULL, *sha256 = NULL, used[MU_KEYSTORE_NAME];
+    enum mu_code rc = keep_as(job, base, ca, used, err);
+
+    if (rc == MU_OK)
+        rc = trust_add(job, used, err);
+    if (rc == MU_OK)
+        rc = mu_agent_name_text(ca->subject, false, &subject, err);
+    if (rc == MU_OK)
+        rc = mu_agent_fingerprint(ca, &sha256, err);
+    if (rc == MU_OK) {
+        mu_agent_job_step(job, MU_AGENT_STEP_CA, "next: %s, SHA-256 %s, trusted as %s: the present CA vouches for it",
+            subject, sha256, used);
+        if (issues)
+            snprintf(job->pending.next_ca, sizeof(job->pending.next_ca), "%s", used);
+    }
+    free(subject);
+    free(sha256);
+    return rc;
+}
+
+static enum mu_code keep_all(
+    struct mu_agent_job *job, const struct mu_client_result *answer, struct mu_err *err)
+{
+    char base[MU_KEYSTORE_NAME];
+    enum mu_code rc = MU_OK;
+
+    if (answer->ca == NULL)
+        return mu_err_set(err, MU_INPUT, MU_M(322), "the successor is no CA's certificate");
+    snprintf(base, sizeof(base), "%s", job->trusted.name);
+    if (base[0] == '\0')
+        mu_agent_trust_name(answer->ca, base);
+    for (size_t i = 0; rc == MU_OK && i < answer->ca_certs->n; i++) {
+        struct mu_pki_cert *cert = answer->ca_certs->v[i];
+
+        if (mu_pki_cert_is_ca(cert) || cert == answer->ca)
+            rc = keep_one(job, base[0] != '\0' ? base : "CA", cert, cert == answer->ca, err);
+    }
+    if (rc == MU_OK)
+        rc = mu_agent_settings_store(job->agent->store, job->name, &job->settings, err);
+    return rc;
+}
+
+/* ---- asking for it ---- */
+
+/* Not within the client's own call: it is done with. */
+static void request(void *cookie)
+{
+    struct mu_agent_job *job = cookie;
+
+    mu_client_free(job->client);
+    job->client = NULL;
+    mu_agent_trusted_clear(&job->trusted);
+    if (mu_agent_job_request(job, &job->err) != MU_OK)
+        mu_agent_job_end(job, &job->err);
+}
+
+static void on_next_ca(void *ctx, struct mu_client *client, const struct mu_err *err)
+{
+    struct mu_agent_job *job = ctx;
+    struct mu_client_result answer;
+
+    if (err != NULL) {
+        mu_agent_job_end(job, err);
+        return;
+    }
+    mu_client_result(client, &answer);
+    if (keep_all(job, &answer, &job->err) != MU_OK
+        || mu_agent_job_later(job, request, &job->err) != MU_OK)
+        mu_agent_job_end(job, &job->err);
+}
+
+static enum mu_code ask(struct mu_agent_job *job, struct mu_err *err)
+{
+    struct mu_client_config config = {.op = MU_CLIENT_NEXT_CA};
+    enum mu_code rc;
+
+    if ((rc = mu_agent_trusted_load(job->agent, &job->settings, &job->trusted, err)) != MU_OK)
+        return rc;
+    if ((rc = mu_agent_job_identity(job, false, err)) != MU_OK)
+        return rc;
+    mu_agent_client_config(job->agent, &job->settings, &job->trusted, &config);
+    config.host = (struct mu_client_host){.ctx = job, .on_done = on_next_ca};
+    config.entry = job->name;
+    config.identity = job->identity;
+    if ((rc = mu_client_new(&config, &job->client, err)) != MU_OK)
+        return rc;
+    return mu_client_start(job->client, err);
+}
+
+static void on_ask(void *cookie)
+{
+    struct mu_agent_job *job = cookie;
+
+    if (ask(job, &job->err) != MU_OK)
+        mu_agent_job_end(job, &job->err);
+}
+
+enum mu_code mu_agent_job_next_ca(struct mu_agent_job *job, struct mu_err *err)
+{
+    return mu_agent_job_later(job, on_ask, err);
+}
+
+/* ---- what waits ---- */
+
+bool mu_agent_next_is_due(
+    struct mu_agent *agent, const char *name, const struct mu_keystore_entry *current)
+{
+    char stem[MU_KEYSTORE_STEM];
+
+    return mu_env_now(agent->env) > current->cert->not_after_s
+        && mu_keystore_next(agent->store, name, stem);
+}
+
+static enum mu_code activate_locked(struct mu_agent *agent, const char *name, bool due,
+    struct mu_keystore_saved *saved, struct mu_err *err)
+{
+    struct mu_keystore_entry entry = {0};
+    enum mu_code rc = due ? mu_keystore_load(agent->store, name, &entry, err) : MU_OK;
+
+    if (rc == MU_OK && due && !mu_agent_next_is_due(agent, name, &entry))
+        rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "%s is not out of time", name);
+    mu_keystore_entry_clear(&entry);
+    return rc == MU_OK ? mu_keystore_activate(agent->store, name, saved, err) : rc;
+}
+
+enum mu_code mu_agent_activate(struct mu_agent *agent, const char *name, bool due,
+    struct mu_keystore_saved *saved, struct mu_err *err)
+{
+    struct mu_keystore_lock *lock = NULL;
+    enum mu_code rc = mu_keystore_lock(agent->store, name, &lock, err);
+
+    if (rc == MU_OK)
+        rc = activate_locked(agent, name, due, saved, err);
+    mu_keystore_unlock(lock);
+    return rc;
+}
+
+void mu_agent_job_tell_waits(struct mu_agent_job *job)
+{
+    struct mu_keystore_entry entry = {0};
+    char until[MU_TIME_TEXT], from[MU_TIME_TEXT], *subject = NULL;
+
+    if (mu_keystore_load_serial(job->agent->store, job->name, job->saved.stem, &entry, NULL)
+            == MU_OK
+        && mu_agent_name_text(entry.cert->subject, true, &subject, NULL) == MU_OK) {
+        mu_agent_job_step(job, MU_AGENT_STEP_STATUS, "SUCCESS");
+        mu_agent_job_step(job, MU_AGENT_STEP_ISSUED, "%s, serial %s, by the next CA, until %s",
+            subject, job->saved.stem, mu_time_plain(entry.cert->not_after_s, until));
+        mu_agent_job_step(job, MU_AGENT_STEP_SAVED,
+            "%s: %s.crt, %s.key (0600), which take over at %s, or with: muster install %s "
+            "--activate",
+            job->name, job->saved.stem, job->saved.stem,
+            mu_time_plain(job->entry.cert->not_after_s, from), job->name);
+    }
+    free(subject);
+    mu_keystore_entry_clear(&entry);
+}
