@@ -9,6 +9,12 @@ enum { POLL_WINDOW_S = 30 * 86400 };
 
 /* ---- who asks, with what right ---- */
 
+/* A profile with a CA of its own is for no other. */
+static bool is_for_ca(const struct mu_ca_job *job, const struct mu_enroll_profile *p)
+{
+    return p->ca == NULL || *p->ca == '\0' || strcmp(p->ca, job->one->name) == 0;
+}
+
 /* A profile that takes the template a request names; it stays manual if the other is. */
 static const struct mu_enroll_profile *by_template(
     struct mu_ca_job *job, const struct mu_enroll_profile *p)
@@ -20,7 +26,7 @@ static const struct mu_enroll_profile *by_template(
             const struct mu_enroll_profile *other = job->snapshot->profiles[i];
 
             if (other->template_name != NULL && strcmp(other->template_name, mu_buf_str(&name)) == 0
-                && (!p->manual || other->manual))
+                && (!p->manual || other->manual) && is_for_ca(job, other))
                 p = other;
         }
     }
@@ -63,6 +69,7 @@ static enum mu_reason first_request(struct mu_ca_job *job, const struct mu_store
         if (job->profile == NULL)
             return MU_REFUSE_PASSWORD_MISSING;
         mu_ca_record_said(job, "challenge", "none");
+        return MU_REASON_NONE; /* who has no right at all gets this profile, not one he names */
     }
     job->profile = by_template(job, job->profile);
     return MU_REASON_NONE;
@@ -169,6 +176,12 @@ static void enroll(struct mu_ca_job *job, const struct mu_store_facts *facts)
     reason = job->is_ours ? renewal(job, facts, &policy) : first_request(job, facts);
     if (reason != MU_REASON_NONE) {
         mu_ca_record_refuse(job, reason);
+        return;
+    }
+    if (!is_for_ca(job, job->profile)) {
+        mu_err_set(&err, MU_DENIED, MU_REFUSE_UNSUPPORTED, "profile '%s' is not for CA '%s'",
+            job->profile->name, one->name);
+        mu_ca_job_refuse(job, &err);
         return;
     }
     policy.key_seen_as = facts->key_seen != NULL ? facts->key_seen->subject : NULL;

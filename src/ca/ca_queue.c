@@ -5,6 +5,8 @@
 #include "ca/ca_internal.h"
 #include "store/store_row.h"
 
+enum { TRANSACTION_MAX = 10000 };
+
 /* A waiting request with all that a decision needs. */
 struct waiting {
     struct mu_ca *ca;
@@ -16,6 +18,7 @@ struct waiting {
     struct mu_pki_csr *csr;
     struct mu_enroll_grant grant;
     struct mu_err refusal;
+    bool is_ambiguous; /* another key waits under the same transaction id */
 };
 
 static void waiting_clear(struct waiting *w)
@@ -27,31 +30,44 @@ static void waiting_clear(struct waiting *w)
     mu_enroll_grant_clear(&w->grant);
 }
 
+/* The newest of a transaction, as long as all of it are of one key: the id is no secret, so anybody
+ * can send a request under another's. */
 static bool keep_row(void *cookie, const struct mu_record_request *row)
 {
     struct waiting *w = cookie;
 
-    w->row = mu_store_row_copy(MU_STORE_ROW_REQUEST, row);
-    return false;
+    if (w->row == NULL)
+        return (w->row = mu_store_row_copy(MU_STORE_ROW_REQUEST, row)) != NULL;
+    w->is_ambiguous |= !mu_bytes_equal(w->row->signer, row->signer);
+    return !w->is_ambiguous;
 }
 
-/* By number, else by transaction id. */
+/* By number, else by transaction id. A number is never taken for a transaction id, which the client
+ * chooses: else who approves #5 once too often approves what calls itself 5. */
 static enum mu_code find(struct waiting *w, const char *id, struct mu_err *err)
 {
-    struct mu_store_filter filter = {.by_state = true, .state = MU_RECORD_PENDING, .limit = 1};
+    struct mu_store_filter filter = {
+        .by_state = true, .state = MU_RECORD_PENDING, .limit = TRANSACTION_MAX};
+    bool is_number = *id == '#' || mu_text_int(id, 1, INT64_MAX, &filter.id, NULL) == MU_OK;
     char shown[80];
     enum mu_code rc = MU_OK;
 
-    if (mu_text_int(*id == '#' ? id + 1 : id, 1, INT64_MAX, &filter.id, NULL) == MU_OK)
-        rc = mu_ca_requests_each(w->ca, &filter, keep_row, w, err);
-    if (rc == MU_OK && w->row == NULL) {
+    mu_text_escape_to(shown, sizeof shown, mu_bytes_str(id));
+    if (*id == '#' && mu_text_int(id + 1, 1, INT64_MAX, &filter.id, NULL) != MU_OK)
         filter.id = 0;
+    if (!is_number)
         filter.transaction_id = id;
+    if (*id != '\0' && (filter.id != 0 || !is_number))
         rc = mu_ca_requests_each(w->ca, &filter, keep_row, w, err);
+    if (rc == MU_OK && w->is_ambiguous) {
+        mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "requests of different keys are waiting under transaction id %s", shown);
+        mu_err_next(err, "Name one by its number: muster-ca queue list");
+        return MU_INPUT;
     }
     if (rc == MU_OK && w->row == NULL)
-        rc = mu_err_set(err, MU_NOT_FOUND, MU_REFUSE_NO_SUCH_REQUEST, "no request %s is waiting",
-            mu_text_escape_to(shown, sizeof shown, mu_bytes_str(id)));
+        rc = mu_err_set(
+            err, MU_NOT_FOUND, MU_REFUSE_NO_SUCH_REQUEST, "no request %s is waiting", shown);
     return rc;
 }
 

@@ -282,6 +282,38 @@ static void a_template_name_chooses_a_profile(void **state)
         MU_PENDING);
 }
 
+/* R024: who shows no challenge gets the profile meant for that, whatever template he names. */
+static void a_template_name_without_a_challenge_chooses_nothing(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = NULL;
+
+    ca_ok(mu_ca_profile_put(
+        w->ca, "open", "max-requests = 0\nlifetime = 1d\n", true, "test", &ca_err));
+    ca_ok(mu_ca_profile_put(w->ca, "tls",
+        "template-name = tls-client\nmax-requests = 0\nlifetime = 10d\n", true, "test", &ca_err));
+    ca_set(w, "no-challenge = open\n");
+    ca_ok(ca_enroll(w, &(struct ca_client){.template_name = "tls-client"}, &cert));
+    assert_int_equal(cert->not_after_s, NOW + 86400);
+    mu_pki_cert_free(cert);
+}
+
+static void a_profile_of_another_ca_is_refused(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = NULL;
+
+    ca_ok(mu_ca_profile_put(w->ca, "tls",
+        "ca = elsewhere\ntemplate-name = tls-client\nlifetime = 10d\n", true, "test", &ca_err));
+    ca_ok(ca_enroll(
+        w, &(struct ca_client){.challenge = "challenge1", .template_name = "tls-client"}, &cert));
+    assert_int_equal(cert->not_after_s, NOW + 365 * 86400);
+    mu_pki_cert_free(cert);
+    ca_profile(w, "scep-auto", "ca = elsewhere\n");
+    ca_refused(w, &(struct ca_client){.challenge = "challenge1", .subject = "/CN=x"},
+        MU_REFUSE_UNSUPPORTED, "is not for CA");
+}
+
 /* ---- repeats ---- */
 
 /* SCEP-60: the same certificate, not a second one, and no second challenge. */
@@ -729,6 +761,8 @@ int main(void)
         CASE(a_key_seen_under_another_name),
         CASE(a_request_never_makes_a_ca),
         CASE(a_template_name_chooses_a_profile),
+        CASE(a_template_name_without_a_challenge_chooses_nothing),
+        CASE(a_profile_of_another_ca_is_refused),
         CASE(a_repeated_request_gets_the_same_certificate),
         CASE(another_request_under_the_same_id_is_a_new_one),
         CASE(a_revoked_certificate_is_not_given_again),

@@ -106,6 +106,42 @@ static void approval_and_rejection_are_for_once(void **state)
     mu_buf_clear(&serial);
 }
 
+/* A transaction id is no secret and the client's choice: another key that takes it is not what an
+ * operator approves by it. */
+static void a_transaction_id_taken_by_another_key_is_not_approved(void **state)
+{
+    struct ca_world *w = *state;
+    struct ca_client victim = {.transaction_id = "ABC"};
+    const struct ca_client thief = {.transaction_id = "ABC", .key = CA_KEY_B};
+    struct mu_pki_cert *cert = NULL;
+    char id[24];
+
+    assert_int_equal(ca_enroll(w, &victim, NULL), MU_PENDING);
+    snprintf(id, sizeof id, "#%lld", show(w, "ABC").id);
+    assert_int_equal(ca_enroll(w, &thief, NULL), MU_PENDING);
+    assert_int_equal(mu_ca_queue_approve(w->ca, "ABC", NULL, "a", NULL, &ca_err), MU_INPUT);
+    assert_int_equal(mu_ca_queue_reject(w->ca, "ABC", "no", "a", &ca_err), MU_INPUT);
+    ca_ok(mu_ca_queue_approve(w->ca, id, NULL, "a", NULL, &ca_err));
+    victim.op = MU_SCEP_CLIENT_POLL;
+    ca_ok(ca_run(w, &victim, &cert, NULL, NULL));
+    mu_pki_cert_free(cert);
+}
+
+static void a_number_is_never_a_transaction_id(void **state)
+{
+    struct ca_world *w = *state;
+
+    assert_int_equal(ca_enroll(w, &(struct ca_client){.transaction_id = "4711"}, NULL), MU_PENDING);
+    assert_int_equal(
+        ca_enroll(w, &(struct ca_client){.transaction_id = "#4712", .subject = "/CN=b"}, NULL),
+        MU_PENDING);
+    assert_int_equal(mu_ca_queue_approve(w->ca, "4711", NULL, "a", NULL, &ca_err), MU_NOT_FOUND);
+    assert_int_equal(mu_ca_queue_approve(w->ca, "#4712", NULL, "a", NULL, &ca_err), MU_NOT_FOUND);
+    assert_int_equal(mu_ca_queue_approve(w->ca, "#", NULL, "a", NULL, &ca_err), MU_NOT_FOUND);
+    assert_int_equal(mu_ca_queue_approve(w->ca, "", NULL, "a", NULL, &ca_err), MU_NOT_FOUND);
+    ca_ok(mu_ca_queue_approve(w->ca, "1", NULL, "a", NULL, &ca_err));
+}
+
 /* The client polls while an operator decides; a restart of the CA in between does not matter. */
 static void approval_reaches_a_polling_client(void **state)
 {
@@ -129,6 +165,8 @@ int main(void)
         CASE(what_would_be_issued_is_shown),
         CASE(a_refusal_is_shown_and_stops_approval),
         CASE(approval_and_rejection_are_for_once),
+        CASE(a_transaction_id_taken_by_another_key_is_not_approved),
+        CASE(a_number_is_never_a_transaction_id),
         CASE(approval_reaches_a_polling_client),
     };
 
