@@ -1,6 +1,7 @@
 /* The approval queue. */
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "web/ca/web_ca_internal.h"
 
@@ -95,7 +96,8 @@ static void append_part(void *cookie, const char *type, const char *value)
     struct parts *p = cookie;
     struct mu_buf text = {0};
 
-    mu_buf_putf(&text, "%s=%s", type, value);
+    mu_buf_putf(&text, "%s=", type);
+    mu_text_escape(&text, mu_bytes_str(value), MU_LIMIT_MESSAGE); /* the client's, for a terminal */
     (void)json_array_append_new(p->list, json_string(mu_buf_str(&text)));
     mu_buf_clear(&text);
 }

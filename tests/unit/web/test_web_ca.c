@@ -313,7 +313,7 @@ static void profiles_are_made_from_text_object_and_preset(void **state)
 }
 
 /* A request that waits, as the SCEP side leaves it. Returns its transaction id. */
-static const char *make_pending(struct fixture *f, unsigned char tag)
+static const char *make_pending_as(struct fixture *f, unsigned char tag, const char *country)
 {
     static char id[16];
     const struct mu_pki_key_spec spec = {.type = MU_PKI_KEY_RSA, .bits = 2048};
@@ -324,6 +324,7 @@ static const char *make_pending(struct fixture *f, unsigned char tag)
 
     assert_int_equal(mu_pki_key_generate(&spec, &key, NULL), MU_OK);
     assert_int_equal(mu_pki_name_parse("/C=NL/CN=t1", &name, NULL), MU_OK);
+    memcpy(memmem(name.p, name.n, "NL", 2), country, 2); /* what is written by nobody's rules */
     params.subject = mu_buf_bytes(&name);
     assert_int_equal(mu_pki_csr_make(&params, key, &csr, NULL), MU_OK);
     mu_pki_digest(MU_PKI_SHA256, mu_buf_bytes(&name), subject_hash);
@@ -350,6 +351,11 @@ static const char *make_pending(struct fixture *f, unsigned char tag)
     mu_buf_clear(&csr);
     mu_pki_key_free(key);
     return id;
+}
+
+static const char *make_pending(struct fixture *f, unsigned char tag)
+{
+    return make_pending_as(f, tag, "NL");
 }
 
 static void make_queue(struct fixture *f)
@@ -386,6 +392,22 @@ static void a_request_is_shown_asked_against_issue(void **state)
     assert_string_equal(text_of(json_array_get(changes, 0), "change"), "removed");
     assert_string_equal(text_of(json_array_get(changes, 1), "what"), "OU=AS");
     assert_string_equal(text_of(json_array_get(changes, 1), "change"), "added");
+    json_decref(out);
+}
+
+/* A name is the client's: it writes no line of its own on the operator's terminal. */
+static void what_changes_is_shown_without_control_characters(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *changes;
+    char target[64];
+    json_t *out;
+
+    make_queue(f);
+    snprintf(target, sizeof target, "/v1/queue/%s", make_pending_as(f, 1, "\n\x1b"));
+    out = ask(f, 200, "GET", target, "");
+    changes = json_object_get(json_object_get(json_object_get(out, "request"), "issue"), "changes");
+    assert_string_equal(text_of(json_array_get(changes, 0), "what"), "C=\\x0a\\x1b");
     json_decref(out);
 }
 
@@ -514,6 +536,7 @@ int main(void)
         with_ca(bad_entries_are_refused),
         with_ca(profiles_are_made_from_text_object_and_preset),
         with_ca(a_request_is_shown_asked_against_issue),
+        with_ca(what_changes_is_shown_without_control_characters),
         with_ca(an_approved_request_is_issued_and_revoked),
         with_ca(a_rejected_request_keeps_the_words),
         with_ca(unknown_serials_and_reasons_are_refused),
