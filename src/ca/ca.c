@@ -23,6 +23,7 @@ enum mu_code mu_ca_new(const struct mu_ca_config *config, struct mu_ca **out, st
     ca->config = *config;
     ca->config.secret = (struct mu_bytes){0};
     pthread_mutex_init(&ca->lock, NULL);
+    pthread_mutex_init(&ca->reload_lock, NULL);
     pthread_mutex_init(&ca->admin_lock, NULL);
     ca->rate = mu_ca_rate_new(config->rate_burst, config->rate_per_s, config->password_attempts);
     if (ca->rate == NULL)
@@ -45,23 +46,26 @@ void mu_ca_free(struct mu_ca *ca)
     mu_ca_rate_free(ca->rate);
     mu_secret_clear(&ca->secret);
     pthread_mutex_destroy(&ca->lock);
+    pthread_mutex_destroy(&ca->reload_lock);
     pthread_mutex_destroy(&ca->admin_lock);
     free(ca);
 }
 
 enum mu_code mu_ca_reload(struct mu_ca *ca, struct mu_err *err)
 {
-    struct mu_ca_snapshot *fresh = NULL, *old;
-    enum mu_code rc = mu_ca_snapshot_load(&ca->config, &fresh, err);
+    struct mu_ca_snapshot *fresh = NULL, *old = NULL;
+    enum mu_code rc;
 
-    if (rc != MU_OK)
-        return rc;
-    pthread_mutex_lock(&ca->lock);
-    old = ca->snapshot;
-    ca->snapshot = fresh;
-    pthread_mutex_unlock(&ca->lock);
+    pthread_mutex_lock(&ca->reload_lock);
+    if ((rc = mu_ca_snapshot_load(&ca->config, &fresh, err)) == MU_OK) {
+        pthread_mutex_lock(&ca->lock);
+        old = ca->snapshot;
+        ca->snapshot = fresh;
+        pthread_mutex_unlock(&ca->lock);
+    }
+    pthread_mutex_unlock(&ca->reload_lock);
     mu_ca_snapshot_free(old);
-    return MU_OK;
+    return rc;
 }
 
 struct mu_ca_snapshot *mu_ca_snapshot_get(struct mu_ca *ca)

@@ -68,6 +68,7 @@ struct mu_ca {
     struct mu_secret secret;
     pthread_mutex_t lock; /* of the pointer below */
     struct mu_ca_snapshot *snapshot;
+    pthread_mutex_t reload_lock; /* one reading at a time: the last one read is the last put in use */
     pthread_mutex_t admin_lock; /* one change of configuration or CRL at a time */
     struct mu_ca_rate *rate;
     struct {
