@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -195,6 +196,17 @@ static enum mu_code start(struct mu_sqlite *s, struct mu_err *err)
     return MU_OK;
 }
 
+/* The writer waits by the clock that nobody sets. */
+static void cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 enum mu_code mu_store_sqlite_open(
     const struct mu_store_sqlite_config *config, struct mu_store **out, struct mu_err *err)
 {
@@ -211,7 +223,7 @@ enum mu_code mu_store_sqlite_open(
     s->tail = &s->head;
     pthread_mutex_init(&s->pool_lock, NULL);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->some, NULL);
+    cond_init(&s->some);
     if ((rc = mu_text_dup(config->path, &s->path, err)) == MU_OK)
         rc = start(s, err);
     if (rc != MU_OK) {

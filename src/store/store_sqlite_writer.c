@@ -164,7 +164,7 @@ static bool linger(struct mu_sqlite *s, unsigned expect)
     struct timespec now, end, until;
     unsigned seen = s->queued;
 
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     end = later(&now, LINGER_NS);
     until = later(&now, LINGER_GAP_NS);
     while (s->queued < expect && !s->stop) {
@@ -174,7 +174,7 @@ static bool linger(struct mu_sqlite *s, unsigned expect)
             return false;
         if (s->queued != seen) {
             seen = s->queued;
-            clock_gettime(CLOCK_REALTIME, &now);
+            clock_gettime(CLOCK_MONOTONIC, &now);
             until = later(&now, LINGER_GAP_NS);
         }
     }
