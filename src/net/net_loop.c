@@ -154,10 +154,11 @@ static void put_post(struct net_loop *l, struct job *j)
     pthread_mutex_lock(&l->lock);
     first = l->posted.first == NULL;
     queue_put(&l->posted, j);
-    pthread_mutex_unlock(&l->lock);
-    /* One wake-up brings all that is posted until the loop looks. */
+    /* One wake-up brings all that is posted until the loop looks. With the lock held: once the
+     * list can be taken, what is in it may end the loop and close the descriptor. */
     while (first && write(l->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *cookie)
