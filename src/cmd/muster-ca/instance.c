@@ -285,15 +285,9 @@ out:
 
 void instance_close(struct instance *in)
 {
-    if (in->ca != NULL) {
-        /* Changes are done in order: when this empty one is, no callback into the CA is owed. */
-        struct mu_store_change last = {.now_s = mu_env_now(&in->env)};
-
-        if (mu_store_submit_wait(in->store, &last, NULL, NULL) != MU_OK)
-            last.now_s = 0;
-        mu_ca_free(in->ca);
-    }
+    /* The store finishes what is queued, with callbacks into the CA. */
     mu_store_close(in->store);
+    mu_ca_free(in->ca);
     while (in->memory_keys != NULL) {
         struct instance_memory_key *k = in->memory_keys;
 
