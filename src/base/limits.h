@@ -11,7 +11,6 @@ enum {
     MU_LIMIT_HEADERS = 80 * 1024,       /* request line and headers: the URL is in it */
     MU_LIMIT_DEPTH = 32,                /* nesting of ASN.1; CMS in CMS needs 16 */
     MU_LIMIT_CERTS = 32,                /* certificates in one message */
-    MU_LIMIT_PIN = 64,
     MU_LIMIT_TRANSACTION_ID = 256,      /* the longest seen is 88 */
     MU_LIMIT_NONCE = 64,                /* 16 by the RFC; some send 20 or 32 */
     MU_LIMIT_CHALLENGE = 255,           /* RFC 2985 5.4.1 */
