@@ -20,6 +20,21 @@ enum mu_op {
     MU_OP_POLL,
     MU_OP_GET_CERT,
     MU_OP_GET_CRL,
+    MU_OP_CSR_ATTRS, /* EST csrattrs, CMP certReqTemplate */
+    MU_OP_KEYGEN,    /* ENROLL with a key made by the CA: EST serverkeygen, CMP 9483 4.1.6 */
+    MU_OP_REVOKE,    /* CMP rr */
+    MU_OP_CONFIRM,   /* CMP certConf */
+    MU_OP_INFO,      /* CMP genm that the engine answers out of the credential, pkiConf to an error */
+};
+
+/* How a message says who sends it. */
+enum mu_auth {
+    MU_AUTH_NONE,
+    MU_AUTH_CHALLENGE, /* SCEP challengePassword, found by its hash */
+    MU_AUTH_PASSWORD,  /* HTTP Basic or Digest: user and password */
+    MU_AUTH_SRP,       /* TLS-SRP: the handshake has checked it */
+    MU_AUTH_MAC,       /* CMP: MAC by reference and secret */
+    MU_AUTH_CERT,      /* message signature or TLS client certificate */
 };
 
 /* What a message says of itself, before any private key was used. Views into the engine. */
@@ -35,6 +50,14 @@ struct mu_claim {
     /* SCEP: for whom the envelope is; p NULL if absent */
     struct mu_bytes recipient_issuer, recipient_serial, recipient_skid;
     bool needs_password;            /* enveloped to a password (PWRI), or its answer has to be */
+
+    const char *label;              /* EST label, CMP profile label of the path; NULL: none */
+    enum mu_auth auth;              /* strongest means the message itself brings */
+    /* Name under which the entry is looked up: HTTP user, SRP user, senderKID (or common name of
+     * the sender) of a MAC; NULL: none. The password is checked by the engine's read. */
+    const char *entry;
+    bool is_renewal;                /* EST simplereenroll, CMP kur: says so; the signer decides */
+    struct mu_pki_certs extra;      /* certificates beside the signer's: TLS chain, extraCerts */
 };
 
 /* What the CA gives the engine to check and answer with. Owned by the CA, valid until the answer
@@ -53,6 +76,19 @@ struct mu_credential {
     bool ca_in_reply;               /* CA certificate beside the issued one */
     bool single_ca_cert;            /* GetCACert: only the issuing CA (IOP-08) */
     bool caps_sha384;               /* list SHA-384: harmless, and strongSwan 5.9.8 needs it */
+    /* EST */
+    const char *realm;              /* of HTTP authentication */
+    bool one_line;                  /* bodies in one line (strongSwan pki 5.9.8) */
+    bool chain_in_reply;            /* the chain beside the leaf (INTEROP 3.20) */
+    bool link_required;             /* proof of possession must be linked to the TLS session */
+    bool challenge_is_secret;       /* challengePassword is a password, not linking data (EST-61) */
+    /* CMP */
+    struct mu_bytes kept;           /* what write kept of this transaction before; n 0: none */
+    int confirm_wait_s;             /* how long a certConf is waited for */
+    bool allow_implicit_confirm;
+    bool ra_verified_ok;            /* the signer may say raVerified */
+    struct mu_pki_key *kga_key;     /* signs generated keys; NULL: key */
+    struct mu_pki_cert *kga_cert;
 };
 
 /* A request that checked out as a message. Views into the engine. */
@@ -64,6 +100,17 @@ struct mu_question {
     struct mu_bytes subject;        /* POLL: as the message names it; matching is by transaction id */
     struct mu_bytes issuer, serial; /* GET_CERT, GET_CRL */
     const struct mu_http_peer *peer;
+    bool authenticated;             /* the password, MAC or SRP login of claim.entry was right */
+    /* KEYGEN: the csr is a frame without a key of its own; type 0: the profile's choice */
+    struct mu_pki_key_spec key_spec;
+    /* REVOKE: issuer and serial above, and */
+    int revoke_reason;
+    /* CONFIRM */
+    bool confirm_accepted;
+    struct mu_bytes confirm_hash;   /* certHash, already compared by the engine if it had the certificate */
+    const char *words;              /* freeText of the peer: why it rejects; escaped; NULL: none */
+    struct mu_bytes old_issuer, old_serial; /* CMP oldCertID; n 0: none */
+    const char *profile_name;       /* CMP certProfile; NULL: none */
 };
 
 enum mu_verdict { MU_VERDICT_ISSUED, MU_VERDICT_PENDING, MU_VERDICT_REFUSED, MU_VERDICT_DATA };
@@ -75,6 +122,9 @@ struct mu_decision {
     struct mu_bytes crl;                  /* DATA for GET_CRL: DER */
     struct mu_err refusal;                /* REFUSED: reason and sentence, which go to the client */
     int64_t retry_after_s;                /* PENDING, or REFUSED with a time; 0: none */
+    const struct mu_pki_key *key;         /* ISSUED for KEYGEN: the generated key */
+    struct mu_bytes csr_attrs;            /* DATA for CSR_ATTRS: DER CsrAttrs; n 0: no wishes */
+    bool modified;                        /* ISSUED: not all as asked for (CMP grantedWithMods) */
 };
 
 #endif
