@@ -64,6 +64,16 @@ enum mu_reason {
     MU_REFUSE_SERVICE_OFF,
     MU_REFUSE_UNSUPPORTED,
     MU_REFUSE_INTERNAL,
+    MU_REFUSE_VERSION,                     /* protocol version not spoken here */
+    MU_REFUSE_SENDER_NONCE,                /* too short or missing */
+    MU_REFUSE_RECIPIENT_NONCE,             /* not the one we sent */
+    MU_REFUSE_PROTECTION_KIND,             /* MAC where a signature is due, or none at all */
+    MU_REFUSE_TRANSACTION,                 /* transaction id in use */
+    MU_REFUSE_STATE,                       /* message not expected now */
+    MU_REFUSE_NOT_ENTITLED,                /* known, and may not do this */
+    MU_REFUSE_CONFIRMED,                   /* already */
+    MU_REFUSE_REVOKED,                     /* already */
+    MU_REFUSE_CERT_ID,                     /* names another certificate than it has to */
     MU_REFUSE_LAST,
 };
 
