@@ -1,9 +1,10 @@
-/* Any text to the HTTP data functions: URLs, queries, media types, percent-encoding, and the head
- * and chunks of a request. */
+/* Any text to the HTTP data functions: URLs, queries, media types, percent-encoding, authentication
+ * fields, and the head and chunks of a request. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/http_auth.h"
 #include "http/http_msg.h"
 #include "http/http_parse.h"
 #include "http/http_url.h"
@@ -121,6 +122,56 @@ static void check_chunks(struct mu_bytes in)
     mu_buf_clear(&b);
 }
 
+static void check_ended(const struct mu_http_auth *a)
+{
+    assert(memchr(a->user, 0, sizeof(a->user)) != NULL);
+    assert(memchr(a->password, 0, sizeof(a->password)) != NULL);
+    assert(memchr(a->realm, 0, sizeof(a->realm)) != NULL);
+    assert(memchr(a->nonce, 0, sizeof(a->nonce)) != NULL);
+    assert(memchr(a->uri, 0, sizeof(a->uri)) != NULL);
+    assert(memchr(a->qop, 0, sizeof(a->qop)) != NULL);
+}
+
+/* What was read and can be said again reads as the same. */
+static void check_authorization(const char *text)
+{
+    struct mu_http_auth a, b;
+    struct mu_err err = {0};
+    struct mu_buf out;
+
+    mu_buf_init_secret(&out, 16 * 1024);
+    if (mu_http_auth_parse(text, &a, &err) != MU_OK) {
+        assert(err.what[0] != '\0' && a.scheme == MU_HTTP_SCHEME_NONE);
+    } else {
+        check_ended(&a);
+        if (mu_http_auth_format(&a, &out)) {
+            assert(mu_http_auth_parse(mu_buf_str(&out), &b, &err) == MU_OK);
+            assert(memcmp(&a, &b, sizeof(a)) == 0);
+        }
+    }
+    mu_buf_clear(&out);
+}
+
+static void check_challenges(const char *text)
+{
+    struct mu_http_auth a, b;
+    struct mu_buf out;
+    size_t n = 0;
+
+    mu_buf_init(&out, 16 * 1024);
+    while (n < 64 && mu_http_auth_challenge(text, n, &a)) {
+        check_ended(&a);
+        mu_buf_reset(&out);
+        if (mu_http_auth_challenge_format(&a, &out)) {
+            assert(mu_http_auth_challenge(mu_buf_str(&out), 0, &b) && b.scheme == a.scheme);
+            assert(strcmp(a.realm, b.realm) == 0 && strcmp(a.nonce, b.nonce) == 0);
+            assert(!mu_http_auth_challenge(mu_buf_str(&out), 1, &b));
+        }
+        n++;
+    }
+    mu_buf_clear(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);
@@ -135,6 +186,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_url(text);
     check_target(text);
     check_header(text);
+    check_authorization(text);
+    check_challenges(text);
     free(text);
     return 0;
 }
