@@ -87,6 +87,7 @@ enum mu_code mu_pki_enveloped_open_password(const struct mu_pki_enveloped *e,
 struct mu_pki_enveloped_params {
     struct mu_pki_cert *recipient;       /* RSA; or NULL and: */
     const struct mu_secret *password;    /* PWRI, PBKDF2-SHA-256, id-alg-PWRI-KEK */
+    bool aes_wrap;                       /* PWRI: AES key wrap instead of PWRI-KEK (RFC 9481 4.3) */
     enum mu_pki_cipher cipher;
     bool allow_legacy;
 };

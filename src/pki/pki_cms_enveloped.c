@@ -399,7 +399,7 @@ static enum mu_code enveloped_put(struct mu_buf *b, const struct mu_pki_envelope
     mu_der_put_int(b, p->recipient ? 0 : 3); /* COM-10 */
     size_t set = mu_der_open(b, MU_DER_SET);
     enum mu_code rc = p->recipient ? ktri_put(b, p->recipient, content_key, err)
-                                   : mu_pki_pwri_put(b, p->password, content_key, env, err);
+                                   : mu_pki_pwri_put(b, p, content_key, env, err);
     mu_der_close(b, set);
     content_put(b, p->cipher, iv, ciphertext);
     mu_der_close(b, seq);

@@ -1,72 +1,16 @@
-/* A password as recipient: PBKDF2 makes a key, which wraps the content key as in RFC 3211 2.3 or,
- * on receipt, by AES key wrap (RFC 3394), which the CMP profile asks for. */
+/* A password as recipient: PBKDF2 makes a key, which wraps the content key as in RFC 3211 2.3, or
+ * by AES key wrap (RFC 3394), which the CMP profile asks for (RFC 9481 4.3; COM-12, CMP-85). */
 #include "pki/pki_cms_pwri.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "pki/pki_aes_wrap.h"
 #include "pki/pki_internal.h"
+#include "pki/pki_pbkdf2.h"
 
 enum { ITERATIONS = 10000, SALT = 16, WRAPPED_MAX = 128, KEK_MAX = 32 };
-
-/* ---- key derivation ---- */
-
-static const struct prf_row {
-    const char *oid;
-    enum mu_pki_digest digest;
-} prfs[] = {
-    {"1.2.840.113549.2.7", MU_PKI_SHA1}, /* as a MAC it is not what D5 calls legacy */
-    {"1.2.840.113549.2.8", MU_PKI_SHA224},
-    {"1.2.840.113549.2.9", MU_PKI_SHA256},
-    {"1.2.840.113549.2.10", MU_PKI_SHA384},
-    {"1.2.840.113549.2.11", MU_PKI_SHA512},
-};
-
-struct kdf {
-    struct mu_bytes salt;
-    int64_t iterations;
-    enum mu_pki_digest prf;
-};
-
-static bool prf_decode(struct mu_bytes alg, enum mu_pki_digest *out)
-{
-    struct mu_der oid;
-    if (!mu_der_get(&alg, MU_DER_OID, &oid))
-        return false;
-    for (size_t i = 0; i < sizeof(prfs) / sizeof(prfs[0]); i++) {
-        if (mu_der_oid_is(oid.value, prfs[i].oid)) {
-            *out = prfs[i].digest;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Content of AlgorithmIdentifier, PBKDF2-params (RFC 8018 A.2). */
-static bool kdf_decode(struct mu_bytes in, struct kdf *out)
-{
-    struct mu_der oid, seq, salt, count, len, prf;
-    if (!mu_der_get(&in, MU_DER_OID, &oid) || !mu_der_oid_is(oid.value, MU_OID_PBKDF2)
-        || !mu_der_only(in, MU_DER_SEQUENCE, &seq))
-        return false;
-    in = seq.value;
-    if (!mu_der_get(&in, MU_DER_OCTET_STRING, &salt) || !mu_der_get(&in, MU_DER_INTEGER, &count)
-        || !mu_der_int(count.value, &out->iterations)
-        || !mu_der_optional(&in, MU_DER_INTEGER, &len)
-        || !mu_der_optional(&in, MU_DER_SEQUENCE, &prf) || in.n)
-        return false;
-    out->salt = salt.value;
-    out->prf = MU_PKI_SHA1;
-    return !prf.whole.p || prf_decode(prf.value, &out->prf);
-}
-
-static bool derive(const struct kdf *kdf, const struct mu_secret *password, uint8_t *key, size_t n)
-{
-    return PKCS5_PBKDF2_HMAC((const char *)password->p, (int)password->n, kdf->salt.p,
-               (int)kdf->salt.n, (int)kdf->iterations, mu_pki_alg_md(kdf->prf), (int)n, key)
-        == 1;
-}
 
 /* ---- key wrapping ---- */
 
@@ -125,43 +69,12 @@ static bool wrap_3211(const uint8_t *key, const uint8_t iv[16], struct mu_bytes 
     return ok;
 }
 
-static bool unwrap_aes(const char *fetch, const uint8_t *key, struct mu_bytes wrapped,
-    struct mu_secret *content_key)
-{
-    uint8_t plain[WRAPPED_MAX];
-    int n = 0;
-    if (wrapped.n < 24 || wrapped.n > WRAPPED_MAX || wrapped.n % 8)
-        return false;
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, fetch, NULL);
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    bool ok = false;
-    if (cipher && ctx) {
-        EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-        ok = EVP_DecryptInit_ex(ctx, cipher, NULL, key, NULL) == 1
-            && EVP_DecryptUpdate(ctx, plain, &n, wrapped.p, (int)wrapped.n) == 1 && n > 0
-            && mu_secret_set(content_key, mu_bytes(plain, (size_t)n), NULL) == MU_OK;
-    }
-    mu_bytes_wipe(plain, sizeof(plain));
-    EVP_CIPHER_CTX_free(ctx);
-    EVP_CIPHER_free(cipher);
-    return ok;
-}
-
 /* ---- PasswordRecipientInfo ---- */
-
-static const struct aes_wrap_row {
-    const char *oid, *fetch;
-    size_t key_size;
-} aes_wraps[] = {
-    {"2.16.840.1.101.3.4.1.5", "AES-128-WRAP", 16},
-    {"2.16.840.1.101.3.4.1.25", "AES-192-WRAP", 24},
-    {"2.16.840.1.101.3.4.1.45", "AES-256-WRAP", 32},
-};
 
 struct kek {
     enum mu_pki_cipher cipher;       /* RFC 3211, if not NONE */
     struct mu_bytes iv;
-    const struct aes_wrap_row *wrap; /* RFC 3394 */
+    bool is_wrap;                    /* RFC 3394 */
     size_t size;
 };
 
@@ -171,13 +84,10 @@ static bool kek_decode(struct mu_bytes key_alg, struct kek *out)
     *out = (struct kek){0};
     if (!mu_der_only(key_alg, MU_DER_SEQUENCE, &seq) || !mu_der_get(&seq.value, MU_DER_OID, &oid))
         return false;
-    for (size_t i = 0; i < sizeof(aes_wraps) / sizeof(aes_wraps[0]); i++) {
-        if (mu_der_oid_is(oid.value, aes_wraps[i].oid)) {
-            out->wrap = &aes_wraps[i];
-            out->size = out->wrap->key_size;
-            return true;
-        }
-    }
+    out->size = mu_pki_aes_wrap_size(oid.value);
+    out->is_wrap = out->size != 0;
+    if (out->is_wrap)
+        return true;
     if (!mu_der_oid_is(oid.value, MU_OID_PWRI_KEK)
         || !mu_der_only(seq.value, MU_DER_SEQUENCE, &inner)
         || !mu_der_get(&inner.value, MU_DER_OID, &inner_oid)
@@ -193,18 +103,18 @@ static bool kek_decode(struct mu_bytes key_alg, struct kek *out)
 enum mu_code mu_pki_pwri_unwrap(const struct mu_pki_enveloped *e, const struct mu_secret *password,
     struct mu_secret *content_key, struct mu_err *err)
 {
-    struct kdf kdf;
+    struct mu_pki_pbkdf2 kdf;
     struct kek kek;
     uint8_t key[KEK_MAX];
-    if (!e->kdf_alg.p || !kdf_decode(e->kdf_alg, &kdf) || !kek_decode(e->key_alg, &kek))
+    if (!e->kdf_alg.p || !mu_pki_pbkdf2_decode(e->kdf_alg, &kdf) || !kek_decode(e->key_alg, &kek))
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
             "cms: unknown algorithms of a password recipient (RFC 5652 6.2.4)");
     if (kdf.iterations < 1 || kdf.iterations > MU_LIMIT_PBKDF2 || kdf.salt.n > 1024)
         return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
             "cms: PBKDF2 asks for more than %d iterations", (int)MU_LIMIT_PBKDF2);
-    bool ok = derive(&kdf, password, key, kek.size);
-    if (ok && kek.wrap)
-        ok = unwrap_aes(kek.wrap->fetch, key, e->encrypted_key, content_key);
+    bool ok = mu_pki_pbkdf2_derive(&kdf, mu_secret_bytes(password), key, kek.size);
+    if (ok && kek.is_wrap)
+        ok = mu_pki_aes_unwrap(key, kek.size, e->encrypted_key, content_key);
     else if (ok)
         ok = unwrap_3211(mu_pki_alg_cipher(kek.cipher), key, kek.iv, e->encrypted_key, content_key);
     mu_bytes_wipe(key, sizeof(key));
@@ -214,21 +124,6 @@ enum mu_code mu_pki_pwri_unwrap(const struct mu_pki_enveloped *e, const struct m
         return mu_err_set(err, MU_AUTH, MU_REFUSE_SIGNATURE, "cms: the password does not fit");
     }
     return MU_OK;
-}
-
-static void kdf_put(struct mu_buf *b, struct mu_bytes salt)
-{
-    size_t alg = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(0));
-    mu_der_put_oid(b, MU_OID_PBKDF2);
-    size_t params = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put(b, MU_DER_OCTET_STRING, salt);
-    mu_der_put_int(b, ITERATIONS);
-    size_t prf = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_oid(b, "1.2.840.113549.2.9");
-    mu_der_put_null(b);
-    mu_der_close(b, prf);
-    mu_der_close(b, params);
-    mu_der_close(b, alg);
 }
 
 static void kek_put(struct mu_buf *b, struct mu_bytes iv)
@@ -242,11 +137,30 @@ static void kek_put(struct mu_buf *b, struct mu_bytes iv)
     mu_der_close(b, alg);
 }
 
-enum mu_code mu_pki_pwri_put(struct mu_buf *b, const struct mu_secret *password,
+static void info_put(struct mu_buf *b, const struct mu_pki_pbkdf2 *kdf, size_t wrap_size,
+    struct mu_bytes iv, struct mu_bytes wrapped)
+{
+    size_t info = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(3));
+    mu_der_put_int(b, 0); /* COM-11 */
+    size_t alg = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(0));
+    mu_pki_pbkdf2_put(b, kdf);
+    mu_der_close(b, alg);
+    if (wrap_size)
+        mu_pki_aes_wrap_put(b, wrap_size);
+    else
+        kek_put(b, iv);
+    mu_der_put(b, MU_DER_OCTET_STRING, wrapped);
+    mu_der_close(b, info);
+}
+
+enum mu_code mu_pki_pwri_put(struct mu_buf *b, const struct mu_pki_enveloped_params *params,
     struct mu_bytes content_key, const struct mu_env *env, struct mu_err *err)
 {
+    const struct mu_secret *password = params->password;
+    size_t wrap_size = params->aes_wrap ? mu_pki_aes_wrap_size_for(params->cipher) : 0;
     uint8_t key[KEK_MAX], salt[SALT], iv[16];
-    const struct kdf kdf = {mu_bytes(salt, SALT), ITERATIONS, MU_PKI_SHA256};
+    const struct mu_pki_pbkdf2 kdf = {
+        .salt = mu_bytes(salt, SALT), .iterations = ITERATIONS, .prf = MU_PKI_SHA256};
     struct mu_buf wrapped;
     enum mu_code rc;
     if (!password || !mu_secret_is_set(password))
@@ -256,17 +170,15 @@ enum mu_code mu_pki_pwri_put(struct mu_buf *b, const struct mu_secret *password,
         || (rc = mu_env_random(env, iv, sizeof(iv), err)) != MU_OK)
         return rc;
     mu_buf_init(&wrapped, WRAPPED_MAX);
-    if (derive(&kdf, password, key, sizeof(key))
-        && wrap_3211(key, iv, content_key, env, &wrapped)) {
-        size_t info = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(3));
-        mu_der_put_int(b, 0); /* COM-11 */
-        kdf_put(b, kdf.salt);
-        kek_put(b, mu_bytes(iv, sizeof(iv)));
-        mu_der_put(b, MU_DER_OCTET_STRING, mu_buf_bytes(&wrapped));
-        mu_der_close(b, info);
-    } else {
+    bool ok = mu_pki_pbkdf2_derive(
+        &kdf, mu_secret_bytes(password), key, wrap_size ? wrap_size : sizeof(key));
+    ok = ok
+        && (wrap_size ? mu_pki_aes_wrap(key, wrap_size, content_key, &wrapped)
+                      : wrap_3211(key, iv, content_key, env, &wrapped));
+    if (ok)
+        info_put(b, &kdf, wrap_size, mu_bytes(iv, sizeof(iv)), mu_buf_bytes(&wrapped));
+    else
         rc = mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "cms: key wrapping failed");
-    }
     mu_bytes_wipe(key, sizeof(key));
     mu_buf_clear(&wrapped);
     return rc;
