@@ -228,6 +228,31 @@ static bool is_scep(const struct mu_http_request *request, struct mu_bytes path)
         || is_below(path, "/cgi-bin/pkiclient.exe") || mu_scep_http_is(request);
 }
 
+/* What is served where: the first row that is asked for takes the request. */
+static const struct service {
+    enum mu_proto proto;
+    const char *name, *where;
+    bool (*is)(const struct mu_http_request *request, struct mu_bytes path);
+    void (*serve)(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
+        const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
+} services[] = {
+    {MU_PROTO_SCEP, "SCEP", "/scep", is_scep, mu_ca_scep},
+};
+enum { SERVICE_N = sizeof services / sizeof services[0] };
+
+static void answer_nothing(const struct mu_ca_snapshot *s, mu_ca_reply *reply, void *cookie)
+{
+    char text[160] = "There is nothing here.";
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < SERVICE_N; i++)
+        if (!s->off[services[i].proto] && n < sizeof text)
+            n += (size_t)snprintf(
+                text + n, sizeof text - n, " %s is at %s.", services[i].name, services[i].where);
+    strncat(text, "\n", sizeof text - strlen(text) - 1);
+    mu_ca_answer_text(404, text, reply, cookie);
+}
+
 void mu_ca_handle(
     struct mu_ca *ca, const struct mu_http_request *request, mu_ca_reply *reply, void *cookie)
 {
@@ -237,15 +262,17 @@ void mu_ca_handle(
 
     atomic_fetch_add(&ca->stats.requests, 1);
     s = mu_ca_snapshot_get(ca);
-    if (is_scep(request, path)) {
-        mu_ca_scep(ca, s, request, reply, cookie);
-        return;
+    for (size_t i = 0; i < SERVICE_N; i++) {
+        if (services[i].is(request, path)) {
+            services[i].serve(ca, s, request, reply, cookie);
+            return;
+        }
     }
     if (strcmp(request->method, "GET") == 0 && file_name(path, "/crl/", ".crl", name))
         answer_crl(ca, name, reply, cookie);
     else if (strcmp(request->method, "GET") == 0 && file_name(path, "/ca/", ".crt", name))
         answer_cert(s, name, reply, cookie);
     else
-        mu_ca_answer_text(404, "There is nothing here. SCEP is at /scep.\n", reply, cookie);
+        answer_nothing(s, reply, cookie);
     mu_ca_snapshot_free(s);
 }

@@ -38,7 +38,7 @@ static const struct mu_enroll_profile *by_template(
 static enum mu_reason check_entry(struct mu_ca_job *job, const struct mu_record_entry *entry)
 {
     if (entry == NULL || (*entry->ca != '\0' && strcmp(entry->ca, job->one->name) != 0)
-        || (entry->protocols != 0 && !(entry->protocols & (1u << MU_PROTO_SCEP)))) {
+        || (entry->protocols != 0 && !(entry->protocols & (1u << job->way->proto)))) {
         mu_ca_rate_wrong_guess(job->ca->rate, job->address, job->now_s);
         return MU_REFUSE_PASSWORD;
     }
@@ -156,7 +156,7 @@ static bool answered_before(struct mu_ca_job *job, const struct mu_store_facts *
 static void enroll(struct mu_ca_job *job, const struct mu_store_facts *facts)
 {
     const struct mu_ca_one *one = job->one;
-    struct mu_enroll_facts policy = {.proto = MU_PROTO_SCEP,
+    struct mu_enroll_facts policy = {.proto = job->way->proto,
         .csr = job->question.csr,
         .has_challenge = job->has_password,
         .issuer = mu_ca_record_chain(job)->v[0],
@@ -255,8 +255,10 @@ static void ask_enroll(struct mu_ca_job *job, struct mu_store_ask *ask)
     ask->since_s = job->now_s - job->one->retransmit_s;
     if (job->is_ours)
         ask->serial = job->claim.signer->serial;
-    job->has_password = mu_secret_is_set(&csr->challenge) && csr->challenge.n != 0;
-    if (job->has_password
+    job->has_password = job->challenge_is_password
+        ? mu_secret_is_set(&csr->challenge) && csr->challenge.n != 0
+        : job->question.authenticated && job->claim.entry != NULL;
+    if (job->has_password && job->challenge_is_password
         && mu_ca_password_hash(job->ca, mu_secret_bytes(&csr->challenge), job->password_hash))
         ask->password_hash = mu_bytes(job->password_hash, 32);
     if (job->snapshot->keys_matter && mu_ca_record_hash(csr->spki, job->key_hash)
@@ -302,11 +304,11 @@ void mu_ca_decide(struct mu_ca_job *job)
 {
     const struct mu_pki_cert *signer = job->claim.signer;
     struct mu_store_ask ask = {
-        .ca = job->one->name, .proto = MU_PROTO_SCEP, .transaction_id = job->claim.transaction_id};
+        .ca = job->one->name, .proto = job->way->proto, .transaction_id = job->claim.transaction_id};
 
-    job->is_ours = !job->claim.signer_is_self_signed
+    job->is_ours = signer != NULL && !job->claim.signer_is_self_signed
         && mu_pki_name_equal(signer->issuer, job->one->ca.certs.v[0]->subject);
-    if (!mu_enroll_record_signer(signer, job->is_ours, job->signer)) {
+    if (!mu_ca_record_identity(job)) {
         mu_ca_record_refuse(job, MU_REFUSE_INTERNAL);
         return;
     }

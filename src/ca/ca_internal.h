@@ -114,7 +114,7 @@ enum mu_code mu_ca_csr_strip(
 
 /* ---- answering ---- */
 
-/* Takes over the job of one SCEP request. */
+/* One request of a protocol; takes over one count of the snapshot. */
 void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
     const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
 /* Headers every answer has (ACCEPTANCE C036), then the reply. */

@@ -1,12 +1,28 @@
-/* One SCEP request on its way: ca_scep.c brings it in and out, ca_decide.c decides. */
+/*
+ * One request on its way: ca_scep.c (or the file of another protocol) brings it in and out,
+ * ca_job.c begins and ends it, ca_decide.c decides, ca_record.c records.
+ */
 #ifndef MU_CA_CA_JOB_H
 #define MU_CA_CA_JOB_H
 
 #include "ca/ca_internal.h"
 
-struct mu_scep_server;
+struct mu_ca_job;
+
+/* What a protocol does with a job. The shared files know no other difference between protocols. */
+struct mu_ca_way {
+    enum mu_proto proto;
+    /* job->decision to job->response; whatever the engine keeps of a transaction goes to the row. */
+    enum mu_code (*write)(struct mu_ca_job *job, struct mu_err *err);
+    /* Where no answer of the protocol's own can be made. */
+    enum mu_code (*http_error)(
+        const struct mu_err *why, struct mu_http_response *response, struct mu_err *err);
+    void (*free)(void *engine);
+};
 
 struct mu_ca_job {
+    const struct mu_ca_way *way;
+    void *engine; /* the way's; NULL: the message could not be opened */
     struct mu_ca *ca;
     struct mu_ca_snapshot *snapshot;
     const struct mu_http_request *request;
@@ -17,7 +33,6 @@ struct mu_ca_job {
     char user_agent[160], transaction_id[320]; /* escaped, for logs */
     bool has_token; /* to be given back at a good end */
 
-    struct mu_scep_server *server;
     struct mu_claim claim;
     struct mu_credential credential;
     struct mu_question question;
@@ -25,7 +40,8 @@ struct mu_ca_job {
     bool use_next; /* enveloped to the successor (SCEP-78) */
 
     bool is_ours; /* the signer bears this CA's name: a renewal if it is one of ours */
-    bool has_password;
+    bool challenge_is_password; /* of the CSR, found by its hash; else it is of no concern here */
+    bool has_password; /* a challenge, or a login that the engine found right */
     uint8_t signer[32], password_hash[32], key_hash[32], asked_hash[32], planned_hash[32];
 
     const struct mu_enroll_profile *profile;
@@ -49,6 +65,8 @@ struct mu_ca_job {
 /* ---- ca_record.c: all but the small ones end the job ---- */
 void mu_ca_record_refuse(struct mu_ca_job *job, enum mu_reason reason);
 void mu_ca_record_said(const struct mu_ca_job *job, const char *rule, const char *result);
+/* Fills job->signer: who asks, as a transaction remembers it. */
+bool mu_ca_record_identity(struct mu_ca_job *job);
 bool mu_ca_record_hash(struct mu_bytes v, uint8_t out[32]);
 const struct mu_pki_certs *mu_ca_record_chain(const struct mu_ca_job *job);
 enum mu_reason mu_ca_record_challenge_reason(const struct mu_record_entry *entry, int64_t now_s);
@@ -69,11 +87,25 @@ void mu_ca_record_done(void *job, const struct mu_store_result *result);
 /* Decides what job->question asks, records it and answers; takes over the job. */
 void mu_ca_decide(struct mu_ca_job *job);
 
+/* NULL: answered already. Takes over one count of the snapshot. */
+struct mu_ca_job *mu_ca_job_new(const struct mu_ca_way *way, struct mu_ca *ca,
+    struct mu_ca_snapshot *snapshot, const struct mu_http_request *request, mu_ca_reply *reply,
+    void *cookie);
+/* True: the protocol is switched off, and that has been answered. */
+bool mu_ca_job_is_off(struct mu_ca_job *job);
+/* False: too many requests from there, and that has been answered. */
+bool mu_ca_job_take_token(struct mu_ca_job *job);
+/* The event that a message came; nothing is kept of it. message NULL: none. */
+void mu_ca_job_tell_request(struct mu_ca_job *job, const char *message);
+/* Counts and tells a refusal; keep: also in the audit trail. */
+void mu_ca_job_tell_refusal(struct mu_ca_job *job, const struct mu_err *why, bool keep);
+
 /* Ends: each answers and frees the job. done uses job->decision; refuse says why not and keeps an
- * audit line; ready sends job->response as it is. */
+ * audit line; ready sends job->response as it is; fail says it by HTTP alone, with no audit line. */
 void mu_ca_job_done(struct mu_ca_job *job);
 void mu_ca_job_refuse(struct mu_ca_job *job, const struct mu_err *why);
 void mu_ca_job_ready(struct mu_ca_job *job);
+void mu_ca_job_fail(struct mu_ca_job *job, const struct mu_err *why);
 /* Makes job->response of job->decision. */
 enum mu_code mu_ca_job_write(struct mu_ca_job *job, struct mu_err *err) MU_CHECK;
 /* MU_DENIED with the table's sentence for the reason. */

@@ -110,7 +110,7 @@ static void ask_key(struct waiting *w)
 static enum mu_code load(
     struct waiting *w, struct mu_ca *ca, const char *id, const char *profile, struct mu_err *err)
 {
-    struct mu_enroll_facts facts = {.proto = MU_PROTO_SCEP, .approved = true};
+    struct mu_enroll_facts facts = {.approved = true};
     enum mu_code rc;
 
     w->ca = ca;

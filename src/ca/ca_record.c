@@ -15,7 +15,7 @@ void mu_ca_record_refuse(struct mu_ca_job *job, enum mu_reason reason)
 
 void mu_ca_record_said(const struct mu_ca_job *job, const char *rule, const char *result)
 {
-    mu_trace(job->ca->config.env, MU_PROTO_SCEP, MU_TRACE_CHECK, "%s: %s", rule, result);
+    mu_trace(job->ca->config.env, job->way->proto, MU_TRACE_CHECK, "%s: %s", rule, result);
 }
 
 bool mu_ca_record_hash(struct mu_bytes v, uint8_t out[32])
@@ -26,6 +26,17 @@ bool mu_ca_record_hash(struct mu_bytes v, uint8_t out[32])
         return false;
     memcpy(out, digest, 32);
     return true;
+}
+
+/* By the certificate; where there is none, by the login. */
+bool mu_ca_record_identity(struct mu_ca_job *job)
+{
+    char login[320] = "entry ";
+
+    if (job->claim.signer != NULL)
+        return mu_enroll_record_signer(job->claim.signer, job->is_ours, job->signer);
+    strncat(login, job->claim.entry != NULL ? job->claim.entry : "", sizeof login - 7);
+    return mu_ca_record_hash(mu_bytes_str(login), job->signer);
 }
 
 /* ---- answers ---- */
@@ -165,7 +176,7 @@ static void submit(struct mu_ca_job *job)
     struct mu_record_request *r = &job->row;
     struct mu_err err = {0};
 
-    r->proto = MU_PROTO_SCEP;
+    r->proto = job->way->proto;
     r->ca = job->one->name;
     r->transaction_id = job->claim.transaction_id;
     r->signer = mu_bytes(job->signer, 32);
@@ -228,7 +239,7 @@ void mu_ca_record_issue(struct mu_ca_job *job)
         mu_ca_job_refuse(job, &err);
         return;
     }
-    issue->row.proto = MU_PROTO_SCEP;
+    issue->row.proto = job->way->proto;
     issue->row.profile = job->profile->name;
     issue->row.entry = job->entry;
     issue->row.transaction_id = job->claim.transaction_id;
