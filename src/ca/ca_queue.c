@@ -24,7 +24,7 @@ struct waiting {
 static void waiting_clear(struct waiting *w)
 {
     mu_ca_snapshot_free(w->snapshot);
-    free(w->row);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, w->row);
     free(w->key_seen);
     mu_pki_csr_free(w->csr);
     mu_enroll_grant_clear(&w->grant);

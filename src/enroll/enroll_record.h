@@ -46,6 +46,14 @@ struct mu_record_entry {
     const char *comments;
 };
 
+/* Whether the client has said that it took the certificate (RFC 9810 5.3.18). */
+enum mu_record_confirm {
+    MU_RECORD_CONFIRM_NONE, /* nobody waits for it: SCEP and EST know none, or it was implicit */
+    MU_RECORD_CONFIRM_WAITING,
+    MU_RECORD_CONFIRMED,
+    MU_RECORD_CONFIRM_REJECTED,
+};
+
 struct mu_record_cert {
     int64_t id; /* counts up with time: lists are paged by it */
     const char *ca;
@@ -64,6 +72,8 @@ struct mu_record_cert {
     int64_t revoked_s; /* 0: not revoked */
     int revoke_reason; /* RFC 5280 5.3.1 */
     bool delivery_known; /* SCEP never confirms: false (SCEP-79) */
+    enum mu_record_confirm confirm;
+    int64_t confirm_until_s; /* WAITING: revoked if nothing was said until then */
 };
 
 enum mu_record_state { MU_RECORD_PENDING, MU_RECORD_ISSUED, MU_RECORD_REJECTED };
@@ -88,6 +98,8 @@ struct mu_record_request {
     const char *words; /* REJECTED: the operator's reason, sent to the client */
     int64_t created_s, changed_s;
     const char *address; /* of the peer */
+    struct mu_bytes
+        kept; /* what the engine will need of it; opaque, at most MU_LIMIT_KEPT; n 0: nothing */
 };
 
 /* The audit trail: append-only, written in the transaction that issues. */

@@ -17,6 +17,7 @@ const char *mu_store_lost_text(enum mu_store_lost lost)
         [MU_STORE_LOST_REVOKED] = "there is no such certificate, or it is revoked already",
         [MU_STORE_LOST_EXISTS] = "the name or the password is taken",
         [MU_STORE_LOST_MISSING] = "there is nothing of this name",
+        [MU_STORE_LOST_CONFIRM] = "no confirmation of this certificate is waited for",
         [MU_STORE_LOST_NUMBER] = "the CRL number is not above the last one",
     };
 

@@ -37,6 +37,7 @@ enum mu_store_lost {
     MU_STORE_LOST_EXISTS, /* create: the name is taken */
     MU_STORE_LOST_MISSING, /* replace, remove: no such name */
     MU_STORE_LOST_NUMBER, /* CRL number not above the last one */
+    MU_STORE_LOST_CONFIRM, /* no confirmation is waited for: result.cert, NULL if none */
 };
 
 enum mu_store_put { MU_STORE_CREATE, MU_STORE_REPLACE, MU_STORE_PUT /* either */, MU_STORE_REMOVE };
@@ -63,6 +64,8 @@ struct mu_store_change {
      * digest) since retransmit_since_s; an older one is forgotten in its favor. */
     const struct mu_record_request *request;
     int64_t retransmit_since_s;
+    bool transaction_alone; /* and no other of its (proto, ca, transaction_id) whoever signed it:
+                               CMP's transactionIdInUse */
     int64_t pending_max; /* request is PENDING: at most so many per CA, this one included */
     const char *subject; /* to be issued, comma form: what rate_max and alive_max count by */
     int64_t rate_max; /* certificates issued and requests made in the last hour for it, this one
@@ -75,12 +78,22 @@ struct mu_store_change {
     /* Or gives it a new transaction id: the client asks again under another (INTEROP 3.15). */
     const char *settle_transaction_id;
 
+    int64_t keep_id; /* this request's kept is replaced */
+    struct mu_bytes keep;
+
     const struct mu_record_cert *cert; /* a new certificate; its renews gets renewed_by */
     int64_t alive_max; /* live certificates of subject and CA, this one included; the renewed one
                           does not count */
     int64_t alive_since_s; /* nor those issued before this */
 
     const char *use_entry; /* counts one use. Condition: enabled, not expired, uses left */
+
+    /* Settles the confirmation of a certificate that waits for one; WAITING only moves the end of
+     * the wait to confirm_until_s. Condition: it is waiting still. */
+    const char *confirm_ca; /* with confirm_serial */
+    struct mu_bytes confirm_serial;
+    enum mu_record_confirm confirm;
+    int64_t confirm_until_s;
 
     const char *revoke_ca; /* with revoke_serial */
     struct mu_bytes revoke_serial;
@@ -123,8 +136,11 @@ struct mu_store_ask {
     struct mu_bytes signer; /* with transaction_id, digest */
     struct mu_bytes digest;
     int64_t since_s; /* settled requests changed before this do not count */
+    bool any_signer; /* facts.latest: of this transaction id, whoever signed it */
     struct mu_bytes serial; /* this certificate of ca: facts.cert */
+    struct mu_bytes other_serial; /* a second one (rr, oldCertID): facts.other_cert */
     struct mu_bytes password_hash; /* facts.entry */
+    const char *entry_name; /* or by name: facts.entry */
     struct mu_bytes key_hash, subject_hash; /* facts.key_seen: the newest certificate of this key
                                                whose subject is not subject_hash */
 };
@@ -139,6 +155,7 @@ struct mu_store_facts {
         *latest; /* newest of this transaction id and signer: for polls */
     const struct mu_record_cert *latest_cert;
     const struct mu_record_cert *cert;
+    const struct mu_record_cert *other_cert;
     const struct mu_record_entry *entry;
     const struct mu_record_cert *key_seen;
 };
@@ -179,6 +196,7 @@ struct mu_store_filter {
     const char *profile; /* certificates */
     bool only_revoked; /* certificates; not expired before expires_after_s: for the CRL, no limit */
     int64_t expires_after_s, expires_before_s; /* certificates */
+    int64_t unconfirmed_s; /* certificates: that wait for a confirmation since before this */
     int64_t since_s; /* audit: not older */
 };
 

@@ -49,6 +49,21 @@ struct mu_memory_request_box *mu_memory_request(
     return NULL;
 }
 
+struct mu_record_request *mu_memory_request_live(
+    struct mu_memory *m, const struct mu_record_request *like, int64_t since_s)
+{
+    for (size_t i = m->requests.n; i-- > 0;) {
+        struct mu_record_request *r = ((struct mu_memory_request_box *)m->requests.v[i])->row;
+
+        if (r != NULL && r->proto == like->proto
+            && mu_memory_same(r->transaction_id, like->transaction_id)
+            && mu_memory_same(r->ca, like->ca)
+            && (r->state == MU_RECORD_PENDING || r->changed_s >= since_s))
+            return r;
+    }
+    return NULL;
+}
+
 struct mu_memory_request_box *mu_memory_request_by_id(struct mu_memory *m, int64_t id)
 {
     struct mu_memory_request_box *box =
@@ -139,9 +154,9 @@ static void memory_submit(struct mu_store *store, struct mu_store_change *c)
     mu_memory_prepared_free(&p, c->audit_n);
     result.err = result.code != MU_OK ? &err : NULL;
     c->done(c->cookie, &result);
-    free((void *)(uintptr_t)result.request);
-    free((void *)(uintptr_t)result.cert);
-    free((void *)(uintptr_t)result.entry);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, result.request);
+    mu_store_row_free(MU_STORE_ROW_CERT, result.cert);
+    mu_store_row_free(MU_STORE_ROW_ENTRY, result.entry);
 }
 
 static void list_free(struct mu_memory_list *list)
@@ -158,7 +173,8 @@ static void memory_close(struct mu_store *store)
     for (size_t i = 0; i < m->certs.n; i++)
         free(((struct mu_memory_cert_box *)m->certs.v[i])->row);
     for (size_t i = 0; i < m->requests.n; i++)
-        free(((struct mu_memory_request_box *)m->requests.v[i])->row);
+        mu_store_row_free(
+            MU_STORE_ROW_REQUEST, ((struct mu_memory_request_box *)m->requests.v[i])->row);
     for (size_t i = 0; i < m->settings.n; i++) {
         struct mu_memory_setting *s = m->settings.v[i];
 
@@ -172,7 +188,9 @@ static void memory_close(struct mu_store *store)
     list_free(&m->audits);
     list_free(&m->cas);
     list_free(&m->profiles);
-    list_free(&m->entries);
+    for (size_t i = 0; i < m->entries.n; i++)
+        mu_store_row_free(MU_STORE_ROW_ENTRY, m->entries.v[i]);
+    free(m->entries.v);
     list_free(&m->crls);
     list_free(&m->settings);
     pthread_mutex_destroy(&m->lock);

@@ -51,6 +51,20 @@ static struct mu_record_request *settled_copy(
     return copied(MU_STORE_ROW_REQUEST, &row, ok);
 }
 
+static struct mu_record_request *kept_copy(
+    struct mu_memory *m, const struct mu_store_change *c, bool *ok)
+{
+    struct mu_memory_request_box *box =
+        c->keep_id != 0 ? mu_memory_request_by_id(m, c->keep_id) : NULL;
+    struct mu_record_request row;
+
+    if (box == NULL)
+        return NULL;
+    row = *box->row;
+    row.kept = c->keep;
+    return copied(MU_STORE_ROW_REQUEST, &row, ok);
+}
+
 static struct mu_record_entry *entry_copy(
     struct mu_memory *m, const struct mu_store_change *c, bool *ok)
 {
@@ -84,16 +98,17 @@ static struct mu_memory_setting *setting_new(const char *key, const char *value)
 void mu_memory_prepared_free(struct mu_memory_prepared *p, size_t audit_n)
 {
     if (p->request != NULL)
-        free(p->request->row);
+        mu_store_row_free(MU_STORE_ROW_REQUEST, p->request->row);
     if (p->cert != NULL)
         free(p->cert->row);
     free(p->request);
     free(p->cert);
-    free(p->settled);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, p->settled);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, p->kept);
     free(p->renewed);
     free(p->ca);
     free(p->profile);
-    free(p->entry);
+    mu_store_row_free(MU_STORE_ROW_ENTRY, p->entry);
     free(p->crl);
     if (p->setting != NULL) {
         free(p->setting->key);
@@ -125,6 +140,7 @@ bool mu_memory_prepare(
         p->renewed = copied(MU_STORE_ROW_CERT, &row, &ok);
     }
     p->settled = settled_copy(m, c, &ok);
+    p->kept = kept_copy(m, c, &ok);
     if (c->ca_put != MU_STORE_REMOVE)
         p->ca = copied(MU_STORE_ROW_CA, c->ca, &ok);
     if (c->profile_put != MU_STORE_REMOVE)
@@ -188,7 +204,7 @@ static void put_cert(struct mu_memory *m, struct mu_memory_prepared *p)
 static void request_drop(struct mu_memory *m, struct mu_memory_request_box *box)
 {
     m->pending -= box->row->state == MU_RECORD_PENDING;
-    free(box->row);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, box->row);
     box->row = NULL;
 }
 
@@ -218,10 +234,34 @@ static void put_settled(struct mu_memory *m, struct mu_memory_prepared *p, int64
         return;
     box = mu_memory_request_by_id(m, p->settled->id);
     m->pending -= p->settled->state != MU_RECORD_PENDING;
-    free(box->row);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, box->row);
     box->row = p->settled;
     *id = box->row->id;
     p->settled = NULL;
+}
+
+static void put_kept(struct mu_memory *m, struct mu_memory_prepared *p)
+{
+    struct mu_memory_request_box *box;
+
+    if (p->kept == NULL)
+        return;
+    box = mu_memory_request_by_id(m, p->kept->id);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, box->row);
+    box->row = p->kept;
+    p->kept = NULL;
+}
+
+static void put_confirm(struct mu_memory *m, const struct mu_store_change *c)
+{
+    struct mu_memory_cert_box *box =
+        c->confirm_serial.n != 0 ? mu_memory_cert(m, c->confirm_ca, c->confirm_serial) : NULL;
+
+    if (box == NULL)
+        return;
+    box->row->confirm = c->confirm;
+    box->row->confirm_until_s = c->confirm_until_s;
+    box->row->delivery_known |= c->confirm == MU_RECORD_CONFIRMED;
 }
 
 static void put_named(
@@ -274,7 +314,7 @@ static void expire(struct mu_memory *m, const struct mu_store_change *c)
             row.changed_s = c->now_s;
             row.csr = (struct mu_bytes){0};
             if ((copy = mu_store_row_copy(MU_STORE_ROW_REQUEST, &row)) != NULL) {
-                free(r);
+                mu_store_row_free(MU_STORE_ROW_REQUEST, r);
                 box->row = copy;
                 m->pending--;
             }
@@ -301,11 +341,13 @@ void mu_memory_apply(
 
     put_request(m, p, id);
     put_settled(m, p, id);
+    put_kept(m, p);
     put_cert(m, p);
     if (c->use_entry != NULL && (e = mu_memory_entry(m, c->use_entry, NULL)) != NULL) {
         e->uses++;
         e->last_use_s = c->now_s;
     }
+    put_confirm(m, c);
     if (c->revoke_serial.n != 0 && (box = mu_memory_cert(m, c->revoke_ca, c->revoke_serial)) != NULL
         && box->row->revoked_s == 0) {
         box->row->revoked_s = c->now_s;

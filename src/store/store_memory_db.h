@@ -56,7 +56,7 @@ struct mu_memory_verdict {
 struct mu_memory_prepared {
     struct mu_memory_request_box *request;
     struct mu_memory_cert_box *cert;
-    struct mu_record_request *settled;
+    struct mu_record_request *settled, *kept;
     struct mu_record_cert *renewed;
     void *ca, *profile, *entry, *crl;
     struct mu_memory_setting *setting;
@@ -71,6 +71,10 @@ struct mu_memory_cert_box *mu_memory_cert(
     struct mu_memory *m, const char *ca, struct mu_bytes serial);
 struct mu_memory_request_box *mu_memory_request(
     struct mu_memory *m, const struct mu_record_request *like);
+/* The newest of the same protocol, CA and transaction id, whoever signed it; settled ones only since
+ * then. */
+struct mu_record_request *mu_memory_request_live(
+    struct mu_memory *m, const struct mu_record_request *like, int64_t since_s);
 struct mu_memory_request_box *mu_memory_request_by_id(struct mu_memory *m, int64_t id);
 struct mu_record_entry *mu_memory_entry(struct mu_memory *m, const char *name, size_t *at);
 struct mu_record_entry *mu_memory_entry_by_password(struct mu_memory *m, struct mu_bytes hash);

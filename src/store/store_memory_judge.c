@@ -54,12 +54,19 @@ static enum mu_store_lost judge_request(
 {
     const struct mu_record_request *r = c->request;
     struct mu_memory_request_box *same = r != NULL ? mu_memory_request(m, r) : NULL;
+    struct mu_record_request *live;
 
     if (r == NULL)
         return MU_STORE_LOST_NONE;
     if (same != NULL
         && (same->row->state == MU_RECORD_PENDING || same->row->changed_s >= c->retransmit_since_s))
         return lost_to(v, m, same, MU_STORE_LOST_TRANSACTION);
+    if (c->transaction_alone
+        && (live = mu_memory_request_live(m, r, c->retransmit_since_s)) != NULL) {
+        v->request = live;
+        v->cert = mu_memory_cert_of(m, live);
+        return MU_STORE_LOST_TRANSACTION;
+    }
     if (r->state == MU_RECORD_PENDING && c->pending_max > 0
         && pending_count(m, r->ca, (struct mu_bytes){0}, 0) >= c->pending_max)
         return MU_STORE_LOST_PENDING;
@@ -93,6 +100,13 @@ static enum mu_store_lost judge_cert(
             return MU_STORE_LOST_ALIVE;
         if (mu_memory_cert(m, c->cert->ca, c->cert->serial) != NULL)
             return MU_STORE_LOST_SERIAL;
+    }
+    if (c->confirm_serial.n != 0) {
+        box = mu_memory_cert(m, c->confirm_ca, c->confirm_serial);
+        if (box == NULL || box->row->confirm != MU_RECORD_CONFIRM_WAITING) {
+            v->cert = box != NULL ? box->row : NULL;
+            return MU_STORE_LOST_CONFIRM;
+        }
     }
     if (c->revoke_serial.n == 0)
         return MU_STORE_LOST_NONE;

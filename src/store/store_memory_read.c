@@ -89,6 +89,9 @@ static void memory_certs(
             && wanted_text(row->transaction_id, f->transaction_id)
             && wanted_text(row->profile, f->profile) && (!f->only_revoked || row->revoked_s != 0)
             && (f->expires_after_s == 0 || row->not_after_s >= f->expires_after_s)
+            && (f->unconfirmed_s == 0
+                || (row->confirm == MU_RECORD_CONFIRM_WAITING
+                    && row->confirm_until_s < f->unconfirmed_s))
             && (f->expires_before_s == 0 || row->not_after_s < f->expires_before_s)
             && !pick(&picked, MU_STORE_ROW_CERT, row))
             break;
@@ -217,7 +220,7 @@ static void memory_crl(
 /* What an ask finds: copies. */
 struct found {
     struct mu_record_request *same, *resent, *latest;
-    struct mu_record_cert *same_cert, *resent_cert, *latest_cert, *cert, *key_seen;
+    struct mu_record_cert *same_cert, *resent_cert, *latest_cert, *cert, *other_cert, *key_seen;
     struct mu_record_entry *entry;
 };
 
@@ -226,7 +229,8 @@ static void find_requests(struct mu_memory *m, const struct mu_store_ask *ask, s
     const struct mu_record_request *same = NULL, *resent = NULL, *latest = NULL;
     struct mu_memory_request_box *box;
 
-    for (box = m->signers[mu_memory_bucket(ask->signer)]; box != NULL; box = box->by_signer) {
+    box = ask->signer.n != 0 ? m->signers[mu_memory_bucket(ask->signer)] : NULL;
+    for (; box != NULL; box = box->by_signer) {
         const struct mu_record_request *r = box->row;
         bool same_txn;
 
@@ -245,6 +249,11 @@ static void find_requests(struct mu_memory *m, const struct mu_store_ask *ask, s
         else if (!same_txn && resent == NULL)
             resent = r;
     }
+    if (ask->any_signer && ask->transaction_id != NULL)
+        latest = mu_memory_request_live(m,
+            &(struct mu_record_request){
+                .proto = ask->proto, .ca = ask->ca, .transaction_id = ask->transaction_id},
+            ask->since_s);
     f->same = mu_store_row_copy(MU_STORE_ROW_REQUEST, same);
     f->resent = mu_store_row_copy(MU_STORE_ROW_REQUEST, resent);
     f->latest = mu_store_row_copy(MU_STORE_ROW_REQUEST, latest);
@@ -262,15 +271,22 @@ static void memory_ask(
     struct mu_memory *m = mu_memory_of(store);
     struct found f = {0};
     struct mu_memory_cert_box *box;
+    struct mu_record_entry *entry = NULL;
 
     pthread_mutex_lock(&m->lock);
-    if (ask->signer.n != 0)
+    if (ask->signer.n != 0 || ask->any_signer)
         find_requests(m, ask, &f);
     if (ask->serial.n != 0
         && (box = mu_memory_cert(m, ask->ca, mu_enroll_record_serial(ask->serial))) != NULL)
         f.cert = mu_store_row_copy(MU_STORE_ROW_CERT, box->row);
-    f.entry =
-        mu_store_row_copy(MU_STORE_ROW_ENTRY, mu_memory_entry_by_password(m, ask->password_hash));
+    if (ask->other_serial.n != 0
+        && (box = mu_memory_cert(m, ask->ca, mu_enroll_record_serial(ask->other_serial))) != NULL)
+        f.other_cert = mu_store_row_copy(MU_STORE_ROW_CERT, box->row);
+    if (ask->password_hash.n != 0)
+        entry = mu_memory_entry_by_password(m, ask->password_hash);
+    else if (ask->entry_name != NULL)
+        entry = mu_memory_entry(m, ask->entry_name, NULL);
+    f.entry = mu_store_row_copy(MU_STORE_ROW_ENTRY, entry);
     for (box = ask->key_hash.n != 0 ? m->keys[mu_memory_bucket(ask->key_hash)] : NULL; box != NULL;
          box = box->by_key) {
         if (mu_bytes_equal(box->row->key_hash, ask->key_hash)
@@ -288,16 +304,18 @@ static void memory_ask(
             .latest = f.latest,
             .latest_cert = f.latest_cert,
             .cert = f.cert,
+            .other_cert = f.other_cert,
             .entry = f.entry,
             .key_seen = f.key_seen});
-    free(f.same);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, f.same);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, f.resent);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, f.latest);
+    mu_store_row_free(MU_STORE_ROW_ENTRY, f.entry);
     free(f.same_cert);
-    free(f.resent);
     free(f.resent_cert);
-    free(f.latest);
     free(f.latest_cert);
     free(f.cert);
-    free(f.entry);
+    free(f.other_cert);
     free(f.key_seen);
 }
 

@@ -70,6 +70,7 @@ static const struct part request_parts[] = {
     OCTETS(request, serial),
     TEXT(request, words),
     TEXT(request, address),
+    OCTETS(request, kept),
     END,
 };
 static const struct part audit_parts[] = {
@@ -125,17 +126,21 @@ static void part_set(char *row, const struct part *part, const char *p, size_t n
         memcpy(row + part->offset, &v, sizeof v);
 }
 
+static size_t row_size(enum mu_store_row kind, const void *row)
+{
+    size_t size = kinds[kind].size;
+
+    for (const struct part *part = kinds[kind].parts; part->offset != SIZE_MAX; part++)
+        size += part_get(row, part).n;
+    return size;
+}
+
 void *mu_store_row_copy(enum mu_store_row kind, const void *row)
 {
     const struct part *part;
-    size_t size = kinds[kind].size;
     char *copy, *at;
 
-    if (row == NULL)
-        return NULL;
-    for (part = kinds[kind].parts; part->offset != SIZE_MAX; part++)
-        size += part_get(row, part).n;
-    if ((copy = malloc(size)) == NULL)
+    if (row == NULL || (copy = malloc(row_size(kind, row))) == NULL)
         return NULL;
     memcpy(copy, row, kinds[kind].size);
     at = copy + kinds[kind].size;
@@ -148,4 +153,13 @@ void *mu_store_row_copy(enum mu_store_row kind, const void *row)
         at += v.n;
     }
     return copy;
+}
+
+/* Sealed secrets and what engines keep may be in it. */
+void mu_store_row_free(enum mu_store_row kind, const void *copy)
+{
+    if (copy == NULL)
+        return;
+    explicit_bzero((void *)(uintptr_t)copy, row_size(kind, copy));
+    free((void *)(uintptr_t)copy);
 }

@@ -15,8 +15,10 @@ enum mu_store_row {
     MU_STORE_ROW_CRL,
 };
 
-/* A copy of the struct mu_record_* with all its texts and octets behind it; free() gives all of it
- * back. Texts that are NULL become "". NULL if row is NULL or memory is short. */
+/* A copy of the struct mu_record_* with all its texts and octets behind it; mu_store_row_free
+ * gives all of it back. Texts that are NULL become "". NULL if row is NULL or memory is short. */
 void *mu_store_row_copy(enum mu_store_row kind, const void *row);
+/* Wipes and frees a copy; NULL is fine. */
+void mu_store_row_free(enum mu_store_row kind, const void *copy);
 
 #endif

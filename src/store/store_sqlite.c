@@ -60,8 +60,17 @@ static const char schema_1[] =
     " next_update_s INTEGER NOT NULL, der BLOB NOT NULL, PRIMARY KEY(ca, number)) WITHOUT ROWID;"
     "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
+/* EST and CMP: confirmations, and what an engine keeps of a transaction. Their indexes hold only
+ * rows of theirs, so that SCEP pays nothing. */
+static const char schema_2[] =
+    "ALTER TABLE cert ADD COLUMN confirm INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE cert ADD COLUMN confirm_until_s INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX cert_unconfirmed ON cert(confirm_until_s) WHERE confirm = 1;"
+    "ALTER TABLE request ADD COLUMN kept BLOB NOT NULL DEFAULT x'';"
+    "CREATE INDEX request_cmp ON request(transaction_id, ca) WHERE proto = 3;";
+
 /* The i-th brings a database from version i to i + 1. */
-static const char *const migrations[] = {schema_1};
+static const char *const migrations[] = {schema_1, schema_2};
 enum { VERSION = sizeof migrations / sizeof migrations[0] };
 
 static int64_t pragma(struct mu_sqlite_conn *conn, const char *sql)

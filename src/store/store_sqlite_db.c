@@ -153,6 +153,8 @@ void mu_sqlite_row_cert(sqlite3_stmt *st, struct mu_record_cert *row)
         .revoked_s = sqlite3_column_int64(st, 16),
         .revoke_reason = sqlite3_column_int(st, 17),
         .delivery_known = sqlite3_column_int(st, 18) != 0,
+        .confirm = (enum mu_record_confirm)sqlite3_column_int(st, 19),
+        .confirm_until_s = sqlite3_column_int64(st, 20),
     };
 }
 
@@ -177,6 +179,7 @@ void mu_sqlite_row_request(sqlite3_stmt *st, struct mu_record_request *row)
         .created_s = sqlite3_column_int64(st, 15),
         .changed_s = sqlite3_column_int64(st, 16),
         .address = mu_sqlite_text(st, 17),
+        .kept = mu_sqlite_blob(st, 18),
     };
 }
 

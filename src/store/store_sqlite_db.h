@@ -7,7 +7,7 @@
 
 #include "store/store.h"
 
-enum { MU_SQLITE_STATEMENTS = 48 };
+enum { MU_SQLITE_STATEMENTS = 56 };
 
 /* Belongs to one thread at a time (opened with NOMUTEX). */
 struct mu_sqlite_conn {
@@ -55,10 +55,10 @@ enum mu_code mu_sqlite_run(
 #define MU_SQLITE_CERT                                                                             \
     "id, ca, serial, der, subject, subject_hash, key_hash, not_before_s, not_after_s, issued_s, "  \
     "proto, profile, entry, transaction_id, renews, renewed_by, revoked_s, revoke_reason, "        \
-    "delivery_known"
+    "delivery_known, confirm, confirm_until_s"
 #define MU_SQLITE_REQUEST                                                                          \
     "id, proto, ca, transaction_id, signer, digest, state, csr, subject, subject_hash, profile, "  \
-    "entry, renews, serial, words, created_s, changed_s, address"
+    "entry, renews, serial, words, created_s, changed_s, address, kept"
 #define MU_SQLITE_ENTRY                                                                            \
     "name, protocols, profile, ca, password_hash, sealed, disabled, created_s, expires_s, "        \
     "max_uses, uses, last_use_s, reset_s, comments"

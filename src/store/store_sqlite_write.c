@@ -8,6 +8,8 @@ enum sql {
     REQUEST_FORGET = MU_SQLITE_STEPS,
     REQUEST_NEW,
     REQUEST_SAME,
+    REQUEST_LIVE,
+    REQUEST_KEEP,
     REQUEST_BY_ID,
     REQUEST_SETTLE,
     REQUEST_MOVE,
@@ -19,6 +21,7 @@ enum sql {
     CERT_RENEWED,
     CERT_GET,
     CERT_REVOKE,
+    CERT_CONFIRM,
     ENTRY_USE,
     ENTRY_GET,
     ENTRY_NEW,
@@ -54,10 +57,14 @@ const char *const mu_sqlite_write_sql[] = {
                        " AND ca=?4 AND proto=?5 AND state<>0 AND changed_s<?6",
     [REQUEST_NEW] = "INSERT INTO request(proto, ca, transaction_id, signer, digest, state, csr,"
                     " subject, subject_hash, profile, entry, renews, serial, words, created_s,"
-                    " changed_s, address) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+                    " changed_s, address, kept) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
                     " ON CONFLICT DO NOTHING",
     [REQUEST_SAME] = "SELECT " MU_SQLITE_REQUEST " FROM request WHERE transaction_id=? AND signer=?"
                      " AND digest=? AND ca=? AND proto=?",
+    [REQUEST_LIVE] = "SELECT " MU_SQLITE_REQUEST " FROM request WHERE transaction_id=? AND ca=?"
+                     " AND proto=3 AND proto=? AND (state=0 OR changed_s>=?)"
+                     " ORDER BY id DESC LIMIT 1",
+    [REQUEST_KEEP] = "UPDATE request SET kept=?2 WHERE id=?1",
     [REQUEST_BY_ID] = "SELECT " MU_SQLITE_REQUEST " FROM request WHERE id=?",
     [REQUEST_SETTLE] = "UPDATE request SET state=?2, words=?3, serial=?4, changed_s=?5, csr=x''"
                        " WHERE id=?1 AND state=0",
@@ -72,12 +79,15 @@ const char *const mu_sqlite_write_sql[] = {
     [CERT_NEW] =
         "INSERT INTO cert(ca, serial, subject, subject_hash, key_hash, not_before_s,"
         " not_after_s, issued_s, proto, profile, entry, transaction_id, renews, renewed_by,"
-        " revoked_s, revoke_reason, delivery_known, der)"
-        " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+        " revoked_s, revoke_reason, delivery_known, confirm, confirm_until_s, der)"
+        " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
     [CERT_RENEWED] = "UPDATE cert SET renewed_by=? WHERE serial=? AND ca=?",
     [CERT_GET] = "SELECT " MU_SQLITE_CERT " FROM cert WHERE serial=? AND ca=?",
     [CERT_REVOKE] =
         "UPDATE cert SET revoked_s=?, revoke_reason=? WHERE serial=? AND ca=? AND revoked_s=0",
+    [CERT_CONFIRM] =
+        "UPDATE cert SET confirm=?3, confirm_until_s=?4, delivery_known=max(delivery_known, ?5)"
+        " WHERE serial=?1 AND ca=?2 AND confirm=1",
     [ENTRY_USE] = "UPDATE entry SET uses=uses+1, last_use_s=?2 WHERE name=?1 AND disabled=0"
                   " AND (expires_s=0 OR expires_s>?2) AND (max_uses=0 OR uses<max_uses)",
     [ENTRY_GET] = "SELECT " MU_SQLITE_ENTRY " FROM entry WHERE name=?",
@@ -231,13 +241,22 @@ static enum mu_code apply_request(struct mu_sqlite_conn *w, struct mu_sqlite_out
                 NULL, &o->err))
             != MU_OK)
         return rc;
+    if (c->transaction_alone) {
+        keep_request(w, o,
+            mu_sqlite_bind(w, REQUEST_LIVE, "ttii", r->transaction_id, r->ca, (int64_t)r->proto,
+                c->retransmit_since_s));
+        if (o->request != NULL) {
+            o->lost = MU_STORE_LOST_TRANSACTION;
+            return MU_OK;
+        }
+    }
     if ((rc = request_limits(w, o)) != MU_OK || o->lost != MU_STORE_LOST_NONE)
         return rc;
     rc = run(w,
-        mu_sqlite_bind(w, REQUEST_NEW, "ittbbibtbttbbtiit", (int64_t)r->proto, r->ca,
+        mu_sqlite_bind(w, REQUEST_NEW, "ittbbibtbttbbtiitb", (int64_t)r->proto, r->ca,
             r->transaction_id, r->signer, r->digest, (int64_t)r->state, r->csr, r->subject,
             r->subject_hash, r->profile, r->entry, r->renews, r->serial, r->words, r->created_s,
-            r->changed_s, r->address),
+            r->changed_s, r->address, r->kept),
         &is_new, &o->err);
     if (rc != MU_OK)
         return rc;
@@ -275,6 +294,15 @@ static enum mu_code apply_settle(struct mu_sqlite_conn *w, struct mu_sqlite_outc
     return MU_OK;
 }
 
+static enum mu_code apply_keep(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
+{
+    const struct mu_store_change *c = o->change;
+
+    return c->keep_id == 0
+        ? MU_OK
+        : run(w, mu_sqlite_bind(w, REQUEST_KEEP, "ib", c->keep_id, c->keep), NULL, &o->err);
+}
+
 static enum mu_code apply_cert(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
 {
     const struct mu_store_change *c = o->change;
@@ -298,10 +326,11 @@ static enum mu_code apply_cert(struct mu_sqlite_conn *w, struct mu_sqlite_outcom
         }
     }
     rc = run(w,
-        mu_sqlite_bind(w, CERT_NEW, "tbtbbiiiitttbbiiib", r->ca, r->serial, r->subject,
+        mu_sqlite_bind(w, CERT_NEW, "tbtbbiiiitttbbiiiiib", r->ca, r->serial, r->subject,
             r->subject_hash, r->key_hash, r->not_before_s, r->not_after_s, r->issued_s,
             (int64_t)r->proto, r->profile, r->entry, r->transaction_id, r->renews, r->renewed_by,
-            r->revoked_s, (int64_t)r->revoke_reason, number(r->delivery_known), r->der),
+            r->revoked_s, (int64_t)r->revoke_reason, number(r->delivery_known),
+            (int64_t)r->confirm, r->confirm_until_s, r->der),
         &is_new, &o->err);
     if (rc != MU_OK)
         return rc;
@@ -325,6 +354,25 @@ static enum mu_code apply_use(struct mu_sqlite_conn *w, struct mu_sqlite_outcome
     if (rc == MU_OK && !changed) {
         o->lost = MU_STORE_LOST_CHALLENGE;
         keep_entry(w, o, c->use_entry);
+    }
+    return rc;
+}
+
+static enum mu_code apply_confirm(struct mu_sqlite_conn *w, struct mu_sqlite_outcome *o)
+{
+    const struct mu_store_change *c = o->change;
+    bool changed;
+    enum mu_code rc;
+
+    if (c->confirm_serial.n == 0)
+        return MU_OK;
+    rc = run(w,
+        mu_sqlite_bind(w, CERT_CONFIRM, "btiii", c->confirm_serial, c->confirm_ca,
+            (int64_t)c->confirm, c->confirm_until_s, number(c->confirm == MU_RECORD_CONFIRMED)),
+        &changed, &o->err);
+    if (rc == MU_OK && !changed) {
+        o->lost = MU_STORE_LOST_CONFIRM;
+        keep_cert(w, o, c->confirm_serial, c->confirm_ca);
     }
     return rc;
 }
@@ -524,8 +572,10 @@ enum mu_code mu_sqlite_apply(struct mu_sqlite_conn *w, struct mu_sqlite_outcome 
     static enum mu_code (*const parts[])(struct mu_sqlite_conn *, struct mu_sqlite_outcome *) = {
         apply_request,
         apply_settle,
+        apply_keep,
         apply_cert,
         apply_use,
+        apply_confirm,
         apply_revoke,
         apply_crl,
         apply_settings,

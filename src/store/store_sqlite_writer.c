@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "store/store_row.h"
+
 enum {
     GROUP_MAX = 64, /* batches per commit */
     EXPECT_MAX = 8, /* waited for at most; the rest of the load goes on meanwhile */
@@ -101,9 +103,9 @@ static void answer(struct mu_sqlite_outcome *o)
         .err = o->code != MU_OK ? &o->err : NULL};
 
     o->change->done(o->change->cookie, &result);
-    free(o->request);
-    free(o->cert);
-    free(o->entry);
+    mu_store_row_free(MU_STORE_ROW_REQUEST, o->request);
+    mu_store_row_free(MU_STORE_ROW_CERT, o->cert);
+    mu_store_row_free(MU_STORE_ROW_ENTRY, o->entry);
 }
 
 static void answer_posted(void *cookie)

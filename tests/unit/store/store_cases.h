@@ -18,6 +18,13 @@ extern struct mu_store *store_case;
 
 /* Runs all cases; setup and teardown open and close store_case for each. */
 int store_cases_run(const char *name, CMFixtureFunction setup, CMFixtureFunction teardown);
+/* Those of store_cases_cmp.c, a part of them. */
+struct store_case {
+    const char *name;
+    CMUnitTestFunction test;
+};
+extern const struct store_case store_cases_cmp[]; /* name NULL at the end */
+
 
 /* Rows with every member set, different for each n. They stay until the program ends. */
 struct mu_record_cert store_cert(unsigned n);

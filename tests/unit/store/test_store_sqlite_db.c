@@ -87,6 +87,32 @@ static void a_newer_version_is_refused(void **state)
     assert_non_null(strstr(err.what, "version 99"));
 }
 
+/* A database of the version before confirmations opens with its records, and upgrades once. */
+static void an_old_database_is_upgraded(void **state)
+{
+    struct mu_record_cert cert = store_cert(2);
+    struct mu_store_change change = {.cert = &cert};
+    struct mu_store_change settle = {
+        .confirm_ca = "ca", .confirm_serial = cert.serial, .confirm = MU_RECORD_CONFIRMED};
+
+    submit_cert(1, MU_OK);
+    mu_store_close(store_case);
+    store_case = NULL;
+    execute(store_file_path,
+        "DROP INDEX cert_unconfirmed; DROP INDEX request_cmp;"
+        "ALTER TABLE cert DROP COLUMN confirm; ALTER TABLE cert DROP COLUMN confirm_until_s;"
+        "ALTER TABLE request DROP COLUMN kept; PRAGMA user_version=1;");
+    assert_int_equal(store_file_store(NULL), MU_OK);
+    assert_int_equal(cert_count(), 1);
+    cert.confirm = MU_RECORD_CONFIRM_WAITING;
+    store_submit(&change, MU_OK);
+    store_submit(&settle, MU_OK);
+    mu_store_close(store_case);
+    store_case = NULL;
+    assert_int_equal(store_file_store(NULL), MU_OK);
+    assert_int_equal(cert_count(), 2);
+}
+
 static void garbage_is_refused(void **state)
 {
     int fd = open(store_file_path, O_WRONLY | O_CREAT, 0600);
@@ -236,6 +262,7 @@ int main(void)
         OPENED(the_file_is_for_its_owner),
         CLOSED(another_programs_database_is_refused),
         CLOSED(a_newer_version_is_refused),
+        OPENED(an_old_database_is_upgraded),
         CLOSED(garbage_is_refused),
         CLOSED(a_missing_directory_is_named),
         OPENED(a_reader_sees_but_does_not_write),
