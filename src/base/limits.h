@@ -18,6 +18,9 @@ enum {
     MU_LIMIT_NAME = 8 * 1024,           /* DER of a Name */
     MU_LIMIT_EXTENSIONS = 32 * 1024,    /* DER of requested extensions */
     MU_LIMIT_PBKDF2 = 1000000,          /* iterations accepted from a peer */
+    MU_LIMIT_CMP_INFOS = 32,            /* generalInfo and controls of one CMP message; real ones have 1 to 3 */
+    MU_LIMIT_CMP_NESTED = 64,           /* messages in one nested one */
+    MU_LIMIT_CMP_KID = 256,             /* senderKID: a key identifier or a reference */
     MU_LIMIT_INI = 1 << 20,             /* one configuration file */
     MU_LIMIT_FILE = 4 << 20,            /* a key or certificate file */
 };
