@@ -260,8 +260,7 @@ static void attribute_put(struct mu_buf *b, const char *oid, struct mu_bytes val
     mu_der_close(b, seq);
 }
 
-static void info_put(struct mu_buf *b, const struct mu_pki_csr_params *params,
-    const struct mu_pki_key *key)
+static void info_put(struct mu_buf *b, const struct mu_pki_csr_params *params, struct mu_bytes spki)
 {
     const struct mu_bytes none = {0};
     size_t seq = mu_der_open(b, MU_DER_SEQUENCE);
@@ -270,7 +269,7 @@ static void info_put(struct mu_buf *b, const struct mu_pki_csr_params *params,
         mu_buf_put_bytes(b, params->subject);
     else
         mu_der_put(b, MU_DER_SEQUENCE, none);
-    mu_buf_put_bytes(b, mu_pki_key_spki(key));
+    mu_buf_put_bytes(b, spki);
     size_t attributes = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(0));
     if (params->challenge && params->challenge->n)
         attribute_put(b, MU_OID_CHALLENGE_PASSWORD, none, (const char *)params->challenge->p);
@@ -278,6 +277,33 @@ static void info_put(struct mu_buf *b, const struct mu_pki_csr_params *params,
         attribute_put(b, MU_OID_EXTENSION_REQUEST, params->extensions, NULL);
     mu_der_close_set_of(b, attributes);
     mu_der_close(b, seq);
+}
+
+/* rsaEncryption with a BIT STRING of no bits. */
+static const uint8_t no_key[] = {0x30, 0x12, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7,
+    0x0d, 0x01, 0x01, 0x01, 0x05, 0x00, 0x03, 0x01, 0x00};
+
+enum mu_code mu_pki_csr_frame(struct mu_bytes subject, struct mu_bytes spki,
+    struct mu_bytes extensions, struct mu_buf *der, struct mu_err *err)
+{
+    const struct mu_pki_csr_params params = {.subject = subject, .extensions = extensions};
+    size_t whole = mu_der_open(der, MU_DER_SEQUENCE);
+    info_put(der, &params, spki.n ? spki : mu_bytes(no_key, sizeof(no_key)));
+    size_t alg = mu_der_open(der, MU_DER_SEQUENCE);
+    mu_der_put_oid(der, "1.3.6.1.5.5.7.6.2"); /* id-alg-noSignature (RFC 5272 C.1) */
+    mu_der_put_null(der);
+    mu_der_close(der, alg);
+    mu_der_put_bits(der, mu_bytes(NULL, 0));
+    mu_der_close(der, whole);
+    return mu_buf_check(der, "certificate request", err);
+}
+
+bool mu_pki_csr_lacks_key(const struct mu_pki_csr *csr)
+{
+    struct mu_der seq, alg, bits;
+    return mu_der_only(csr->spki, MU_DER_SEQUENCE, &seq)
+        && mu_der_get(&seq.value, MU_DER_SEQUENCE, &alg)
+        && mu_der_get(&seq.value, MU_DER_BIT_STRING, &bits) && bits.value.n <= 1;
 }
 
 enum mu_code mu_pki_csr_make(const struct mu_pki_csr_params *params, const struct mu_pki_key *key,
@@ -296,7 +322,7 @@ enum mu_code mu_pki_csr_make(const struct mu_pki_csr_params *params, const struc
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the challenge password is no text");
     mu_buf_init_secret(&info, MU_LIMIT_MESSAGE);
     mu_buf_init(&sig_alg, 64);
-    info_put(&info, params, key);
+    info_put(&info, params, mu_pki_key_spki(key));
     mu_pki_key_sign_alg(key, digest, &sig_alg);
     enum mu_code rc = mu_buf_check(&info, "certificate request", err);
     if (rc == MU_OK && sig_alg.failed)

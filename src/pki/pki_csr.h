@@ -36,6 +36,14 @@ struct mu_pki_csr_params {
 };
 enum mu_code mu_pki_csr_make(const struct mu_pki_csr_params *params, const struct mu_pki_key *key,
     struct mu_buf *der, struct mu_err *err) MU_CHECK;
+/* A CertificationRequest with an empty signature, which mu_pki_csr_decode reads: what another
+ * protocol asks for in its own form (CRMF), so that policy, queue and gateway see one thing. Proof of
+ * possession is that protocol's business. spki n 0: a key without bits, which the CA will make.
+ * extensions n 0: none asked for. */
+enum mu_code mu_pki_csr_frame(struct mu_bytes subject, struct mu_bytes spki,
+    struct mu_bytes extensions, struct mu_buf *der, struct mu_err *err) MU_CHECK;
+/* True for a key without bits. */
+bool mu_pki_csr_lacks_key(const struct mu_pki_csr *csr);
 bool mu_pki_csr_to_pem(struct mu_bytes der, struct mu_buf *out);
 
 #endif

@@ -392,6 +392,43 @@ static void every_truncation_is_refused(void **state)
     mu_buf_clear(&der);
 }
 
+/* What CRMF asks for as a request: the same parts come out, and nobody takes its signature. */
+static void a_frame_decodes_and_proves_nothing(void **state)
+{
+    struct mu_pki_key *key = kit_key("ec:P-256", 0);
+    struct mu_buf der = {0}, exts = {0};
+    struct mu_pki_csr *csr;
+    size_t seq = mu_der_open(&exts, MU_DER_SEQUENCE);
+    mu_pki_ext_put_key_usage(&exts, true, MU_KU_DIGITAL_SIGNATURE);
+    mu_der_close(&exts, seq);
+    kit_ok(mu_pki_csr_frame(
+        kit_name("/CN=frame"), mu_pki_key_spki(key), kit_bytes_of(&exts), &der, kit_err_));
+    assert_true(mu_der_valid(kit_bytes_of(&der), 16));
+    kit_ok(mu_pki_csr_decode(kit_bytes_of(&der), &csr, kit_err_));
+    assert_true(mu_bytes_equal(csr->subject, kit_name("/CN=frame")));
+    assert_true(mu_bytes_equal(csr->spki, mu_pki_key_spki(key)));
+    assert_true(mu_bytes_equal(csr->exts.all, kit_bytes_of(&exts)));
+    assert_false(mu_pki_csr_lacks_key(csr));
+    assert_int_not_equal(mu_pki_csr_verify(csr, true, NULL, kit_err()), MU_OK);
+    mu_pki_csr_free(csr);
+    mu_buf_clear(&der);
+    mu_buf_clear(&exts);
+}
+
+static void a_frame_may_lack_its_key(void **state)
+{
+    const struct mu_bytes none = {0};
+    struct mu_buf der = {0};
+    struct mu_pki_csr *csr;
+    kit_ok(mu_pki_csr_frame(none, none, none, &der, kit_err_));
+    kit_ok(mu_pki_csr_decode(kit_bytes_of(&der), &csr, kit_err_));
+    assert_true(mu_pki_name_is_empty(csr->subject));
+    assert_true(mu_pki_csr_lacks_key(csr));
+    assert_int_not_equal(mu_pki_csr_verify(csr, true, NULL, kit_err()), MU_OK);
+    mu_pki_csr_free(csr);
+    mu_buf_clear(&der);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +446,8 @@ int main(void)
         cmocka_unit_test(sha1_requests_need_the_legacy_switch),
         cmocka_unit_test(an_unknown_key_algorithm_is_named),
         cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(a_frame_decodes_and_proves_nothing),
+        cmocka_unit_test(a_frame_may_lack_its_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
