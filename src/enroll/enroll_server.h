@@ -111,6 +111,8 @@ struct mu_question {
     const char *words;              /* freeText of the peer: why it rejects; escaped; NULL: none */
     struct mu_bytes old_issuer, old_serial; /* CMP oldCertID; n 0: none */
     const char *profile_name;       /* CMP certProfile; NULL: none */
+    bool implicit_confirm;          /* CMP: the client asks to do without certConf */
+    int64_t crl_since_s;            /* GET_CRL: only one with a later thisUpdate; 0: any */
 };
 
 enum mu_verdict { MU_VERDICT_ISSUED, MU_VERDICT_PENDING, MU_VERDICT_REFUSED, MU_VERDICT_DATA };
@@ -123,7 +125,8 @@ struct mu_decision {
     struct mu_err refusal;                /* REFUSED: reason and sentence, which go to the client */
     int64_t retry_after_s;                /* PENDING, or REFUSED with a time; 0: none */
     const struct mu_pki_key *key;         /* ISSUED for KEYGEN: the generated key */
-    struct mu_bytes csr_attrs;            /* DATA for CSR_ATTRS: DER CsrAttrs; n 0: no wishes */
+    struct mu_bytes csr_attrs;            /* DATA for CSR_ATTRS: DER of CsrAttrs (EST), of
+                                             CertReqTemplateContent (CMP); n 0: no wishes */
     bool modified;                        /* ISSUED: not all as asked for (CMP grantedWithMods) */
 };
 
