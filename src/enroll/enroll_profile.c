@@ -8,6 +8,7 @@
 #include "base/ini.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "enroll/enroll_csrattrs.h"
 #include "pki/pki_name.h"
 
 struct key {
@@ -427,6 +428,62 @@ static enum mu_code set_critical(
     return each_word(value, add_critical, p, err);
 }
 
+static enum mu_code set_csrattrs(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+{
+    enum mu_code rc = mu_enroll_csrattrs_parse(value, &p->csrattrs_der, err);
+
+    return rc == MU_OK ? set_text(p, offset, value, err) : rc;
+}
+
+static enum mu_code add_est(void *cookie, char *word, struct mu_err *err)
+{
+    static const struct {
+        const char *word;
+        unsigned bit;
+    } words[] = {
+        {"none", 0},
+        {"link", MU_PROFILE_EST_LINK},
+        {"both", MU_PROFILE_EST_BOTH},
+        {"one-line", MU_PROFILE_EST_ONE_LINE},
+        {"chain", MU_PROFILE_EST_CHAIN},
+        {"challenge", MU_PROFILE_EST_CHALLENGE},
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (mu_text_equal_nocase(word, words[i].word)) {
+            *(unsigned *)cookie |= words[i].bit;
+            return MU_OK;
+        }
+    }
+    return bad(err, word, "link, both, one-line, chain, challenge or none");
+}
+
+enum mu_code mu_enroll_profile_est(const char *words, unsigned *out, struct mu_err *err)
+{
+    char *copy = NULL;
+    enum mu_code rc = mu_text_dup(words, &copy, err);
+
+    *out = 0;
+    if (rc != MU_OK)
+        return rc;
+    for (char *p = copy; *p != '\0'; p++)
+        if (*p == '+')
+            *p = ',';
+    rc = each_word(copy, add_est, out, err);
+    free(copy);
+    if (rc == MU_OK && *out & MU_PROFILE_EST_LINK && *out & MU_PROFILE_EST_CHALLENGE) /* EST-61 */
+        rc = mu_err_set(err, MU_INPUT, MU_M(706),
+            "link and challenge exclude each other: both use challengePassword (RFC 7030 3.5)");
+    return rc;
+}
+
+static enum mu_code set_est(
+    struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
+{
+    return mu_enroll_profile_est(value, &p->est, err);
+}
+
 #define AT(member) offsetof(struct mu_enroll_profile, member)
 static const struct key keys[] = {
     {"protocols", "all", set_protocols, 0},
@@ -456,7 +513,10 @@ static const struct key keys[] = {
     {"revoke-old", "no", set_bool, AT(revoke_old)},
     {"max-alive", "0", set_count, AT(max_alive)},
     {"max-requests", "6/h", set_count, AT(max_requests)},
-    {"csrattrs", "none", set_text, AT(csrattrs)},
+    {"csrattrs", "none", set_csrattrs, AT(csrattrs)},
+    {"est", "none", set_est, 0},
+    {"keygen", "no", set_bool, AT(keygen)},
+    {"name-change", "no", set_bool, AT(name_change)},
     {"ca-in-reply", "yes", set_bool, AT(ca_in_reply)},
     {"allow-legacy", "no", set_bool, AT(allow_legacy)},
 };
@@ -546,6 +606,7 @@ void mu_enroll_profile_free(struct mu_enroll_profile *profile)
     free(profile->ca);
     free(profile->template_name);
     free(profile->csrattrs);
+    mu_buf_clear(&profile->csrattrs_der);
     free(profile->text);
     mu_buf_clear(&profile->subject_fixed);
     mu_buf_clear(&profile->subject_drop);

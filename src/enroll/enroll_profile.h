@@ -26,7 +26,14 @@
  *   renew-challenge, revoke-old     no, no
  *   max-alive            0: no limit, live certificates per subject
  *   max-requests         6/h; 0: no limit, requests per subject
- *   csrattrs             (EST)
+ *   csrattrs             what EST's csrattrs answers, see enroll_csrattrs.h; none: 204
+ *   est                  switches of EST for who asks under this profile's label, by comma:
+ *                        link (proof of possession has to be linked to the TLS session), both (a
+ *                        client certificate and a password), one-line (base64 without line
+ *                        breaks), chain (the CA beside the certificate), challenge (the
+ *                        challengePassword is the password of an entry); none
+ *   keygen               no | yes: the CA makes keys on request (EST serverkeygen)
+ *   name-change          no | yes: a renewal may ask for another name (RFC 6402 2.8)
  *   ca-in-reply          yes
  *   allow-legacy         no: smaller keys, SHA-1
  */
@@ -58,6 +65,13 @@ enum mu_profile_password {
 };
 enum { MU_PROFILE_CRITICAL_BASIC = 1, MU_PROFILE_CRITICAL_KEY_USAGE = 2 };
 enum { MU_PROFILE_RENEW_ANY = -1 };
+enum {
+    MU_PROFILE_EST_LINK = 1,
+    MU_PROFILE_EST_BOTH = 2,
+    MU_PROFILE_EST_ONE_LINE = 4,
+    MU_PROFILE_EST_CHAIN = 8,
+    MU_PROFILE_EST_CHALLENGE = 16,
+};
 
 struct mu_profile_pattern {
     char *type; /* "CN"; SAN patterns: NULL */
@@ -97,6 +111,9 @@ struct mu_enroll_profile {
     bool renew_challenge, revoke_old;
     int64_t max_alive, max_requests; /* 0: no limit; requests per hour */
     char *csrattrs;
+    struct mu_buf csrattrs_der; /* CsrAttrs; n 0: no wishes */
+    unsigned est; /* MU_PROFILE_EST_* */
+    bool keygen, name_change;
     bool ca_in_reply, allow_legacy;
     char *text; /* what parse was given, for show */
 };
@@ -110,6 +127,8 @@ void mu_enroll_profile_free(struct mu_enroll_profile *profile);
 typedef void mu_enroll_profile_each_call(void *cookie, const char *key, const char *value);
 void mu_enroll_profile_each(
     const struct mu_enroll_profile *profile, mu_enroll_profile_each_call *call, void *cookie);
+/* Words of the key "est" to bits; words by comma or '+'. */
+enum mu_code mu_enroll_profile_est(const char *words, unsigned *out, struct mu_err *err) MU_CHECK;
 /* The same as 'key = value' lines: parses back to an equal profile. */
 bool mu_enroll_profile_format(const struct mu_enroll_profile *profile, struct mu_buf *out);
 /* Presets of the profile form: "https-server", "vpn-gateway", "eap-tls-client",
@@ -124,6 +143,7 @@ struct mu_enroll_facts {
         *renews; /* the certificate that signed, one of ours; NULL: a first request */
     bool renews_revoked;
     bool has_challenge; /* a challenge was given and is right */
+    bool new_name; /* the request asks to change the name of what it renews, in RFC 6402's form */
     bool approved; /* an operator has said yes: approval and renewal window are settled */
     const struct mu_pki_cert *issuer;
     const char *crl_url, *ocsp_url, *ca_issuers_url; /* of the CA; NULL: none */

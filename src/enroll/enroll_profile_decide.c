@@ -184,14 +184,21 @@ static enum mu_code renewed_subject(struct work *w)
 
 static enum mu_code check_subject(struct work *w)
 {
-    return w->facts->renews != NULL ? renewed_subject(w) : first_subject(w);
+    if (w->facts->renews == NULL)
+        return first_subject(w);
+    if (!w->facts->new_name)
+        return renewed_subject(w);
+    if (!w->profile->name_change)
+        return mu_err_set(w->err, MU_DENIED, MU_REFUSE_SUBJECT_DIFFERS,
+            "profile '%s' does not change names (name-change)", w->profile->name);
+    return first_subject(w);
 }
 
 static enum mu_code check_san(struct work *w)
 {
     const struct mu_enroll_profile *p = w->profile;
     struct mu_bytes asked = w->facts->csr->exts.san;
-    const struct mu_pki_cert *old = w->facts->renews;
+    const struct mu_pki_cert *old = w->facts->new_name ? NULL : w->facts->renews;
     bool had = old != NULL && old->exts.san.n != 0 && asked.n != 0
         && mu_pki_san_subset(asked, old->exts.san);
     enum mu_code rc;

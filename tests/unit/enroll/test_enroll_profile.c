@@ -61,7 +61,8 @@ static const char everything[] = "protocols = scep, est\nca = main\napproval = m
                                  "tls-client\nrenew-before = any\nrenew-after = 5d\n"
                                  "renew-key = new\nrenew-challenge = yes\nrevoke-old = "
                                  "yes\nmax-alive = 2\nmax-requests = 100/h\n"
-                                 "csrattrs = x\nca-in-reply = no\nallow-legacy = yes\n";
+                                 "csrattrs = sha384\nest = link, one-line\nkeygen = yes\n"
+                                 "name-change = yes\nca-in-reply = no\nallow-legacy = yes\n";
 
 static void check_everything(const struct mu_enroll_profile *p)
 {
@@ -90,6 +91,9 @@ static void check_everything(const struct mu_enroll_profile *p)
     assert_true(p->renew_challenge && p->revoke_old && p->allow_legacy);
     assert_int_equal(p->max_alive, 2);
     assert_int_equal(p->max_requests, 100);
+    assert_int_equal(p->csrattrs_der.n, 13);
+    assert_int_equal(p->est, MU_PROFILE_EST_LINK | MU_PROFILE_EST_ONE_LINE);
+    assert_true(p->keygen && p->name_change);
 }
 
 static void format_parses_back(void **state)
