@@ -10,13 +10,13 @@ enum { POLL_WINDOW_S = 30 * 86400 };
 /* ---- who asks, with what right ---- */
 
 /* A profile with a CA of its own is for no other. */
-static bool is_for_ca(const struct mu_ca_job *job, const struct mu_enroll_profile *p)
+bool mu_ca_decide_is_for_ca(const struct mu_ca_job *job, const struct mu_enroll_profile *p)
 {
     return p->ca == NULL || *p->ca == '\0' || strcmp(p->ca, job->one->name) == 0;
 }
 
 /* A profile that takes the template a request names; it stays manual if the other is. */
-static const struct mu_enroll_profile *by_template(
+const struct mu_enroll_profile *mu_ca_decide_template(
     struct mu_ca_job *job, const struct mu_enroll_profile *p)
 {
     struct mu_buf name = {0};
@@ -26,7 +26,7 @@ static const struct mu_enroll_profile *by_template(
             const struct mu_enroll_profile *other = job->snapshot->profiles[i];
 
             if (other->template_name != NULL && strcmp(other->template_name, mu_buf_str(&name)) == 0
-                && (!p->manual || other->manual) && is_for_ca(job, other))
+                && (!p->manual || other->manual) && mu_ca_decide_is_for_ca(job, other))
                 p = other;
         }
     }
@@ -71,7 +71,7 @@ static enum mu_reason first_request(struct mu_ca_job *job, const struct mu_store
         mu_ca_record_said(job, "challenge", "none");
         return MU_REASON_NONE; /* who has no right at all gets this profile, not one he names */
     }
-    job->profile = by_template(job, job->profile);
+    job->profile = mu_ca_decide_template(job, job->profile);
     return MU_REASON_NONE;
 }
 
@@ -97,7 +97,7 @@ static enum mu_reason renewal(
 }
 
 /* A record of this very request, still good to answer with. */
-static bool is_repeat(const struct mu_ca_job *job, const struct mu_record_request *r,
+bool mu_ca_decide_is_repeat(const struct mu_ca_job *job, const struct mu_record_request *r,
     const struct mu_record_cert *cert)
 {
     if (r == NULL)
@@ -137,14 +137,14 @@ static void move_pending(struct mu_ca_job *job, const struct mu_record_request *
 
 static bool answered_before(struct mu_ca_job *job, const struct mu_store_facts *facts)
 {
-    if (is_repeat(job, facts->same, facts->same_cert)) {
+    if (mu_ca_decide_is_repeat(job, facts->same, facts->same_cert)) {
         mu_ca_record_answer(job, facts->same, facts->same_cert);
         return true;
     }
     if (facts->same != NULL) /* revoked or expired since: a new request in its place */
         job->change.retransmit_since_s = job->now_s + 1;
     if (facts->resent == NULL || facts->resent->state == MU_RECORD_REJECTED
-        || !is_repeat(job, facts->resent, facts->resent_cert))
+        || !mu_ca_decide_is_repeat(job, facts->resent, facts->resent_cert))
         return false;
     if (facts->resent->state == MU_RECORD_PENDING)
         move_pending(job, facts->resent);
@@ -153,39 +153,26 @@ static bool answered_before(struct mu_ca_job *job, const struct mu_store_facts *
     return true;
 }
 
-static void enroll(struct mu_ca_job *job, const struct mu_store_facts *facts)
+void mu_ca_decide_grant(
+    struct mu_ca_job *job, const struct mu_store_facts *facts, struct mu_enroll_facts *policy)
 {
     const struct mu_ca_one *one = job->one;
-    struct mu_enroll_facts policy = {.proto = job->way->proto,
-        .csr = job->question.csr,
-        .has_challenge = job->has_password,
-        .issuer = mu_ca_record_chain(job)->v[0],
-        .crl_url = one->crl_url,
-        .ocsp_url = one->ocsp_url,
-        .ca_issuers_url = one->ca_issuers_url};
     struct mu_err err = {0};
-    enum mu_reason reason;
 
-    if (job->is_ours
-        && (facts->cert == NULL || !mu_bytes_equal(facts->cert->der, job->claim.signer->der))) {
-        mu_ca_record_refuse(job, MU_REFUSE_SIGNER_UNTRUSTED);
-        return;
-    }
-    if (answered_before(job, facts))
-        return;
-    reason = job->is_ours ? renewal(job, facts, &policy) : first_request(job, facts);
-    if (reason != MU_REASON_NONE) {
-        mu_ca_record_refuse(job, reason);
-        return;
-    }
-    if (!is_for_ca(job, job->profile)) {
+    if (!mu_ca_decide_is_for_ca(job, job->profile)) {
         mu_err_set(&err, MU_DENIED, MU_REFUSE_UNSUPPORTED, "profile '%s' is not for CA '%s'",
             job->profile->name, one->name);
         mu_ca_job_refuse(job, &err);
         return;
     }
-    policy.key_seen_as = facts->key_seen != NULL ? facts->key_seen->subject : NULL;
-    if (mu_enroll_profile_decide(job->profile, &policy, job->ca->config.env, &job->grant, &err)
+    policy->proto = job->way->proto;
+    policy->csr = job->question.csr;
+    policy->issuer = mu_ca_record_chain(job)->v[0];
+    policy->crl_url = one->crl_url;
+    policy->ocsp_url = one->ocsp_url;
+    policy->ca_issuers_url = one->ca_issuers_url;
+    policy->key_seen_as = facts->key_seen != NULL ? facts->key_seen->subject : NULL;
+    if (mu_enroll_profile_decide(job->profile, policy, job->ca->config.env, &job->grant, &err)
         != MU_OK) {
         mu_ca_job_refuse(job, &err);
         return;
@@ -197,6 +184,25 @@ static void enroll(struct mu_ca_job *job, const struct mu_store_facts *facts)
         mu_ca_record_pending(job);
     else
         mu_ca_record_issue(job);
+}
+
+static void enroll(struct mu_ca_job *job, const struct mu_store_facts *facts)
+{
+    struct mu_enroll_facts policy = {.has_challenge = job->has_password};
+    enum mu_reason reason;
+
+    if (job->is_ours
+        && (facts->cert == NULL || !mu_bytes_equal(facts->cert->der, job->claim.signer->der))) {
+        mu_ca_record_refuse(job, MU_REFUSE_SIGNER_UNTRUSTED);
+        return;
+    }
+    if (answered_before(job, facts))
+        return;
+    reason = job->is_ours ? renewal(job, facts, &policy) : first_request(job, facts);
+    if (reason != MU_REASON_NONE)
+        mu_ca_record_refuse(job, reason);
+    else
+        mu_ca_decide_grant(job, facts, &policy);
 }
 
 /* ---- the other questions ---- */

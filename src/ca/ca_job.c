@@ -110,7 +110,7 @@ void mu_ca_job_done(struct mu_ca_job *job)
 
     if (mu_ca_job_write(job, &err) != MU_OK)
         mu_ca_job_fail(job, &err);
-    else
+    else if (job->way->deliver == NULL || !job->way->deliver(job))
         mu_ca_job_ready(job);
 }
 
@@ -170,11 +170,14 @@ void mu_ca_job_tell_refusal(struct mu_ca_job *job, const struct mu_err *why, boo
 {
     struct mu_record_audit audit = {
         .action = "refuse", .reason = why->reason, .message = why->what};
-    char words[sizeof why->what + 80];
+    char words[sizeof why->what + sizeof job->hint + 80];
 
     if (why->reason
         == MU_REFUSE_PASSWORD_USED) { /* SCEP-55; for the operator, not for the client */
         snprintf(words, sizeof words, "%s Possible breach: somebody else may have it.", why->what);
+        audit.message = words;
+    } else if (job->hint[0] != '\0') {
+        snprintf(words, sizeof words, "%s %s", why->what, job->hint);
         audit.message = words;
     }
     atomic_fetch_add(&job->ca->stats.refused, 1);

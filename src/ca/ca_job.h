@@ -14,6 +14,11 @@ struct mu_ca_way {
     enum mu_proto proto;
     /* job->decision to job->response; whatever the engine keeps of a transaction goes to the row. */
     enum mu_code (*write)(struct mu_ca_job *job, struct mu_err *err);
+    /* Looks at a lost transaction: true if the winner is not this request, and that has been
+     * answered. May be NULL. */
+    bool (*is_other)(struct mu_ca_job *job, const struct mu_record_request *winner);
+    /* job->response is ready; true: takes over, and calls mu_ca_job_ready at the end. May be NULL. */
+    bool (*deliver)(struct mu_ca_job *job);
     /* Where no answer of the protocol's own can be made. */
     enum mu_code (*http_error)(
         const struct mu_err *why, struct mu_http_response *response, struct mu_err *err);
@@ -42,6 +47,8 @@ struct mu_ca_job {
     bool is_ours; /* the signer bears this CA's name: a renewal if it is one of ours */
     bool challenge_is_password; /* of the CSR, found by its hash; else it is of no concern here */
     bool has_password; /* a challenge, or a login that the engine found right */
+    int64_t known_id; /* of the record that is answered from; 0: none */
+    const struct mu_record_cert *known_cert; /* its certificate; during the answer only */
     uint8_t signer[32], password_hash[32], key_hash[32], asked_hash[32], planned_hash[32];
 
     const struct mu_enroll_profile *profile;
@@ -51,6 +58,7 @@ struct mu_ca_job {
     struct mu_buf asked, planned; /* subjects as text: asked for, to be issued */
     struct mu_buf csr; /* what is kept of a waiting one */
     struct mu_buf text; /* what an audit line needs */
+    char hint[200]; /* beside the sentence of a refusal, for the operator alone */
 
     struct mu_decision decision;
     struct mu_pki_cert *again; /* a certificate issued before */
@@ -84,6 +92,17 @@ void mu_ca_record_issue(struct mu_ca_job *job);
 /* The store's answer to job->change. */
 void mu_ca_record_done(void *job, const struct mu_store_result *result);
 
+/* Who may ask is settled: the profile's rules, then the record and the answer. facts->key_seen is
+ * looked at, policy gets what it lacks of the CA. */
+void mu_ca_decide_grant(
+    struct mu_ca_job *job, const struct mu_store_facts *facts, struct mu_enroll_facts *policy);
+/* A record of this very request, still good to answer with. */
+bool mu_ca_decide_is_repeat(const struct mu_ca_job *job, const struct mu_record_request *r,
+    const struct mu_record_cert *cert);
+bool mu_ca_decide_is_for_ca(const struct mu_ca_job *job, const struct mu_enroll_profile *profile);
+/* The profile for the template that the request names; else profile itself. */
+const struct mu_enroll_profile *mu_ca_decide_template(
+    struct mu_ca_job *job, const struct mu_enroll_profile *profile);
 /* Decides what job->question asks, records it and answers; takes over the job. */
 void mu_ca_decide(struct mu_ca_job *job);
 

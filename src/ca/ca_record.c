@@ -83,6 +83,8 @@ void mu_ca_record_answer(struct mu_ca_job *job, const struct mu_record_request *
     struct mu_err why = {0};
     char words[400];
 
+    job->known_id = request->id;
+    job->known_cert = cert;
     if (request->state == MU_RECORD_PENDING) {
         mu_ca_record_said(job, "transaction", "known, waits for an operator");
         answer_pending(job);
@@ -129,6 +131,9 @@ static void lost(struct mu_ca_job *job, const struct mu_store_result *result)
     switch (result->lost) {
     case MU_STORE_LOST_TRANSACTION:
     case MU_STORE_LOST_STATE:
+        if (result->request != NULL && job->way->is_other != NULL
+            && job->way->is_other(job, result->request))
+            break;
         if (result->request != NULL)
             mu_ca_record_answer(job, result->request, result->cert);
         else
@@ -195,7 +200,8 @@ static void submit(struct mu_ca_job *job)
     c->subject = mu_buf_str(&job->planned);
     c->rate_max = job->profile->max_requests;
     c->alive_max = job->profile->max_alive;
-    c->use_entry = job->entry[0] != '\0' && r->renews.n == 0 ? job->entry : NULL;
+    c->use_entry =
+        job->has_password && job->entry[0] != '\0' && r->renews.n == 0 ? job->entry : NULL;
     c->audit = &job->audit;
     c->audit_n = 1;
     c->done = mu_ca_record_done;

@@ -20,7 +20,10 @@ static void free_engine(void *engine)
 }
 
 static const struct mu_ca_way way = {
-    MU_PROTO_SCEP, write_answer, mu_scep_server_http_error, free_engine};
+    .proto = MU_PROTO_SCEP,
+    .write = write_answer,
+    .http_error = mu_scep_server_http_error,
+    .free = free_engine};
 
 /* ---- which CA ---- */
 
