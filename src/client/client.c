@@ -25,6 +25,8 @@ struct mu_client {
     bool yes;                 /* the host's answer to TRUST */
     struct mu_pki_key *given; /* and to KEY */
     int64_t server_date_s, answer_at_s;
+    uint8_t binding[64];      /* of the connection the last answer came on; n 0: none */
+    size_t binding_n;
 };
 
 static void finish(struct mu_client *client, enum mu_code rc);
@@ -107,6 +109,19 @@ static void on_end(void *cookie)
         client->host.ctx, client, client->err.code == MU_OK ? NULL : &client->err);
 }
 
+/* What ties a request to this connection: tls-unique, which TLS 1.3 no longer has, or the exporter
+ * (RFC 7030 3.5, RFC 9266). */
+static void keep_binding(struct mu_client *client, const struct mu_http_facts *facts)
+{
+    struct mu_bytes b = {0};
+
+    if (facts != NULL)
+        b = facts->tls_unique.n > 0 ? facts->tls_unique : facts->tls_exporter;
+    client->binding_n = b.n <= sizeof(client->binding) ? b.n : 0;
+    if (client->binding_n > 0)
+        memcpy(client->binding, b.p, b.n);
+}
+
 static void on_exchange(void *cookie, struct mu_http_response *response,
     const struct mu_http_facts *facts, const struct mu_err *err)
 {
@@ -115,6 +130,7 @@ static void on_exchange(void *cookie, struct mu_http_response *response,
 
     if (err != NULL)
         event = (struct mu_event){.type = MU_EVENT_SEND_FAILED, .failed = err};
+    keep_binding(client, err == NULL ? facts : NULL);
     if (facts != NULL && facts->server_date_s != 0) {
         client->server_date_s = facts->server_date_s;
         client->answer_at_s = mu_env_now(client->env);
@@ -201,7 +217,7 @@ static void do_trust(struct mu_client *client)
 
 static void go_on(struct mu_client *client, enum mu_code rc)
 {
-    const struct mu_event no_binding = {.type = MU_EVENT_BINDING};
+    struct mu_event binding = {.type = MU_EVENT_BINDING};
 
     while (rc == MU_OK) {
         switch (client->step.want) {
@@ -220,7 +236,8 @@ static void go_on(struct mu_client *client, enum mu_code rc)
             do_trust(client);
             return;
         case MU_WANT_BINDING:
-            rc = tell(client, &no_binding);
+            binding.binding = mu_bytes(client->binding, client->binding_n);
+            rc = tell(client, &binding);
             break;
         case MU_WANT_SAVE:
             rc = do_save(client);

@@ -42,7 +42,8 @@ struct mu_event {
     const struct mu_err *failed;         /* SEND_FAILED; SAVED with it: could not be saved */
     struct mu_pki_key *key;              /* KEY */
     bool yes;                            /* TRUST */
-    struct mu_bytes binding;             /* BINDING; n 0: there is none */
+    struct mu_bytes binding;             /* BINDING: of the connection the last answer came on,
+                                          * tls-unique, else the exporter; n 0: there is none */
 };
 
 #endif

@@ -44,7 +44,10 @@ struct mu_transport;
 struct mu_transport_ops {
     enum mu_code (*open)(struct mu_transport *, const struct mu_http_session_spec *,
         struct mu_http_session **out, struct mu_err *err);
-    /* One exchange at a time per session. request is copied. Never calls done before it returns. */
+    /* One exchange at a time per session. request is copied. Never calls done before it returns.
+     * With same_connection, and the connection of the last exchange gone, nothing is sent and done
+     * gets MU_NETWORK: what the request was bound to has to be asked for anew. Redirections are
+     * followed to the same scheme, host and port only. */
     enum mu_code (*send)(struct mu_http_session *, const struct mu_http_request *,
         mu_http_done *done, void *cookie, struct mu_err *err);
     void (*close)(struct mu_http_session *); /* cancels what is under way; done is not called */

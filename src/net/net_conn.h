@@ -26,7 +26,7 @@ enum {
 /* What is known of a client, and the memory behind the views in it. */
 struct mu_net_peer {
     struct mu_http_peer facts;
-    struct mu_buf client_cert, client_chain;
+    struct mu_buf client_cert, client_chain, srp_user;
     struct mu_net_binding binding;
 };
 void mu_net_peer_learn_address(
@@ -41,6 +41,7 @@ struct mu_net_endpoint {
     void *cookie;
     size_t max_body;
     SSL_CTX *tls;    /* NULL: plain */
+    struct mu_net_srp srp;
     char *unix_path; /* NULL: not a Unix socket */
     int *fds;        /* one per worker; -1: none */
 };

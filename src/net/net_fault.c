@@ -104,6 +104,15 @@ static const char *tls_words(const struct mu_net_session *s, char *buf, size_t s
     return mu_text_escape_to(buf, size, mu_bytes(p, n));
 }
 
+/* RFC 5054 2.5.1.3 and 2.9: bad_record_mac is a wrong password; an unknown name may look so too. */
+static enum mu_code srp_fault(const char *words, struct mu_err *err)
+{
+    mu_err_set(err, MU_AUTH, MU_M(206), "TLS-SRP login failed (%s).", words);
+    if (strcasestr(words, "handshake failure") != NULL)
+        mu_err_likely(err, "The server does not offer TLS-SRP on this port.");
+    return MU_AUTH;
+}
+
 /* Whatever is in curl's words of an alert or of a handshake that failed; MU_OK if nothing. */
 static enum mu_code tls_fault(struct mu_net_session *s, struct mu_err *err)
 {
@@ -112,12 +121,17 @@ static enum mu_code tls_fault(struct mu_net_session *s, struct mu_err *err)
         "certificate unknown", "certificate revoked", "certificate expired", NULL};
     static const char *const no_tls[] = {
         "wrong version number", "packet length too long", "http request", "record layer failure", NULL};
+    static const char *const login[] = {"bad record mac", "decrypt error", "psk identity",
+        "handshake failure", "illegal parameter", "srp", "decryption failed", NULL};
     char words[160], where[320];
 
     if (strcasecmp(s->url.scheme, "https") != 0 && strcasecmp(s->url.scheme, "ldaps") != 0)
         return MU_OK;
     tls_words(s, words, sizeof(words));
-    if (has_any(s->fault, certificate))
+    /* curl takes this alert for a verdict of our own side, and those were dealt with before. */
+    if (strcasestr(s->fault, "certificate verification failed") != NULL)
+        snprintf(words, sizeof(words), "alert certificate expired");
+    if (has_any(s->fault, certificate) || strstr(words, "certificate expired") != NULL)
         return mu_err_set(
             err, MU_AUTH, MU_M(207), "The server refused our client certificate (%s).", words);
     if (has_any(s->fault, no_tls)) {
@@ -126,6 +140,8 @@ static enum mu_code tls_fault(struct mu_net_session *s, struct mu_err *err)
         mu_err_likely(err, "A plain HTTP service on this port.");
         return MU_NETWORK;
     }
+    if (s->srp_user != NULL && has_any(s->fault, login))
+        return srp_fault(words, err);
     if (strstr(s->fault, "SSL routines") == NULL && !s->connected && s->opened)
         return mu_err_set(err, MU_NETWORK, MU_M(205), "%s ended the connection in the TLS handshake.",
             mu_net_fault_where(s, where, sizeof(where)));

@@ -7,6 +7,7 @@
 
 #include "base/env.h"
 #include "base/loop.h"
+#include "base/secret.h"
 #include "http/http_msg.h"
 #include "pki/pki_identity.h"
 
@@ -33,11 +34,23 @@ enum mu_code mu_net_tls_server(const struct mu_net_tls *tls, SSL_CTX **out, stru
     MU_CHECK;
 
 /* Puts key and chain, leaf first, into ctx. Every certificate of the chain that is self-signed
- * and not the leaf is left out: the peer has it or does not believe it. */
+ * and not the leaf is left out unless with_root: the peer has it or does not believe it. */
 enum mu_code mu_net_tls_use_chain(SSL_CTX *ctx, const struct mu_pki_key *key,
-    const struct mu_pki_certs *chain, struct mu_err *err) MU_CHECK;
+    const struct mu_pki_certs *chain, bool with_root, struct mu_err *err) MU_CHECK;
 /* DER to OpenSSL's type; NULL on failure. */
 X509 *mu_net_tls_x509(const struct mu_pki_cert *cert);
+/* ---- net_srp.c ---- */
+struct mu_net_srp;
+/* Log in by name and password, in TLS 1.2. without_cert: a server may do without one, which then
+ * has to be the one that knows the password. */
+enum mu_code mu_net_srp_client(SSL_CTX *ctx, const char *user, const struct mu_secret *password,
+    bool without_cert, struct mu_err *err) MU_CHECK;
+/* Lets clients log in beside all others. srp must outlive ctx. */
+enum mu_code mu_net_srp_server(SSL_CTX *ctx, const struct mu_net_srp *srp, struct mu_err *err) MU_CHECK;
+/* Who has logged in on this connection; NULL: nobody. Valid as long as ssl. */
+const char *mu_net_srp_user(SSL *ssl);
+
+/* ---- net_tls.c ---- */
 /* What OpenSSL's error queue says on top, emptied: "no shared cipher". Returns buf. */
 const char *mu_net_tls_error(char *buf, size_t size);
 

@@ -209,8 +209,13 @@ enum mu_code mu_net_listen_open(const struct mu_net_listener *listener, unsigned
 
     if (e == NULL)
         return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory");
-    if (listener->tls != NULL && (rc = mu_net_tls_server(listener->tls, &e->tls, err)) != MU_OK)
-        goto out;
+    if (listener->tls != NULL) {
+        e->srp = listener->tls->srp;
+        if ((rc = mu_net_tls_server(listener->tls, &e->tls, err)) != MU_OK)
+            goto out;
+        if (e->srp.lookup != NULL && (rc = mu_net_srp_server(e->tls, &e->srp, err)) != MU_OK)
+            goto out;
+    }
     if (mu_text_starts(listener->address, "unix:"))
         rc = listen_unix(e, listener, err);
     else

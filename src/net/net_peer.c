@@ -19,6 +19,7 @@ void mu_net_peer_learn_tls(struct mu_net_peer *peer, SSL *ssl)
 {
     STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl); /* a server's has no leaf in it */
     X509 *leaf = SSL_get0_peer_certificate(ssl);
+    const char *user = mu_net_srp_user(ssl);
 
     peer->facts.tls = true;
     peer->facts.tls_version = SSL_version(ssl);
@@ -28,6 +29,8 @@ void mu_net_peer_learn_tls(struct mu_net_peer *peer, SSL *ssl)
         put_cert(&peer->client_chain, sk_X509_value(chain, i));
     peer->facts.client_cert = mu_buf_bytes(&peer->client_cert);
     peer->facts.client_chain = mu_buf_bytes(&peer->client_chain);
+    if (user != NULL && mu_buf_put_str(&peer->srp_user, user))
+        peer->facts.srp_user = mu_buf_str(&peer->srp_user);
     mu_net_tls_binding(ssl, &peer->binding);
     peer->facts.tls_unique = mu_bytes(peer->binding.unique, peer->binding.unique_n);
     peer->facts.tls_exporter = mu_bytes(peer->binding.exporter, peer->binding.exporter_n);
@@ -65,4 +68,5 @@ void mu_net_peer_clear(struct mu_net_peer *peer)
 {
     mu_buf_clear(&peer->client_cert);
     mu_buf_clear(&peer->client_chain);
+    mu_buf_clear(&peer->srp_user);
 }

@@ -7,6 +7,7 @@
 #define MU_NET_SERVER_H
 
 #include "base/env.h"
+#include "base/secret.h"
 #include "http/http_msg.h"
 #include "pki/pki_cert.h"
 
@@ -24,10 +25,27 @@ void mu_net_reply_send(struct mu_net_reply *reply, struct mu_http_response *resp
 /* Index of the worker that owns the reply, 0..workers-1. */
 unsigned mu_net_reply_worker(const struct mu_net_reply *reply);
 
+/* TLS-SRP (RFC 5054; deprecated): who logs in at a handshake, and with what. */
+struct mu_net_srp_login {
+    uint8_t salt[32];           /* the same at each handshake of this name */
+    size_t salt_n;
+    struct mu_secret password;  /* not set: nobody of this name may log in; wiped by the caller */
+};
+/* Called in a handshake on a worker's thread, so it must not wait. A name that nobody has gets a
+ * salt as well, made of the name and a secret, so that names cannot be tried out. False: cannot
+ * be told, and the handshake ends. */
+typedef bool mu_net_srp_lookup(void *cookie, const char *user, struct mu_net_srp_login *out);
+struct mu_net_srp {
+    mu_net_srp_lookup *lookup; /* NULL: no TLS-SRP, and none of its cipher suites */
+    void *cookie;
+};
+
 struct mu_net_tls {
-    struct mu_pki_key *key;
-    struct mu_pki_certs chain;         /* leaf first */
-    bool ask_client_cert;              /* optional; judged per request by the handler */
+    struct mu_pki_key *key;    /* RSA where TLS-SRP is to come with a server certificate */
+    struct mu_pki_certs chain; /* leaf first */
+    bool send_root;            /* a self-signed end of the chain too: who enrolls first sees it */
+    bool ask_client_cert;      /* optional; judged per request by the handler */
+    struct mu_net_srp srp;
 };
 
 struct mu_net_listener {

@@ -31,6 +31,8 @@ struct mu_net_session {
     /* What the session was opened with, copied. */
     struct mu_tls_identity identity;
     bool has_identity;
+    char *srp_user;
+    struct mu_secret srp_password;
     char *server_name, *proxy, *no_proxy, *source_ip, *entry;
     int timeout_s;
     size_t max_body;
@@ -64,6 +66,7 @@ struct mu_net_session {
     size_t chain_len[MU_LIMIT_CERTS];
     size_t chain_n;
     char verified_by[160]; /* subject of the anchor */
+    bool cert_asked;       /* the server wanted to see a certificate of ours */
 };
 
 /* ---- net_exchange.c ---- */
@@ -86,6 +89,8 @@ size_t mu_net_exchange_body(char *p, size_t size, size_t n, void *cookie);
 /* ---- net_verify.c ---- */
 /* CURLOPT_SSL_CTX_FUNCTION; cookie is the session. */
 CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie);
+/* The password alone says who the server is: TLS-SRP, and no CA to verify a certificate with. */
+bool mu_net_verify_by_srp(const struct mu_net_session *s);
 /* Traces version, cipher and server, and keeps the channel binding. */
 void mu_net_verify_learn(struct mu_net_session *s, SSL *ssl);
 

@@ -30,8 +30,11 @@ void mu_net_tls_binding(SSL *ssl, struct mu_net_binding *out)
         if (out->unique_n > sizeof(out->unique))
             out->unique_n = 0;
     }
-    if (SSL_export_keying_material(
-            ssl, out->exporter, sizeof(out->exporter), label, sizeof(label) - 1, NULL, 0, 0) == 1)
+    /* Below 1.3 the exporter tells two connections apart only with the extended master secret
+     * (RFC 9266 4.2). The context is there and empty, not absent (RFC 9266 2). */
+    if ((SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1)
+        && SSL_export_keying_material(ssl, out->exporter, sizeof(out->exporter), label,
+               sizeof(label) - 1, (const unsigned char *)"", 0, 1) == 1)
         out->exporter_n = sizeof(out->exporter);
     ERR_clear_error();
 }
@@ -62,14 +65,14 @@ static enum mu_code fail(struct mu_err *err, const char *what)
 }
 
 enum mu_code mu_net_tls_use_chain(SSL_CTX *ctx, const struct mu_pki_key *key,
-    const struct mu_pki_certs *chain, struct mu_err *err)
+    const struct mu_pki_certs *chain, bool with_root, struct mu_err *err)
 {
     for (size_t i = 0; i < chain->n; i++) {
         struct mu_pki_cert *cert = chain->v[i];
         X509 *x;
         int ok;
 
-        if (i > 0 && mu_bytes_equal(cert->issuer, cert->subject))
+        if (i > 0 && !with_root && mu_bytes_equal(cert->issuer, cert->subject))
             continue;
         x = mu_net_tls_x509(cert);
         ok = x != NULL
@@ -109,7 +112,7 @@ enum mu_code mu_net_tls_server(const struct mu_net_tls *tls, SSL_CTX **out, stru
 
     if (ctx == NULL)
         return fail(err, "no context");
-    if ((rc = mu_net_tls_use_chain(ctx, tls->key, &tls->chain, err)) != MU_OK)
+    if ((rc = mu_net_tls_use_chain(ctx, tls->key, &tls->chain, tls->send_root, err)) != MU_OK)
         goto out;
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION

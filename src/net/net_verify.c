@@ -265,6 +265,52 @@ static X509_STORE *make_store(const struct mu_tls_identity *identity)
     return store;
 }
 
+bool mu_net_verify_by_srp(const struct mu_net_session *s)
+{
+    return s->srp_user != NULL && s->identity.anchors.n == 0 && !s->identity.use_system_anchors;
+}
+
+/* What the server's certificate will be held against (E045). */
+static void trace_trust(const struct mu_net_session *s)
+{
+    const struct mu_tls_identity *identity = &s->identity;
+    char subject[200] = "";
+
+    if (identity->insecure_bootstrap) {
+        mu_trace(s->env, s->proto, MU_TRACE_TRUST, "none loaded for TLS: the server is not verified");
+        return;
+    }
+    if (identity->anchors.n > 0)
+        der_text(identity->anchors.v[0]->subject, subject, sizeof(subject));
+    if (identity->anchors.n > 1)
+        mu_trace(s->env, s->proto, MU_TRACE_TRUST, "loaded for TLS: %s and %zu more%s", subject,
+            identity->anchors.n - 1, identity->use_system_anchors ? ", the CA store" : "");
+    else
+        mu_trace(s->env, s->proto, MU_TRACE_TRUST, "loaded for TLS: %s%s%s", subject,
+            identity->anchors.n > 0 && identity->use_system_anchors ? ", " : "",
+            identity->use_system_anchors ? "the CA store" : identity->anchors.n == 0 ? "none" : "");
+}
+
+/* The server wants to see a certificate; we have one, or none. */
+static int on_cert_wanted(SSL *ssl, void *cookie)
+{
+    struct mu_net_session *s = cookie;
+
+    s->cert_asked = true;
+    return 1;
+}
+
+static enum mu_code set_versions(SSL_CTX *ctx, const struct mu_tls_identity *identity, struct mu_err *err)
+{
+    SSL_CTX_set_min_proto_version(ctx, identity->tls10_allowed ? TLS1_VERSION : TLS1_2_VERSION);
+    if (identity->tls10_allowed)
+        SSL_CTX_set_security_level(ctx, 0); /* OpenSSL 3 has TLS 1.0 and 1.1 only there */
+    if (identity->max_version != 0 && SSL_CTX_set_max_proto_version(ctx, identity->max_version) != 1)
+        return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "tls: no such version: %04x",
+            (unsigned)identity->max_version);
+    return MU_OK;
+}
+
 CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie)
 {
     struct mu_net_session *s = cookie;
@@ -282,16 +328,36 @@ CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie)
     SSL_CTX_set_cert_verify_callback(ctx, verify, s);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
-    if (identity->tls10_allowed) {
-        SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
-        SSL_CTX_set_security_level(ctx, 0); /* OpenSSL 3 has TLS 1.0 and 1.1 only there */
-    } else {
-        SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    }
+    SSL_CTX_set_cert_cb(ctx, on_cert_wanted, s);
+    s->cert_asked = false;
+    if (s->proto == MU_PROTO_EST) /* a request is linked to one handshake (RFC 5929 3.1) */
+        SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+    if (set_versions(ctx, identity, &s->err) != MU_OK)
+        return CURLE_SSL_CONNECT_ERROR;
     if (identity->key != NULL
-        && mu_net_tls_use_chain(ctx, identity->key, &identity->chain, &s->err) != MU_OK)
+        && mu_net_tls_use_chain(ctx, identity->key, &identity->chain, false, &s->err) != MU_OK)
         return CURLE_SSL_CERTPROBLEM;
+    if (s->srp_user != NULL
+        && mu_net_srp_client(ctx, s->srp_user, &s->srp_password, mu_net_verify_by_srp(s), &s->err)
+            != MU_OK)
+        return CURLE_SSL_CONNECT_ERROR;
+    trace_trust(s);
     return CURLE_OK;
+}
+
+/* Tried was what the engine said; used is what the handshake says (E100). */
+static void trace_login(const struct mu_net_session *s, SSL *ssl)
+{
+    char subject[200];
+
+    if (s->identity.key != NULL && s->identity.chain.n > 0) {
+        der_text(s->identity.chain.v[0]->subject, subject, sizeof(subject));
+        mu_trace(s->env, s->proto, MU_TRACE_AUTH, "client certificate %s %s", subject,
+            s->cert_asked ? "used" : "not used, the server did not ask for one");
+    }
+    if (mu_net_srp_user(ssl) != NULL)
+        mu_trace(s->env, s->proto, MU_TRACE_AUTH, "TLS-SRP user %s logged in (deprecated, TLS 1.2 only)",
+            mu_text_escape_to(subject, sizeof(subject), mu_bytes_str(s->srp_user)));
 }
 
 void mu_net_verify_learn(struct mu_net_session *s, SSL *ssl)
@@ -300,13 +366,18 @@ void mu_net_verify_learn(struct mu_net_session *s, SSL *ssl)
     char subject[200];
 
     mu_net_tls_binding(ssl, &s->binding);
-    if (leaf == NULL || !s->opened)
+    if (!s->opened)
         return;
-    name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
-    if (s->identity.insecure_bootstrap)
+    if (leaf != NULL)
+        name_text(X509_get_subject_name(leaf), subject, sizeof(subject));
+    if (leaf == NULL)
+        mu_trace(s->env, s->proto, MU_TRACE_TLS, "%s %s, server without a certificate, verified by the password",
+            SSL_get_version(ssl), SSL_get_cipher_name(ssl));
+    else if (s->identity.insecure_bootstrap)
         mu_trace(s->env, s->proto, MU_TRACE_TLS, "%s %s, server %s, not verified",
             SSL_get_version(ssl), SSL_get_cipher_name(ssl), subject);
     else
         mu_trace(s->env, s->proto, MU_TRACE_TLS, "%s %s, server %s, verified by %s",
             SSL_get_version(ssl), SSL_get_cipher_name(ssl), subject, s->verified_by);
+    trace_login(s, ssl);
 }

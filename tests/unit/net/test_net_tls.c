@@ -122,7 +122,9 @@ static void tls_1_3_with_a_client_certificate(void **state)
     assert_has(fix_trace(), "est connect: opened 127.0.0.1:");
     assert_has(fix_trace(),
         "est tls: TLSv1.3 TLS_AES_256_GCM_SHA384, server CN=server, verified by CN=Test Root\n"
-        "est http: GET https://127.0.0.1:");
+        "est auth: client certificate CN=device-1 used\n"
+        "est http: GET https://127.0.0.1:"); /* E100 */
+    assert_has(fix_trace(), "est trust: loaded for TLS: CN=Test Root\nest connect: opened"); /* E045 */
     /* RFC 9266: the exporter is the same at both ends; tls-unique is not defined */
     assert_int_equal(fix_exporter.n, 32);
     assert_int_equal(fix_unique.n, 0);
@@ -434,13 +436,23 @@ static void validity_is_judged_by_the_clock_given(void **state)
     mu_transport_close(s);
 }
 
+/* EST-18: /cacerts and nothing else, and no word of who we are. */
 static void insecure_bootstrap_shows_and_does_not_judge(void **state)
 {
     struct mu_net_tls tls = tls_of(&stranger, false);
     struct mu_tls_identity id = {.insecure_bootstrap = true};
     struct mu_http_session *s = open_with(&id);
+    struct mu_http_header login = {"Authorization", "Basic Og=="};
+    struct mu_http_request r = {.method = "GET", .headers = &login, .header_n = 1};
+    uint16_t port = fix_serve(who, &tls);
 
-    assert_int_equal(fix_ask(s, https(fix_serve(who, &tls)), NULL), MU_OK);
+    assert_int_equal(fix_ask(s, https(port), NULL), MU_INTERNAL);
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u/.well-known/est/cacerts", port);
+    assert_int_equal(fix_ask(s, url, "body"), MU_INTERNAL);
+    r.target = url;
+    assert_int_equal(fix_ask_request(s, &r), MU_INTERNAL);
+    assert_string_equal(fix_trace(), "");
+    assert_int_equal(fix_ask(s, url, NULL), MU_OK);
     assert_int_equal(fix_chain_n, 1);
     assert_true(mu_bytes_equal(mu_buf_bytes(&fix_leaf), stranger.cert->der));
     assert_has(fix_trace(), "server CN=stranger, not verified\n");
