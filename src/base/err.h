@@ -74,6 +74,7 @@ enum mu_reason {
     MU_REFUSE_CONFIRMED,                   /* already */
     MU_REFUSE_REVOKED,                     /* already */
     MU_REFUSE_CERT_ID,                     /* names another certificate than it has to */
+    MU_REFUSE_LINK,                        /* proof of possession not linked to this TLS session (EST) */
     MU_REFUSE_LAST,
 };
 

@@ -287,6 +287,9 @@ static const struct mu_err_row table[] = {
         "Nothing is left to do."),
     REFUSE(CERT_ID, 400, 4, 4, "The message names another certificate than the one in question.",
         "Certificates mixed up.", "Name the certificate that signs the message."),
+    REFUSE(LINK, 400, 2, 9, "The request is not linked to this TLS session.",
+        "A proxy between the two ends TLS, or the request was made for another connection.",
+        "Connect directly; make the request anew for each connection."),
 };
 /* clang-format on */
 

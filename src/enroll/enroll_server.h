@@ -82,6 +82,10 @@ struct mu_credential {
     bool chain_in_reply;            /* the chain beside the leaf (INTEROP 3.20) */
     bool link_required;             /* proof of possession must be linked to the TLS session */
     bool challenge_is_secret;       /* challengePassword is a password, not linking data (EST-61) */
+    struct mu_bytes nonce_key;      /* keys Digest's nonces, the same on all nodes; n 0: no Digest */
+    /* serverkeygen: a secret shared with the client, which it may name in DecryptKeyIdentifier */
+    const struct mu_secret *kek;    /* 16, 24 or 32 octets; NULL: none */
+    struct mu_bytes kek_id;
     /* CMP */
     struct mu_bytes kept;           /* what write kept of this transaction before; n 0: none */
     int confirm_wait_s;             /* how long a certConf is waited for */

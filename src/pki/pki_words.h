@@ -1,5 +1,5 @@
-/* Inside src/pki: words and OIDs that reading, writing and printing of names and extensions
- * share. */
+/* Words and OIDs that reading, writing and printing of names and extensions share; outside of
+ * src/pki only the name templates of EST use them. */
 #ifndef MU_PKI_WORDS_H
 #define MU_PKI_WORDS_H
 
