@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "ca/ca_internal.h"
+#include "ca/ca_seal.h"
 
 enum { PASSWORD_OCTETS = 16 };
 
@@ -35,9 +37,10 @@ static enum mu_code random_password(struct mu_ca *ca, struct mu_secret *out, str
     return rc;
 }
 
-/* The password given or a random one into made, and its hash. */
-static enum mu_code choose_password(struct mu_ca *ca, const struct mu_secret *given,
-    struct mu_secret *made, uint8_t hash[32], struct mu_err *err)
+/* The password given or a random one into made, and what is kept of it for the entry. */
+static enum mu_code choose_password(struct mu_ca *ca, const char *name,
+    const struct mu_secret *given, struct mu_secret *made, struct mu_ca_kept *kept,
+    struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
 
@@ -50,10 +53,11 @@ static enum mu_code choose_password(struct mu_ca *ca, const struct mu_secret *gi
     } else if (given->n < 4) {
         return mu_err_set(
             err, MU_INPUT, MU_REASON_NONE, "the password is shorter than 4 characters");
+    } else if (given->n > MU_LIMIT_CHALLENGE) {
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "the password is longer than %d characters (RFC 2985 5.4.1)", (int)MU_LIMIT_CHALLENGE);
     }
-    if (rc == MU_OK && !mu_ca_password_hash(ca, mu_secret_bytes(given), hash))
-        rc = mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "HMAC-SHA-256 failed");
-    return rc;
+    return rc == MU_OK ? mu_ca_password_keep(ca, name, mu_secret_bytes(given), kept, err) : rc;
 }
 
 static enum mu_code check_names(
@@ -73,12 +77,11 @@ static enum mu_code check_names(
 enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *entry,
     struct mu_secret *password, struct mu_err *err)
 {
-    uint8_t hash[32] = {0};
-    const struct mu_record_entry row = {.name = entry->name,
+    struct mu_ca_kept kept = {0};
+    struct mu_record_entry row = {.name = entry->name,
         .protocols = entry->protocols,
         .profile = entry->profile,
         .ca = entry->ca,
-        .password_hash = mu_bytes(hash, sizeof hash),
         .created_s = mu_env_now(ca->config.env),
         .expires_s = entry->expires_s,
         .max_uses = entry->max_uses != 0 ? entry->max_uses
@@ -92,8 +95,9 @@ enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *ent
         return mu_err_set(err, MU_INPUT, MU_M(706),
             "that is no name for an entry: letters, digits, '.', '_', '-'");
     if ((rc = check_names(ca, entry->profile, entry->ca, err)) != MU_OK
-        || (rc = choose_password(ca, entry->password, password, hash, err)) != MU_OK)
+        || (rc = choose_password(ca, entry->name, entry->password, password, &kept, err)) != MU_OK)
         return rc;
+    mu_ca_kept_put(&kept, &row);
     rc = mu_ca_change(
         ca, &change, false, "entry", entry->operator, err, "Entry '%s' made", entry->name);
     if (rc == MU_DENIED)
@@ -147,22 +151,22 @@ static enum mu_code entry_change(struct entry_change *e, const char *name, struc
     return e->rc;
 }
 
-static void put_hash(struct mu_record_entry *row, const void *hash)
+static void put_password(struct mu_record_entry *row, const void *kept)
 {
-    row->password_hash = mu_bytes(hash, 32);
+    mu_ca_kept_put(kept, row);
 }
 
 enum mu_code mu_ca_entry_passwd(struct mu_ca *ca, const char *name, const struct mu_secret *given,
     struct mu_secret *password, const char *operator, struct mu_err * err)
 {
-    uint8_t hash[32];
+    struct mu_ca_kept kept;
     struct entry_change e = {.ca = ca,
-        .call = put_hash,
-        .cookie = hash,
+        .call = put_password,
+        .cookie = &kept,
         .reset = true,
         .operator= operator,
         .what = "has a new password" };
-    enum mu_code rc = choose_password(ca, given, password, hash, err);
+    enum mu_code rc = choose_password(ca, name, given, password, &kept, err);
 
     return rc != MU_OK ? rc : entry_change(&e, name, err);
 }

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "ca/ca_internal.h"
+#include "ca/ca_seal.h"
 #include "pki/pki_name.h"
 
 enum {
@@ -471,17 +472,17 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
 static enum mu_code demo_entry(struct mu_ca *ca, const char *name, const char *password,
     const char *profile, struct mu_err *err)
 {
-    uint8_t hash[32] = {0};
-    const struct mu_record_entry row = {.name = name,
+    struct mu_ca_kept kept;
+    struct mu_record_entry row = {.name = name,
         .protocols = 1u << MU_PROTO_SCEP,
         .profile = profile,
-        .password_hash = mu_bytes(hash, sizeof hash),
         .created_s = mu_env_now(ca->config.env)};
     struct mu_store_change change = {.entry = &row, .entry_put = MU_STORE_CREATE};
-    enum mu_code rc;
+    enum mu_code rc = mu_ca_password_keep(ca, name, mu_bytes_str(password), &kept, err);
 
-    if (!mu_ca_password_hash(ca, mu_bytes_str(password), hash))
-        return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "HMAC-SHA-256 failed");
+    if (rc != MU_OK)
+        return rc;
+    mu_ca_kept_put(&kept, &row);
     rc = mu_ca_change(ca, &change, false, "entry", "", err, "Entry '%s' made", name);
     return rc == MU_DENIED ? MU_OK : rc;
 }

@@ -1,7 +1,8 @@
 /*
  * What a CA remembers, as plain rows: the vocabulary between policy (ca/), the stores and the
  * pages. A row is a bundle of views: whoever hands it out owns what it points at and says how
- * long. {0} is a valid empty row. Nothing here holds a password: only keyed hashes of them.
+ * long. {0} is a valid empty row. Nothing here holds a password: only
+ * keyed hashes of them, and values sealed under a key outside the database.
  */
 #ifndef MU_ENROLL_RECORD_H
 #define MU_ENROLL_RECORD_H
