@@ -84,12 +84,18 @@ static bool take(const char *name, int argc, char **argv, int *i, const char **o
 int main(int argc, char **argv)
 {
     const struct rlimit no_core = {0, 0};
+    struct rlimit files;
     struct cmd_context ctx = {0};
     int i = 1;
 
     setlocale(LC_TIME, "C");
     tzset();
     setrlimit(RLIMIT_CORE, &no_core); /* keys are in memory */
+    /* Each worker takes a thousand connections; a session's usual 1,024 files would not do. */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     signal(SIGPIPE, SIG_IGN);
     json_set_alloc_funcs(malloc, wiping_free);
     while (i < argc && argv[i][0] == '-') {
