@@ -24,7 +24,8 @@ enum mu_op {
     MU_OP_KEYGEN,    /* ENROLL with a key made by the CA: EST serverkeygen, CMP 9483 4.1.6 */
     MU_OP_REVOKE,    /* CMP rr */
     MU_OP_CONFIRM,   /* CMP certConf */
-    MU_OP_INFO,      /* CMP genm that the engine answers out of the credential, pkiConf to an error */
+    MU_OP_INFO,      /* CMP genm that the engine answers out of the credential, pkiConf to an error:
+                      * read, then write with a DATA decision */
 };
 
 /* How a message says who sends it. */
@@ -58,6 +59,10 @@ struct mu_claim {
     const char *entry;
     bool is_renewal;                /* EST simplereenroll, CMP kur: says so; the signer decides */
     struct mu_pki_certs extra;      /* certificates beside the signer's: TLS chain, extraCerts */
+    /* CMP: certificate of an RA that put its own signature around the message (nested, CMP-107):
+     * the signature is right and the certificate has cmcRA; whether it is ours is the CA's to say
+     * by ra_verified_ok. NULL: none. With auth CERT and signer NULL the signer is in what was kept. */
+    struct mu_pki_cert *outer;
 };
 
 /* What the CA gives the engine to check and answer with. Owned by the CA, valid until the answer
@@ -90,7 +95,9 @@ struct mu_credential {
     struct mu_bytes kept;           /* what write kept of this transaction before; n 0: none */
     int confirm_wait_s;             /* how long a certConf is waited for */
     bool allow_implicit_confirm;
-    bool ra_verified_ok;            /* the signer may say raVerified */
+    bool ra_verified_ok;            /* claim.outer, or without one the signer, is an RA of ours:
+                                     * may wrap messages, and say raVerified */
+    int64_t time_slack_s;           /* messageTime further off is badTime; 0: it is not judged */
     struct mu_pki_key *kga_key;     /* signs generated keys; NULL: key */
     struct mu_pki_cert *kga_cert;
 };

@@ -68,6 +68,10 @@ enum mu_code mu_pki_key_verify(const struct mu_pki_key *key, struct mu_bytes sig
     struct mu_bytes tbs, struct mu_bytes signature, const struct mu_pki_verify_opts *opts,
     enum mu_pki_digest *used, struct mu_err *err) MU_CHECK;
 
+/* The digest a signature algorithm hashes with: out of its parameters for RSA-PSS, SHA-512 for
+ * Ed25519; NONE for Ed448 and what is not known. CMP names a certificate by it (RFC 9481 3.3). */
+enum mu_pki_digest mu_pki_sig_digest(struct mu_bytes sig_alg);
+
 /* RSA key transport. decrypt never tells padding errors apart from success: it gives want octets,
  * random ones if the padding was wrong (COM-13); oaep_alg is the AlgorithmIdentifier. */
 enum mu_code mu_pki_key_transport_encrypt(const struct mu_pki_key *key, struct mu_bytes content_key,

@@ -293,6 +293,18 @@ enum mu_code mu_pki_key_verify(const struct mu_pki_key *key, struct mu_bytes sig
     return MU_OK;
 }
 
+enum mu_pki_digest mu_pki_sig_digest(struct mu_bytes sig_alg)
+{
+    struct mu_bytes params;
+    struct pss pss;
+    const struct sig_row *row = row_by_alg(sig_alg, &params, NULL);
+    if (!row)
+        return MU_PKI_DIGEST_NONE;
+    if (row->family == SIG_RSA_PSS)
+        return pss_decode(params, &pss) ? pss.digest : MU_PKI_DIGEST_NONE;
+    return row->family == SIG_ED25519 ? MU_PKI_SHA512 : row->digest;
+}
+
 /* ---- RSA key transport ---- */
 
 enum mu_code mu_pki_key_transport_encrypt(const struct mu_pki_key *key, struct mu_bytes content_key,
