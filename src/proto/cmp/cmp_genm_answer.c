@@ -230,6 +230,7 @@ enum mu_code mu_cmp_genm_ask(
             return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
                 "cmp: malformed crlStatusList (RFC 9483 4.3.4)");
         question->issuer = status.issuer;
+        question->crl_since_s = status.this_update_s;
     }
     if (known == 0 && genm->u.gen.n != 0) /* CMP-99 */
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,

@@ -150,6 +150,7 @@ enum mu_code mu_cmp_server_read(struct mu_cmp_server *s, const struct mu_credent
         if (memchr(s->profile_name.p, 0, s->profile_name.n) == NULL)
             question->profile_name = mu_buf_str(&s->profile_name);
     }
+    question->implicit_confirm = s->has_kept ? s->kept.implicit_asked : s->msg->header.implicit_confirm;
     rc = mu_cmp_server_ask(s, credential, question, err);
     question->op = s->claim.op;
     question->claim = s->claim;
