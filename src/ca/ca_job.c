@@ -64,6 +64,8 @@ static void job_free(struct mu_ca_job *job)
     mu_buf_clear(&job->asked);
     mu_buf_clear(&job->planned);
     mu_buf_clear(&job->csr);
+    mu_buf_clear(&job->sealed);
+    mu_secret_clear(&job->challenge);
     mu_buf_clear(&job->text);
     mu_buf_clear(&job->crl);
     mu_pki_cert_free(job->again);
@@ -108,9 +110,12 @@ void mu_ca_job_done(struct mu_ca_job *job)
 {
     struct mu_err err = {0};
 
-    if (mu_ca_job_write(job, &err) != MU_OK)
-        mu_ca_job_fail(job, &err);
-    else if (job->way->deliver == NULL || !job->way->deliver(job))
+    if (mu_ca_job_write(job, &err) != MU_OK) {
+        if (err.reason == MU_REFUSE_UNDELIVERABLE && job->decision.verdict != MU_VERDICT_REFUSED)
+            mu_ca_job_refuse(job, &err);
+        else
+            mu_ca_job_fail(job, &err);
+    } else if (job->way->deliver == NULL || !job->way->deliver(job))
         mu_ca_job_ready(job);
 }
 

@@ -57,6 +57,8 @@ struct mu_ca_job {
     struct mu_ca_issue issue;
     struct mu_buf asked, planned; /* subjects as text: asked for, to be issued */
     struct mu_buf csr; /* what is kept of a waiting one */
+    struct mu_buf sealed; /* its challenge, if the answer will be encrypted to it */
+    struct mu_secret challenge; /* that of a request answered at its poll */
     struct mu_buf text; /* what an audit line needs */
     char hint[200]; /* beside the sentence of a refusal, for the operator alone */
 

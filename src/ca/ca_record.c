@@ -84,6 +84,7 @@ void mu_ca_record_answer(struct mu_ca_job *job, const struct mu_record_request *
     char words[400];
 
     job->known_id = request->id;
+    job->credential.kept = request->kept;
     job->known_cert = cert;
     if (request->state == MU_RECORD_PENDING) {
         mu_ca_record_said(job, "transaction", "known, waits for an operator");
