@@ -146,7 +146,8 @@ static enum mu_code on_pkiconf(struct mu_cmp_client *c, const struct mu_cmp_msg 
 {
     if (c->phase == MU_CMP_PHASE_REQUEST)
         return unexpected(c, msg, err);
-    mu_cmp_client_trace(c, MU_TRACE_CONFIRM, "accepted");
+    mu_cmp_client_trace(c, MU_TRACE_CONFIRM,
+        c->phase == MU_CMP_PHASE_CONFIRM ? "accepted" : "rejection taken note of");
     c->pending = false;
     c->confirmed = c->phase == MU_CMP_PHASE_CONFIRM;
     return MU_OK;
