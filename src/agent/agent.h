@@ -124,6 +124,8 @@ struct mu_agent_outcome {
     const char *replaced;                   /* stem that was current before; NULL: none */
     const char *file;                       /* CRL: where it was stored */
     const char *url;                        /* probe: the one that answered */
+    enum mu_proto proto;                    /* probe: what it speaks */
+    struct mu_bytes csr_attrs;              /* probe, EST: what the CA wants in a request; n 0: nothing */
     bool has_clock;
     int64_t clock_difference_s;             /* server minus us */
 };
@@ -210,6 +212,7 @@ struct mu_agent_query {
     const char *name;          /* entry; NULL: url and settings only */
     const char *url;
     const char *serial;        /* CERT: as typed */
+    enum mu_proto only;        /* PROBE: this protocol alone; MU_PROTO_NONE: what there is */
     const struct mu_agent_settings *settings; /* connection, ca-identifier; NULL: the entry's or defaults */
     const struct mu_secret *key_password, *password, *srp_password;
 };

@@ -139,6 +139,11 @@ struct mu_agent_job {
     struct mu_http_session *session;
     char *url;
     unsigned probe_next;
+    enum mu_proto probe_only;
+    bool has_scheme, has_path, may_try_tls;
+    struct mu_client *attrs;
+    struct mu_buf csr_attrs;
+    struct mu_err first_err;
     struct mu_buf file;
     struct mu_err err;
 };
