@@ -5,11 +5,9 @@
 #include "ca/ca_internal.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-/* A name may be guessed at from many addresses before its owner is shut out too. */
-enum { SLOTS = 4096, WAYS = 8, GUESS_WINDOW_S = 3600, OF_ONE_NAME = 5 };
+enum { SLOTS = 4096, WAYS = 8, GUESS_WINDOW_S = 3600 };
 
 struct slot {
     uint64_t key; /* 0: free */
@@ -114,25 +112,20 @@ void mu_ca_rate_give_back(struct mu_ca_rate *rate, const char *address, int64_t 
     pthread_mutex_unlock(&rate->lock);
 }
 
-static bool may_guess(struct mu_ca_rate *rate, const char *key, int64_t now_s, int factor)
+bool mu_ca_rate_may_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s)
 {
     struct slot *slot;
     bool ok;
 
-    if (rate->attempts < 0 || *key == '\0')
+    if (rate->attempts < 0 || *address == '\0')
         return true;
     pthread_mutex_lock(&rate->lock);
-    slot = slot_of(rate, key, now_s);
+    slot = slot_of(rate, address, now_s);
     if (now_s - slot->guess_s >= GUESS_WINDOW_S)
         slot->guesses = 0;
-    ok = slot->guesses / factor < rate->attempts;
+    ok = slot->guesses < rate->attempts;
     pthread_mutex_unlock(&rate->lock);
     return ok;
-}
-
-bool mu_ca_rate_may_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s)
-{
-    return may_guess(rate, address, now_s, 1);
 }
 
 void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s)
@@ -149,25 +142,4 @@ void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_
     }
     slot->guesses++;
     pthread_mutex_unlock(&rate->lock);
-}
-
-/* No address has a blank in it. */
-static const char *name_key(const char *entry, char out[320])
-{
-    snprintf(out, 320, "entry %.300s", entry);
-    return out;
-}
-
-bool mu_ca_rate_may_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s)
-{
-    char key[320];
-
-    return may_guess(rate, name_key(entry, key), now_s, OF_ONE_NAME);
-}
-
-void mu_ca_rate_wrong_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s)
-{
-    char key[320];
-
-    mu_ca_rate_wrong_guess(rate, name_key(entry, key), now_s);
 }

@@ -275,6 +275,7 @@ static void info_put(struct mu_buf *b, const struct mu_pki_csr_params *params, s
         attribute_put(b, MU_OID_CHALLENGE_PASSWORD, none, (const char *)params->challenge->p);
     if (params->extensions.n)
         attribute_put(b, MU_OID_EXTENSION_REQUEST, params->extensions, NULL);
+    mu_buf_put_bytes(b, params->attributes);
     mu_der_close_set_of(b, attributes);
     mu_der_close(b, seq);
 }

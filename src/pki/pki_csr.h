@@ -33,6 +33,7 @@ struct mu_pki_csr_params {
     struct mu_bytes extensions;         /* Extensions DER, n 0: none asked for */
     const struct mu_secret *challenge;  /* NULL or unset: none. PrintableString if it fits, else UTF8String */
     enum mu_pki_digest digest;          /* NONE: the key's default */
+    struct mu_bytes attributes;         /* more of them, whole Attributes; n 0: none */
 };
 enum mu_code mu_pki_csr_make(const struct mu_pki_csr_params *params, const struct mu_pki_key *key,
     struct mu_buf *der, struct mu_err *err) MU_CHECK;

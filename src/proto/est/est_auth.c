@@ -339,7 +339,7 @@ bool mu_est_auth_schemes(const struct mu_http_response *challenge, struct mu_buf
     return !out->failed;
 }
 
-static enum mu_code answer_digest(struct mu_http_auth *auth, const char *method,
+static enum mu_code answer_digest(struct mu_http_auth *auth, unsigned nc, const char *method,
     const char *target, const struct mu_secret *password, const struct mu_env *env,
     struct mu_err *err)
 {
@@ -357,7 +357,7 @@ static enum mu_code answer_digest(struct mu_http_auth *auth, const char *method,
     mu_buf_clear(&hex);
     if (auth->qop[0] != '\0') {
         snprintf(auth->qop, sizeof auth->qop, "auth");
-        snprintf(auth->nc, sizeof auth->nc, "00000001");
+        snprintf(auth->nc, sizeof auth->nc, "%08x", nc);
     }
     if ((size_t)snprintf(auth->uri, sizeof auth->uri, "%s", target) >= sizeof auth->uri)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "est: the path is too long for Digest");
@@ -368,30 +368,37 @@ static enum mu_code answer_digest(struct mu_http_auth *auth, const char *method,
     return MU_OK;
 }
 
-enum mu_code mu_est_auth_answer(const struct mu_http_response *challenge, const char *method,
-    const char *target, const char *user, const struct mu_secret *password, bool allow_legacy,
-    const struct mu_env *env, struct mu_http_auth *used, struct mu_buf *out, struct mu_err *err)
+enum mu_code mu_est_auth_choose(const struct mu_http_response *response, bool allow_legacy,
+    struct mu_http_auth *out, struct mu_err *err)
 {
-    struct mu_http_auth c, best = {.scheme = MU_HTTP_SCHEME_NONE};
+    struct mu_http_auth c;
     size_t header = 0, i = 0;
-    int best_worth = 0;
-    enum mu_code rc;
+    int best = 0;
 
-    while (next_challenge(challenge, &header, &i, &c)) {
-        if (worth(&c, allow_legacy) > best_worth) {
-            best = c;
-            best_worth = worth(&c, allow_legacy);
+    while (next_challenge(response, &header, &i, &c)) {
+        if (worth(&c, allow_legacy) > best) {
+            *out = c;
+            best = worth(&c, allow_legacy);
         }
     }
-    if (best_worth == 0)
+    if (best == 0)
         return mu_err_set(err, MU_UNSUPPORTED, MU_M(403),
             "est: the server offers no way to authenticate that is known here (RFC 7030 3.2.3)");
-    *used = best;
-    if (best.scheme == MU_HTTP_SCHEME_BASIC)
+    return MU_OK;
+}
+
+enum mu_code mu_est_auth_say(const struct mu_http_auth *challenge, unsigned nc, const char *method,
+    const char *target, const char *user, const struct mu_secret *password,
+    const struct mu_env *env, struct mu_buf *out, struct mu_err *err)
+{
+    struct mu_http_auth auth = *challenge;
+    enum mu_code rc;
+
+    if (challenge->scheme == MU_HTTP_SCHEME_BASIC)
         return mu_est_auth_basic(user, password, out, err);
-    if (strlen(user) >= sizeof best.user)
+    if (strlen(user) >= sizeof auth.user)
         return mu_err_set(err, MU_INPUT, MU_M(403), "est: the user is too long for HTTP");
-    snprintf(best.user, sizeof best.user, "%s", user);
-    rc = answer_digest(&best, method, target, password, env, err);
-    return rc == MU_OK ? say(&best, out, err) : rc;
+    snprintf(auth.user, sizeof auth.user, "%s", user);
+    rc = answer_digest(&auth, nc, method, target, password, env, err);
+    return rc == MU_OK ? say(&auth, out, err) : rc;
 }

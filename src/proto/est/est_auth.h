@@ -32,12 +32,14 @@ enum mu_code mu_est_auth_offer(const struct mu_est_auth_server *server, bool sta
 /* Value of Authorization: Basic. out should be secret. */
 enum mu_code mu_est_auth_basic(const char *user, const struct mu_secret *password,
     struct mu_buf *out, struct mu_err *err) MU_CHECK;
-/* Value of Authorization for a 401 with these headers: the best scheme offered that can be
- * answered. MU_UNSUPPORTED if there is none. *used tells which. target is path and query. */
-enum mu_code mu_est_auth_answer(const struct mu_http_response *challenge, const char *method,
-    const char *target, const char *user, const struct mu_secret *password, bool allow_legacy,
-    const struct mu_env *env, struct mu_http_auth *used, struct mu_buf *out, struct mu_err *err)
-    MU_CHECK;
+/* The best challenge of a 401 that can be answered. MU_UNSUPPORTED if there is none. */
+enum mu_code mu_est_auth_choose(const struct mu_http_response *response, bool allow_legacy,
+    struct mu_http_auth *out, struct mu_err *err) MU_CHECK;
+/* Value of Authorization that answers such a challenge; nc counts the answers to its nonce from 1.
+ * target is path and query. */
+enum mu_code mu_est_auth_say(const struct mu_http_auth *challenge, unsigned nc, const char *method,
+    const char *target, const char *user, const struct mu_secret *password,
+    const struct mu_env *env, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 /* Words for "Basic, Digest (SHA-256)": what a 401 offers; "" if nothing. */
 bool mu_est_auth_schemes(const struct mu_http_response *challenge, struct mu_buf *out);
 /* Response of Digest for what auth says, in lower-case hex; out has room for 65 octets. */

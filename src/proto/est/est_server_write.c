@@ -4,10 +4,10 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "pki/pki_cms.h"
 #include "proto/est/est_auth.h"
 #include "proto/est/est_body.h"
 #include "proto/est/est_csrattrs.h"
+#include "proto/est/est_msg.h"
 #include "proto/est/est_multipart.h"
 #include "proto/est/est_server_internal.h"
 
@@ -144,10 +144,8 @@ static enum mu_code write_ca_certs(struct mu_est_server *s, const struct mu_cred
         rc = add_all(&list, credential->next_ca, err);
     if (rc == MU_OK && list.n == 0)
         rc = mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "est: a CA without its certificate");
-    if (rc == MU_OK) {
-        mu_pki_certs_only_encode(&list, mu_bytes(NULL, 0), &der);
-        rc = mu_buf_check(&der, "CA certificates", err);
-    }
+    if (rc == MU_OK)
+        rc = mu_est_msg_certs_encode(&list, &der, err);
     if (rc == MU_OK)
         rc = write_body(
             mu_buf_bytes(&der), MU_EST_MEDIA_PKCS7, credential->one_line, response, err);
@@ -199,25 +197,9 @@ static enum mu_code certs_only(const struct mu_credential *credential,
     rc = mu_pki_certs_add(&list, decision->cert, err);
     if (rc == MU_OK && credential->chain_in_reply)
         rc = add_all(&list, decision->chain, err);
-    if (rc == MU_OK) {
-        mu_pki_certs_only_encode(&list, mu_bytes(NULL, 0), der);
-        rc = mu_buf_check(der, "certificates", err);
-    }
-    mu_pki_certs_clear(&list);
-    return rc;
-}
-
-/* Unencrypted beyond TLS: PrivateKeyInfo (RFC 7030 4.4.2). */
-static enum mu_code plain_key(const struct mu_pki_key *key, struct mu_buf *der, struct mu_err *err)
-{
-    struct mu_buf pem = {.max = 0};
-    enum mu_code rc;
-
-    mu_buf_init_secret(&pem, MU_LIMIT_MESSAGE);
-    rc = mu_pki_key_encode(key, NULL, &pem, err);
     if (rc == MU_OK)
-        rc = mu_est_body_decode(mu_buf_bytes(&pem), der, err);
-    mu_buf_clear(&pem);
+        rc = mu_est_msg_certs_encode(&list, der, err);
+    mu_pki_certs_clear(&list);
     return rc;
 }
 
@@ -235,7 +217,7 @@ static enum mu_code write_key(struct mu_est_server *s, const struct mu_credentia
     if (decision->key == NULL)
         rc = mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "est: a decision without its key");
     else
-        rc = plain_key(decision->key, &key, err);
+        rc = mu_est_msg_key_encode(decision->key, &key, err);
     if (rc == MU_OK)
         rc = certs_only(credential, decision, &certs, err);
     if (rc == MU_OK)
