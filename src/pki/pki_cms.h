@@ -32,6 +32,9 @@ struct mu_pki_signed {
 /* More than one signer is MU_INPUT. Bounds: MU_LIMIT_MESSAGE, _DEPTH, _CERTS. */
 enum mu_code mu_pki_signed_decode(struct mu_bytes in, struct mu_pki_signed *out, struct mu_err *err)
     MU_CHECK;
+/* SignedData by itself, as an encrypted key package is. */
+enum mu_code mu_pki_signed_decode_bare(struct mu_bytes in, struct mu_pki_signed *out,
+    struct mu_err *err) MU_CHECK;
 void mu_pki_signed_clear(struct mu_pki_signed *s);
 /* Value of a signed attribute. *out is the one DER element; p NULL if absent.
  * Present twice or not exactly one value: MU_INPUT. */
@@ -55,41 +58,71 @@ struct mu_pki_signed_params {
     const struct mu_pki_certs *certs;      /* to include, in this order, NULL: none */
     int64_t signing_time_s;                /* 0: no signingTime */
     bool sign_alg_rsa_encryption;          /* plain rsaEncryption in SignerInfo: strongSwan 5.9.8 */
+    bool sid_by_skid;                      /* SignerInfo v3, if the certificate has a key identifier */
+    bool bare;                             /* SignedData without ContentInfo around it */
 };
 enum mu_code mu_pki_signed_encode(const struct mu_pki_signed_params *params, struct mu_buf *out,
     struct mu_err *err) MU_CHECK;
 
 /* ---- EnvelopedData ---- */
-enum mu_pki_recipient { MU_PKI_RECIPIENT_KTRI, MU_PKI_RECIPIENT_PWRI, MU_PKI_RECIPIENT_OTHER };
+enum mu_pki_recipient {
+    MU_PKI_RECIPIENT_KTRI, /* RSA */
+    MU_PKI_RECIPIENT_PWRI, /* password */
+    MU_PKI_RECIPIENT_OTHER,
+    MU_PKI_RECIPIENT_KARI, /* ECDH */
+    MU_PKI_RECIPIENT_KEK,  /* a key that both sides have */
+};
 struct mu_pki_enveloped {
     struct mu_buf der;
     enum mu_pki_recipient kind;
+    int version;
     struct mu_bytes rid_issuer, rid_serial, rid_skid;
     struct mu_bytes key_alg, encrypted_key;
     struct mu_bytes kdf_alg;          /* PWRI */
+    struct mu_bytes kek_id;           /* KEK: keyIdentifier */
+    /* KARI: the originator's key, or its certificate by name or key identifier */
+    struct mu_bytes originator_alg, originator_bits;
+    struct mu_bytes originator_issuer, originator_serial, originator_skid;
+    struct mu_bytes ukm;
     struct mu_bytes content_type;     /* OID content octets, of what is encrypted */
     enum mu_pki_cipher cipher;
     struct mu_bytes iv, ciphertext, mac /* GCM */, auth_attrs;
 };
-/* More than one recipient is MU_INPUT (decryption oracle). An unknown cipher is MU_UNSUPPORTED. */
+/* ContentInfo. More than one recipient is MU_INPUT (decryption oracle). An unknown cipher is
+ * MU_UNSUPPORTED. */
 enum mu_code mu_pki_enveloped_decode(struct mu_bytes in, struct mu_pki_enveloped *out,
+    struct mu_err *err) MU_CHECK;
+/* EnvelopedData by itself, a SEQUENCE or what an IMPLICIT tag stands around, as CMP carries it. */
+enum mu_code mu_pki_enveloped_decode_bare(struct mu_bytes in, struct mu_pki_enveloped *out,
     struct mu_err *err) MU_CHECK;
 void mu_pki_enveloped_clear(struct mu_pki_enveloped *e);
 /* Recipient named by this certificate; name encodings and leading zeros are forgiven (INTEROP 3.8). */
 bool mu_pki_enveloped_is_for(const struct mu_pki_enveloped *e, const struct mu_pki_cert *cert);
-/* All failures are the same MU_AUTH, MU_REFUSE_SIGNATURE. Ciphers that are legacy need the switch
- * (MU_UNSUPPORTED, MU_REFUSE_ALGORITHM, before any key is used). out should be secret. */
+/* KTRI and KARI. All failures are the same MU_AUTH, MU_REFUSE_SIGNATURE. Ciphers that are legacy
+ * need the switch (MU_UNSUPPORTED, MU_REFUSE_ALGORITHM, before any key is used). out should be
+ * secret. open_from: the originator of a KARI may be a certificate of this list (NULL: none). */
 enum mu_code mu_pki_enveloped_open(const struct mu_pki_enveloped *e, const struct mu_pki_key *key,
     bool allow_legacy, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_pki_enveloped_open_from(const struct mu_pki_enveloped *e,
+    const struct mu_pki_key *key, const struct mu_pki_certs *originators, bool allow_legacy,
+    struct mu_buf *out, struct mu_err *err) MU_CHECK;
 enum mu_code mu_pki_enveloped_open_password(const struct mu_pki_enveloped *e,
     const struct mu_secret *password, bool allow_legacy, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_pki_enveloped_open_kek(const struct mu_pki_enveloped *e,
+    const struct mu_secret *kek, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 
+/* To one of: recipient, kek, password. */
 struct mu_pki_enveloped_params {
-    struct mu_pki_cert *recipient;       /* RSA; or NULL and: */
+    struct mu_pki_cert *recipient;       /* RSA: KTRI; EC: KARI, ephemeral-static (RFC 5753) */
+    bool rid_by_skid;                    /* named by key identifier, if the certificate has one */
+    const struct mu_secret *kek;         /* 16, 24 or 32 octets, AES key wrap */
+    struct mu_bytes kek_id;
     const struct mu_secret *password;    /* PWRI, PBKDF2-SHA-256, id-alg-PWRI-KEK */
     bool aes_wrap;                       /* PWRI: AES key wrap instead of PWRI-KEK (RFC 9481 4.3) */
     enum mu_pki_cipher cipher;
     bool allow_legacy;
+    const char *content_type;            /* NULL: id-data */
+    bool bare;                           /* EnvelopedData without ContentInfo around it */
 };
 enum mu_code mu_pki_enveloped_encode(const struct mu_pki_enveloped_params *params,
     struct mu_bytes plain, const struct mu_env *env, struct mu_buf *out, struct mu_err *err) MU_CHECK;

@@ -1,11 +1,12 @@
-/* EnvelopedData with one recipient (RFC 5652 6), AuthEnvelopedData (RFC 5083) on receipt.
- * Passwords as recipients are pki_cms_pwri.c. */
+/* EnvelopedData with one recipient (RFC 5652 6), AuthEnvelopedData (RFC 5083) on receipt. The kinds
+ * of recipients are pki_cms_recipient.c, and beside it those by password and by key agreement. */
 #include <openssl/err.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "pki/pki_cms.h"
 #include "pki/pki_cms_pwri.h"
+#include "pki/pki_cms_recipient.h"
 #include "pki/pki_internal.h"
 #include "pki/pki_name.h"
 
@@ -16,66 +17,6 @@ static enum mu_code bad(const char *what, const char *clause, struct mu_err *err
 }
 
 /* ---- decoding ---- */
-
-static enum mu_code ktri_decode(struct mu_bytes in, struct mu_pki_enveloped *e, struct mu_err *err)
-{
-    struct mu_der el, rid;
-    if (!mu_der_get(&in, MU_DER_INTEGER, &el) || !mu_der_next(&in, &rid))
-        return bad("recipient", "6.2.1", err);
-    if (rid.tag == MU_DER_CONTEXT(0)) {
-        e->rid_skid = rid.value;
-    } else {
-        if (rid.tag != MU_DER_SEQUENCE || !mu_der_get(&rid.value, MU_DER_SEQUENCE, &el))
-            return bad("rid", "6.2.1", err);
-        e->rid_issuer = el.whole;
-        if (!mu_der_get(&rid.value, MU_DER_INTEGER, &el) || rid.value.n)
-            return bad("rid", "6.2.1", err);
-        e->rid_serial = el.value;
-    }
-    if (!mu_der_get(&in, MU_DER_SEQUENCE, &el))
-        return bad("keyEncryptionAlgorithm", "6.2.1", err);
-    e->key_alg = el.whole;
-    if (!mu_der_get(&in, MU_DER_OCTET_STRING, &el) || in.n)
-        return bad("encryptedKey", "6.2.1", err);
-    e->encrypted_key = el.value;
-    e->kind = MU_PKI_RECIPIENT_KTRI;
-    return MU_OK;
-}
-
-static enum mu_code pwri_decode(struct mu_bytes in, struct mu_pki_enveloped *e, struct mu_err *err)
-{
-    struct mu_der el;
-    if (!mu_der_get(&in, MU_DER_INTEGER, &el)
-        || !mu_der_optional(&in, MU_DER_CONTEXT_CONSTRUCTED(0), &el))
-        return bad("password recipient", "6.2.4", err);
-    if (el.whole.p)
-        e->kdf_alg = el.value;
-    if (!mu_der_get(&in, MU_DER_SEQUENCE, &el))
-        return bad("keyEncryptionAlgorithm", "6.2.4", err);
-    e->key_alg = el.whole;
-    if (!mu_der_get(&in, MU_DER_OCTET_STRING, &el) || in.n)
-        return bad("encryptedKey", "6.2.4", err);
-    e->encrypted_key = el.value;
-    e->kind = MU_PKI_RECIPIENT_PWRI;
-    return MU_OK;
-}
-
-static enum mu_code recipients_decode(struct mu_bytes in, struct mu_pki_enveloped *e,
-    struct mu_err *err)
-{
-    struct mu_der el;
-    if (!mu_der_next(&in, &el))
-        return bad("recipientInfos", "6.1", err);
-    if (in.n)
-        return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED,
-            "cms: more than one recipient (RFC 8894 3.2)");
-    if (el.tag == MU_DER_SEQUENCE)
-        return ktri_decode(el.value, e, err);
-    if (el.tag == MU_DER_CONTEXT_CONSTRUCTED(3))
-        return pwri_decode(el.value, e, err);
-    e->kind = MU_PKI_RECIPIENT_OTHER;
-    return MU_OK;
-}
 
 static bool gcm_params_decode(struct mu_bytes params, struct mu_pki_enveloped *e)
 {
@@ -164,26 +105,37 @@ static enum mu_code tail_decode(struct mu_bytes in, bool auth, struct mu_pki_env
     return in.n == 0 ? MU_OK : bad("something behind the content", "6.1", err);
 }
 
-static enum mu_code enveloped_decode(struct mu_pki_enveloped *e, struct mu_err *err)
+/* Content of EnvelopedData out of the ContentInfo around it. */
+static enum mu_code unwrap(struct mu_bytes der, struct mu_bytes *out, bool *auth,
+    struct mu_err *err)
 {
     struct mu_der whole, el;
-    enum mu_code rc;
-    if (!mu_der_only(mu_buf_bytes(&e->der), MU_DER_SEQUENCE, &whole)
-        || !mu_der_get(&whole.value, MU_DER_OID, &el))
+    if (!mu_der_only(der, MU_DER_SEQUENCE, &whole) || !mu_der_get(&whole.value, MU_DER_OID, &el))
         return bad("no ContentInfo", "3", err);
-    bool auth = mu_der_oid_is(el.value, MU_OID_AUTH_ENVELOPED_DATA);
-    if (!auth && !mu_der_oid_is(el.value, MU_OID_ENVELOPED_DATA))
+    *auth = mu_der_oid_is(el.value, MU_OID_AUTH_ENVELOPED_DATA);
+    if (!*auth && !mu_der_oid_is(el.value, MU_OID_ENVELOPED_DATA))
         return bad("another content type", "6.1", err);
     if (!mu_der_only(whole.value, MU_DER_CONTEXT_CONSTRUCTED(0), &el)
         || !mu_der_only(el.value, MU_DER_SEQUENCE, &whole))
         return bad("content", "3", err);
-    struct mu_bytes in = whole.value;
-    if (!mu_der_get(&in, MU_DER_INTEGER, &el)
-        || !mu_der_optional(&in, MU_DER_CONTEXT_CONSTRUCTED(0), &el))
+    *out = whole.value;
+    return MU_OK;
+}
+
+static enum mu_code enveloped_decode(struct mu_bytes in, bool auth, struct mu_pki_enveloped *e,
+    struct mu_err *err)
+{
+    struct mu_der el;
+    int64_t version;
+    enum mu_code rc;
+    if (!mu_der_get(&in, MU_DER_INTEGER, &el))
         return bad("version", "6.1", err);
+    e->version = mu_der_int(el.value, &version) && version >= 0 && version < 100 ? (int)version : -1;
+    if (!mu_der_optional(&in, MU_DER_CONTEXT_CONSTRUCTED(0), &el))
+        return bad("originatorInfo", "6.1", err);
     if (!mu_der_get(&in, MU_DER_SET, &el))
         return bad("recipientInfos", "6.1", err);
-    if ((rc = recipients_decode(el.value, e, err)) != MU_OK)
+    if ((rc = mu_pki_recipients_decode(el.value, e, err)) != MU_OK)
         return rc;
     if (!mu_der_get(&in, MU_DER_SEQUENCE, &el))
         return bad("encryptedContentInfo", "6.1", err);
@@ -192,10 +144,13 @@ static enum mu_code enveloped_decode(struct mu_pki_enveloped *e, struct mu_err *
     return tail_decode(in, auth, e, err);
 }
 
-enum mu_code mu_pki_enveloped_decode(struct mu_bytes in, struct mu_pki_enveloped *out,
+static enum mu_code decode(struct mu_bytes in, bool bare, struct mu_pki_enveloped *out,
     struct mu_err *err)
 {
     struct mu_pki_enveloped e = {0};
+    struct mu_bytes content = {0};
+    struct mu_der whole;
+    bool auth = false;
     enum mu_code rc;
     mu_buf_init(&e.der, MU_LIMIT_REPLY);
     if (mu_der_is_definite(in)) {
@@ -204,13 +159,35 @@ enum mu_code mu_pki_enveloped_decode(struct mu_bytes in, struct mu_pki_enveloped
     } else {
         rc = mu_der_from_ber(in, &e.der, NULL, err);
     }
+    if (rc == MU_OK && !bare) {
+        rc = unwrap(mu_buf_bytes(&e.der), &content, &auth, err);
+    } else if (rc == MU_OK) {
+        content = mu_buf_bytes(&e.der);
+        if (!mu_der_next(&content, &whole) || content.n
+            || (whole.tag != MU_DER_SEQUENCE && whole.tag != MU_DER_CONTEXT_CONSTRUCTED(0)))
+            rc = bad("no SEQUENCE", "6.1", err);
+        else
+            content = whole.value;
+    }
     if (rc == MU_OK)
-        rc = enveloped_decode(&e, err);
+        rc = enveloped_decode(content, auth, &e, err);
     if (rc == MU_OK)
         *out = e;
     else
         mu_pki_enveloped_clear(&e);
     return rc;
+}
+
+enum mu_code mu_pki_enveloped_decode(struct mu_bytes in, struct mu_pki_enveloped *out,
+    struct mu_err *err)
+{
+    return decode(in, false, out, err);
+}
+
+enum mu_code mu_pki_enveloped_decode_bare(struct mu_bytes in, struct mu_pki_enveloped *out,
+    struct mu_err *err)
+{
+    return decode(in, true, out, err);
 }
 
 void mu_pki_enveloped_clear(struct mu_pki_enveloped *e)
@@ -222,7 +199,7 @@ void mu_pki_enveloped_clear(struct mu_pki_enveloped *e)
 bool mu_pki_enveloped_is_for(const struct mu_pki_enveloped *e, const struct mu_pki_cert *cert)
 {
     uint8_t id[20];
-    if (e->kind != MU_PKI_RECIPIENT_KTRI)
+    if (e->kind != MU_PKI_RECIPIENT_KTRI && e->kind != MU_PKI_RECIPIENT_KARI)
         return false;
     if (!e->rid_skid.p)
         return mu_pki_serial_equal(e->rid_serial, cert->serial)
@@ -295,19 +272,46 @@ static bool content_decrypt(const struct mu_pki_enveloped *e, struct mu_bytes co
     return ok;
 }
 
-enum mu_code mu_pki_enveloped_open(const struct mu_pki_enveloped *e, const struct mu_pki_key *key,
-    bool allow_legacy, struct mu_buf *out, struct mu_err *err)
+enum mu_code mu_pki_enveloped_open_from(const struct mu_pki_enveloped *e,
+    const struct mu_pki_key *key, const struct mu_pki_certs *originators, bool allow_legacy,
+    struct mu_buf *out, struct mu_err *err)
 {
     struct mu_secret content_key = {0};
     enum mu_code rc = cipher_check(e, allow_legacy, err);
     if (rc != MU_OK)
         return rc;
-    if (e->kind != MU_PKI_RECIPIENT_KTRI)
+    if (e->kind == MU_PKI_RECIPIENT_KARI)
+        rc = mu_pki_kari_unwrap(e, key, originators, &content_key, err);
+    else if (e->kind == MU_PKI_RECIPIENT_KTRI)
+        rc = mu_pki_key_transport_decrypt(key, e->key_alg, e->encrypted_key,
+            mu_pki_cipher_key_size(e->cipher), &content_key, err);
+    else
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
-            "cms: the recipient is not addressed by an RSA key (RFC 5652 6.2.1)");
-    rc = mu_pki_key_transport_decrypt(key, e->key_alg, e->encrypted_key,
-        mu_pki_cipher_key_size(e->cipher), &content_key, err);
-    if (rc == MU_OK && !content_decrypt(e, mu_secret_bytes(&content_key), out))
+            "cms: the recipient is not addressed by a key of its own (RFC 5652 6.2)");
+    if (rc == MU_AUTH || (rc == MU_OK && !content_decrypt(e, mu_secret_bytes(&content_key), out)))
+        rc = cannot_open(err);
+    mu_secret_clear(&content_key);
+    return rc;
+}
+
+enum mu_code mu_pki_enveloped_open(const struct mu_pki_enveloped *e, const struct mu_pki_key *key,
+    bool allow_legacy, struct mu_buf *out, struct mu_err *err)
+{
+    return mu_pki_enveloped_open_from(e, key, NULL, allow_legacy, out, err);
+}
+
+enum mu_code mu_pki_enveloped_open_kek(const struct mu_pki_enveloped *e,
+    const struct mu_secret *kek, struct mu_buf *out, struct mu_err *err)
+{
+    struct mu_secret content_key = {0};
+    enum mu_code rc = cipher_check(e, false, err);
+    if (rc != MU_OK)
+        return rc;
+    if (e->kind != MU_PKI_RECIPIENT_KEK)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
+            "cms: the recipient is not addressed by a shared key (RFC 5652 6.2.3)");
+    rc = mu_pki_kek_unwrap(e, kek, &content_key, err);
+    if (rc == MU_AUTH || (rc == MU_OK && !content_decrypt(e, mu_secret_bytes(&content_key), out)))
         rc = cannot_open(err);
     mu_secret_clear(&content_key);
     return rc;
@@ -332,34 +336,6 @@ enum mu_code mu_pki_enveloped_open_password(const struct mu_pki_enveloped *e,
 
 /* ---- encoding ---- */
 
-static enum mu_code ktri_put(struct mu_buf *b, struct mu_pki_cert *recipient,
-    struct mu_bytes content_key, struct mu_err *err)
-{
-    struct mu_pki_key *key;
-    struct mu_buf encrypted;
-    enum mu_code rc = mu_pki_cert_key(recipient, &key, err);
-    if (rc != MU_OK)
-        return rc;
-    mu_buf_init(&encrypted, 4096);
-    rc = mu_pki_key_transport_encrypt(key, content_key, &encrypted, err);
-    if (rc == MU_OK) {
-        size_t seq = mu_der_open(b, MU_DER_SEQUENCE);
-        mu_der_put_int(b, 0); /* COM-11 */
-        size_t rid = mu_der_open(b, MU_DER_SEQUENCE);
-        mu_buf_put_bytes(b, recipient->issuer);
-        mu_der_put(b, MU_DER_INTEGER, recipient->serial);
-        mu_der_close(b, rid);
-        size_t alg = mu_der_open(b, MU_DER_SEQUENCE);
-        mu_der_put_oid(b, MU_OID_RSA);
-        mu_der_put_null(b);
-        mu_der_close(b, alg);
-        mu_der_put(b, MU_DER_OCTET_STRING, mu_buf_bytes(&encrypted));
-        mu_der_close(b, seq);
-    }
-    mu_buf_clear(&encrypted);
-    return rc;
-}
-
 static bool content_encrypt(enum mu_pki_cipher cipher, const uint8_t *key, const uint8_t *iv,
     struct mu_bytes plain, struct mu_buf *out)
 {
@@ -375,13 +351,13 @@ static bool content_encrypt(enum mu_pki_cipher cipher, const uint8_t *key, const
     return ok;
 }
 
-static void content_put(struct mu_buf *b, enum mu_pki_cipher cipher, struct mu_bytes iv,
-    struct mu_bytes ciphertext)
+static void content_put(struct mu_buf *b, const struct mu_pki_enveloped_params *p,
+    struct mu_bytes iv, struct mu_bytes ciphertext)
 {
     size_t seq = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_oid(b, MU_OID_DATA);
+    mu_der_put_oid(b, p->content_type ? p->content_type : MU_OID_DATA);
     size_t alg = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_oid(b, mu_pki_cipher_oid(cipher));
+    mu_der_put_oid(b, mu_pki_cipher_oid(p->cipher));
     mu_der_put(b, MU_DER_OCTET_STRING, iv);
     mu_der_close(b, alg);
     mu_der_put(b, MU_DER_CONTEXT(0), ciphertext);
@@ -392,19 +368,23 @@ static enum mu_code enveloped_put(struct mu_buf *b, const struct mu_pki_envelope
     struct mu_bytes content_key, struct mu_bytes iv, struct mu_bytes ciphertext,
     const struct mu_env *env, struct mu_err *err)
 {
-    size_t info = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_oid(b, MU_OID_ENVELOPED_DATA);
-    size_t wrapped = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(0));
+    size_t info = 0, wrapped = 0;
+    if (!p->bare) {
+        info = mu_der_open(b, MU_DER_SEQUENCE);
+        mu_der_put_oid(b, MU_OID_ENVELOPED_DATA);
+        wrapped = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(0));
+    }
     size_t seq = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_int(b, p->recipient ? 0 : 3); /* COM-10 */
+    mu_der_put_int(b, mu_pki_recipient_version(p)); /* COM-10 */
     size_t set = mu_der_open(b, MU_DER_SET);
-    enum mu_code rc = p->recipient ? ktri_put(b, p->recipient, content_key, err)
-                                   : mu_pki_pwri_put(b, p, content_key, env, err);
+    enum mu_code rc = mu_pki_recipient_put(b, p, content_key, env, err);
     mu_der_close(b, set);
-    content_put(b, p->cipher, iv, ciphertext);
+    content_put(b, p, iv, ciphertext);
     mu_der_close(b, seq);
-    mu_der_close(b, wrapped);
-    mu_der_close(b, info);
+    if (!p->bare) {
+        mu_der_close(b, wrapped);
+        mu_der_close(b, info);
+    }
     return rc == MU_OK ? mu_buf_check(b, "EnvelopedData", err) : rc;
 }
 

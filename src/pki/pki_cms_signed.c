@@ -106,19 +106,25 @@ static enum mu_code content_decode(struct mu_bytes in, struct mu_pki_signed *s, 
     return MU_OK;
 }
 
-static enum mu_code signed_decode(struct mu_pki_signed *s, struct mu_err *err)
+/* Content of SignedData out of the ContentInfo around it. */
+static enum mu_code unwrap(struct mu_bytes der, struct mu_bytes *out, struct mu_err *err)
 {
-    struct mu_der whole, el, digests, set;
-    enum mu_code rc;
-    if (!mu_der_only(mu_buf_bytes(&s->der), MU_DER_SEQUENCE, &whole)
-        || !mu_der_get(&whole.value, MU_DER_OID, &el))
+    struct mu_der whole, el;
+    if (!mu_der_only(der, MU_DER_SEQUENCE, &whole) || !mu_der_get(&whole.value, MU_DER_OID, &el))
         return bad("no ContentInfo", "3", err);
     if (!mu_der_oid_is(el.value, MU_OID_SIGNED_DATA))
         return bad("another content type", "5.1", err);
     if (!mu_der_only(whole.value, MU_DER_CONTEXT_CONSTRUCTED(0), &el)
         || !mu_der_only(el.value, MU_DER_SEQUENCE, &whole))
         return bad("content", "3", err);
-    struct mu_bytes in = whole.value;
+    *out = whole.value;
+    return MU_OK;
+}
+
+static enum mu_code signed_decode(struct mu_bytes in, struct mu_pki_signed *s, struct mu_err *err)
+{
+    struct mu_der el, digests, set;
+    enum mu_code rc;
     if (!mu_der_get(&in, MU_DER_INTEGER, &el))
         return bad("version", "5.1", err);
     if (!mu_der_get(&in, MU_DER_SET, &digests))
@@ -140,9 +146,12 @@ static enum mu_code signed_decode(struct mu_pki_signed *s, struct mu_err *err)
     return signers_decode(set.value, digests.value, s, err);
 }
 
-enum mu_code mu_pki_signed_decode(struct mu_bytes in, struct mu_pki_signed *out, struct mu_err *err)
+static enum mu_code decode(struct mu_bytes in, bool bare, struct mu_pki_signed *out,
+    struct mu_err *err)
 {
     struct mu_pki_signed s = {0};
+    struct mu_bytes content = {0};
+    struct mu_der whole;
     enum mu_code rc;
     mu_buf_init(&s.der, MU_LIMIT_REPLY);
     if (mu_der_is_definite(in)) {
@@ -151,13 +160,30 @@ enum mu_code mu_pki_signed_decode(struct mu_bytes in, struct mu_pki_signed *out,
     } else {
         rc = mu_der_from_ber(in, &s.der, NULL, err);
     }
+    if (rc == MU_OK && !bare)
+        rc = unwrap(mu_buf_bytes(&s.der), &content, err);
+    else if (rc == MU_OK && !mu_der_only(mu_buf_bytes(&s.der), MU_DER_SEQUENCE, &whole))
+        rc = bad("no SEQUENCE", "5.1", err);
+    else if (rc == MU_OK)
+        content = whole.value;
     if (rc == MU_OK)
-        rc = signed_decode(&s, err);
+        rc = signed_decode(content, &s, err);
     if (rc == MU_OK)
         *out = s;
     else
         mu_pki_signed_clear(&s);
     return rc;
+}
+
+enum mu_code mu_pki_signed_decode(struct mu_bytes in, struct mu_pki_signed *out, struct mu_err *err)
+{
+    return decode(in, false, out, err);
+}
+
+enum mu_code mu_pki_signed_decode_bare(struct mu_bytes in, struct mu_pki_signed *out,
+    struct mu_err *err)
+{
+    return decode(in, true, out, err);
 }
 
 void mu_pki_signed_clear(struct mu_pki_signed *s)
@@ -352,11 +378,16 @@ static void signer_put(struct mu_buf *b, const struct mu_pki_signed_params *p,
 {
     struct mu_bytes set = mu_buf_bytes(attrs);
     size_t info = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_int(b, 1); /* COM-02: sid is issuer and serial */
-    size_t sid = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_buf_put_bytes(b, p->cert->issuer);
-    mu_der_put(b, MU_DER_INTEGER, p->cert->serial);
-    mu_der_close(b, sid);
+    if (p->sid_by_skid && p->cert->exts.skid.n) { /* COM-02, CMP-82 */
+        mu_der_put_int(b, 3);
+        mu_der_put(b, MU_DER_CONTEXT(0), p->cert->exts.skid);
+    } else {
+        mu_der_put_int(b, 1); /* COM-02: sid is issuer and serial */
+        size_t sid = mu_der_open(b, MU_DER_SEQUENCE);
+        mu_buf_put_bytes(b, p->cert->issuer);
+        mu_der_put(b, MU_DER_INTEGER, p->cert->serial);
+        mu_der_close(b, sid);
+    }
     mu_pki_digest_encode(b, digest);
     mu_buf_put_byte(b, MU_DER_CONTEXT_CONSTRUCTED(0)); /* COM-04: on the wire instead of 0x31 */
     mu_buf_put(b, set.p + 1, set.n - 1);
@@ -369,11 +400,15 @@ static void signed_put(struct mu_buf *b, const struct mu_pki_signed_params *p,
     enum mu_pki_digest digest, const struct mu_buf *attrs, const struct mu_buf *signature)
 {
     const char *type = p->content_type ? p->content_type : MU_OID_DATA;
-    size_t info = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_oid(b, MU_OID_SIGNED_DATA);
-    size_t wrapped = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(0));
+    bool by_skid = p->sid_by_skid && p->cert->exts.skid.n;
+    size_t info = 0, wrapped = 0;
+    if (!p->bare) {
+        info = mu_der_open(b, MU_DER_SEQUENCE);
+        mu_der_put_oid(b, MU_OID_SIGNED_DATA);
+        wrapped = mu_der_open(b, MU_DER_CONTEXT_CONSTRUCTED(0));
+    }
     size_t seq = mu_der_open(b, MU_DER_SEQUENCE);
-    mu_der_put_int(b, strcmp(type, MU_OID_DATA) == 0 ? 1 : 3); /* COM-01 */
+    mu_der_put_int(b, strcmp(type, MU_OID_DATA) == 0 && !by_skid ? 1 : 3); /* COM-01 */
     size_t digests = mu_der_open(b, MU_DER_SET);
     mu_pki_digest_encode(b, digest);
     mu_der_close(b, digests);
@@ -395,8 +430,10 @@ static void signed_put(struct mu_buf *b, const struct mu_pki_signed_params *p,
     signer_put(b, p, digest, attrs, signature);
     mu_der_close(b, signers);
     mu_der_close(b, seq);
-    mu_der_close(b, wrapped);
-    mu_der_close(b, info);
+    if (!p->bare) {
+        mu_der_close(b, wrapped);
+        mu_der_close(b, info);
+    }
 }
 
 enum mu_code mu_pki_signed_encode(const struct mu_pki_signed_params *params, struct mu_buf *out,

@@ -115,7 +115,7 @@ static enum mu_code look_at_envelope(struct mu_scep_server *s, struct mu_err *er
         return rc;
     }
     s->has_enveloped = true;
-    if (s->enveloped.kind == MU_PKI_RECIPIENT_OTHER)
+    if (s->enveloped.kind != MU_PKI_RECIPIENT_KTRI && s->enveloped.kind != MU_PKI_RECIPIENT_PWRI)
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
             "scep: the envelope has a kind of recipient that is not supported (RFC 8894 3.1)");
     s->claim.recipient_issuer = s->enveloped.rid_issuer;
