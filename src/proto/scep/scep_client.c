@@ -8,6 +8,8 @@
 #include "base/time.h"
 #include "proto/scep/scep_client_internal.h"
 
+enum { SAFE_URL = 2000 }; /* octets; what old proxies and servers are known to take */
+
 typedef enum mu_code handler(struct mu_scep_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err);
 
@@ -223,12 +225,33 @@ static enum mu_code later(
     return MU_OK;
 }
 
+/* SCEP-09: proxies and servers cut or change what is longer than they know; POST arrives whole. A
+ * server that offers no POST is tried as well, once: it may not tell all it can. */
+static bool may_post(const struct mu_scep_client *c)
+{
+    return !c->use_post && !c->post_after_get && c->config.method == MU_SCEP_METHOD_AUTO;
+}
+
+static enum mu_code post_instead(
+    struct mu_scep_client *c, const char *why, struct mu_step *next, struct mu_err *err)
+{
+    c->post_after_get = true;
+    mu_scep_client_warn(c, MU_TRACE_REQUEST, "%s, trying POST", why);
+    return mu_scep_client_want_message(c, next, err);
+}
+
 static enum mu_code on_message_failed(struct mu_scep_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err)
 {
     struct mu_err failed = {.code = MU_OK};
     enum mu_code rc = on_send_failed(c, event, next, &failed);
 
+    /* M101 to M107: there was no connection, or it is not about this request */
+    if (may_post(c) && rc == MU_NETWORK && c->url.n > SAFE_URL
+        && (failed.reason < MU_M(101) || failed.reason > MU_M(107))) {
+        c->get_was_garbled = true;
+        return post_instead(c, "the connection broke at a long GET", next, err);
+    }
     rc = later(c, rc, next, &failed);
     if (rc != MU_OK && err != NULL)
         *err = failed;
@@ -241,12 +264,11 @@ static enum mu_code on_http_error(struct mu_scep_client *c,
     struct mu_err failed = {.code = MU_OK};
     enum mu_code rc;
 
-    if (response->status == 414 && !c->use_post && !c->post_after_414
-        && c->config.method != MU_SCEP_METHOD_GET) {
-        c->post_after_414 = true; /* SCEP-09 */
-        mu_scep_client_warn(
-            c, MU_TRACE_REQUEST, "the URL was too long for the server (414), trying POST");
-        return mu_scep_client_want_message(c, next, err);
+    if (response->status == 414 && may_post(c))
+        return post_instead(c, "the URL was too long for the server (414)", next, err);
+    if (response->status == 400 && may_post(c)) {
+        c->get_was_garbled = true;
+        return post_instead(c, "the server could not decode our GET (400)", next, err);
     }
     if (may_retry_legacy(c, response))
         return retry_legacy(c, next, err);

@@ -13,23 +13,24 @@ enum { DAY_S = 86400 };
 enum mu_code mu_scep_client_fail_http(const struct mu_scep_client *c,
     const struct mu_http_response *response, const char *asked, struct mu_err *err)
 {
-    bool by_get = !c->use_post && !c->post_after_414 && c->state == MU_SCEP_CLIENT_SENT;
+    bool by_get = !c->use_post && !c->post_after_get && c->state == MU_SCEP_CLIENT_SENT;
     int status = response->status;
     const char *to;
     char shown[200];
 
-    if (status == 414 || c->post_after_414)
+    if ((status == 400 && by_get) || c->get_was_garbled)
+        return mu_err_set(err, MU_NETWORK, MU_M(319),
+            "scep: the server could not decode our GET (RFC 8894 4.1): HTTP %d%s", status,
+            c->get_was_garbled ? " to the POST after it" : "");
+    if (status == 414 || c->post_after_get)
         return mu_err_set(err, MU_NETWORK, MU_M(108),
             "scep: the server finds the request line too long (414)%s",
-            c->post_after_414 ? ", and POST was refused as well" : "");
+            c->post_after_get ? ", and POST was refused as well" : "");
     if (status >= 300 && status < 400) {
         to = mu_http_header_get(response->headers, response->header_n, "Location");
         return mu_err_set(err, MU_INPUT, MU_M(107), "scep: %s redirects to %s", c->config.url,
             to != NULL ? mu_text_escape_to(shown, sizeof shown, mu_bytes_str(to)) : "nowhere");
     }
-    if (status == 400 && by_get)
-        return mu_err_set(err, MU_NETWORK, MU_M(319),
-            "scep: the server could not decode our GET (HTTP 400, RFC 8894 4.1)");
     mu_err_set(err, status >= 500 || status == 429 ? MU_NETWORK : MU_NOT_FOUND, MU_M(304),
         "scep: SCEP is not served at %s (%s: HTTP %d)", c->config.url, asked, status);
     if (c->state == MU_SCEP_CLIENT_SENT) {

@@ -65,7 +65,9 @@ struct mu_scep_client {
     struct mu_buf message; /* the one that is out */
     struct mu_buf url;
     struct mu_http_header header;
-    bool post_after_414, tried_legacy;
+    bool post_after_get; /* a GET did not arrive whole (SCEP-09) */
+    bool get_was_garbled; /* not 414, but 400 or a cut connection; forgotten by a restart */
+    bool tried_legacy;
     bool pending;
     unsigned polls;
     int64_t waited_s;

@@ -242,7 +242,7 @@ void mu_scep_client_result(const struct mu_scep_client *c, struct mu_scep_client
         .pki_status = c->pki_status,
         .digest = c->digest,
         .cipher = c->cipher,
-        .used_post = c->use_post || c->post_after_414,
+        .used_post = c->use_post || c->post_after_get,
         .used_renewal = c->type == MU_SCEP_RENEWAL_REQ,
         .warnings = mu_buf_str(&c->warnings),
         .server_date_s = c->server_date_s,

@@ -51,7 +51,7 @@ static void put_body(const struct mu_scep_client *c, struct mu_buf *b)
     size_t i;
 
     v[N_FLAGS] = (c->has_caps ? FLAG_CAPS : 0) | (c->use_post ? FLAG_POST : 0)
-        | (c->pending ? FLAG_PENDING : 0) | (c->post_after_414 ? FLAG_414 : 0)
+        | (c->pending ? FLAG_PENDING : 0) | (c->post_after_get ? FLAG_414 : 0)
         | (c->ca_given ? FLAG_GIVEN : 0) | (c->tried_legacy ? FLAG_TRIED_LEGACY : 0);
     for (i = 0; i < NUMBERS; i++)
         mu_der_put_int(b, v[i]);
@@ -233,7 +233,7 @@ static enum mu_code apply(struct mu_scep_client *c, const struct parts *parts, s
     c->has_caps = (v[N_FLAGS] & FLAG_CAPS) != 0;
     c->use_post = (v[N_FLAGS] & FLAG_POST) != 0;
     c->pending = (v[N_FLAGS] & FLAG_PENDING) != 0;
-    c->post_after_414 = (v[N_FLAGS] & FLAG_414) != 0;
+    c->post_after_get = (v[N_FLAGS] & FLAG_414) != 0;
     c->ca_given = (v[N_FLAGS] & FLAG_GIVEN) != 0;
     c->tried_legacy = (v[N_FLAGS] & FLAG_TRIED_LEGACY) != 0;
     c->reply_type = (int)v[N_REPLY_TYPE];

@@ -22,7 +22,7 @@ enum mu_code mu_scep_client_want_get(struct mu_scep_client *c, enum mu_scep_http
 enum mu_code mu_scep_client_want_message(
     struct mu_scep_client *c, struct mu_step *next, struct mu_err *err)
 {
-    bool post = c->use_post || c->post_after_414;
+    bool post = c->use_post || c->post_after_get;
     struct mu_bytes body = mu_buf_bytes(&c->message);
     enum mu_code rc;
 

@@ -181,6 +181,64 @@ static void a_414_switches_to_post(void **state)
     world_clear(&w);
 }
 
+static void cannot_decode_gets(struct world *w, unsigned n, struct mu_http_response *response)
+{
+    (void)n;
+    if (strcmp(w->last_method, "GET") == 0)
+        world_ok(mu_http_response_set(
+            response, 400, "text/plain", mu_bytes_str("garbled\n"), &world_err));
+}
+
+static void knows_no_post(struct world *w, unsigned n, struct mu_http_response *response)
+{
+    bool get = strcmp(w->last_method, "GET") == 0;
+
+    (void)n;
+    world_ok(mu_http_response_set(
+        response, get ? 400 : 405, "text/plain", mu_bytes_str("no\n"), &world_err));
+}
+
+/* SCEP-09, M319: what was cut or changed on the way is sent once more by POST. */
+static void a_get_cut_on_the_way_switches_to_post(void **state)
+{
+    struct world w;
+    struct mu_scep_client *client;
+    struct mu_scep_client_result result;
+
+    (void)state;
+    world_init(&w);
+    w.only_caps = "AES\nSHA-256";
+    w.tamper = cannot_decode_gets;
+    world_ok(world_run(&w, NULL));
+    assert_string_equal(w.last_method, "POST");
+    assert_int_equal(w.sent, 2);
+    w.tamper = NULL;
+    w.fault = FAULT_CUT_GET;
+    w.sent = 0;
+    world_ok(world_run(&w, &client));
+    assert_string_equal(w.last_method, "POST");
+    assert_int_equal(w.sent, 2);
+    mu_scep_client_result(client, &result);
+    assert_non_null(strstr(result.warnings, "trying POST"));
+    mu_scep_client_free(client);
+    /* neither way */
+    w.fault = FAULT_NONE;
+    w.tamper = knows_no_post;
+    w.sent = 0;
+    world_failed(world_run(&w, NULL), MU_NETWORK, 319, "405 to the POST");
+    assert_int_equal(w.sent, 2);
+    /* no connection at all is not about GET, and who insists on GET gets it */
+    w.tamper = NULL;
+    w.fault = FAULT_SEND;
+    w.sent = 0;
+    world_failed(world_run(&w, NULL), MU_NETWORK, 103, NULL);
+    w.fault = FAULT_CUT_GET;
+    w.config.method = MU_SCEP_METHOD_GET;
+    world_failed(world_run(&w, NULL), MU_NETWORK, 0, NULL);
+    assert_string_equal(w.last_method, "GET");
+    world_clear(&w);
+}
+
 /* SCEP-52: subject and key of the CSR, digitalSignature and keyEncipherment. */
 static void the_self_signed_certificate_is_like_the_request(void **state)
 {
@@ -435,6 +493,7 @@ int main(void)
         cmocka_unit_test(wishes_count_if_they_are_allowed),
         cmocka_unit_test(get_is_escaped_base64_in_one_line),
         cmocka_unit_test(a_414_switches_to_post),
+        cmocka_unit_test(a_get_cut_on_the_way_switches_to_post),
         cmocka_unit_test(the_self_signed_certificate_is_like_the_request),
         cmocka_unit_test(an_empty_subject_still_has_an_issuer),
         cmocka_unit_test(ec_keys_need_a_challenge),

@@ -339,6 +339,11 @@ static enum mu_code do_send(struct world *w, struct mu_scep_client *client,
         event = (struct mu_event){.type = MU_EVENT_SEND_FAILED, .failed = &failed};
         return mu_scep_client_step(client, &event, next, &world_err);
     }
+    if (w->fault == FAULT_CUT_GET && is_message && strcmp(step->request.method, "GET") == 0) {
+        failed.reason = MU_REASON_NONE;
+        event = (struct mu_event){.type = MU_EVENT_SEND_FAILED, .failed = &failed};
+        return mu_scep_client_step(client, &event, next, &world_err);
+    }
     exchange(w, &step->request, &response);
     if (is_message && w->stop_after_send == w->sent)
         rc = MU_BUSY;

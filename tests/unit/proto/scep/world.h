@@ -82,7 +82,7 @@ struct world {
     struct mu_buf csr;
     struct mu_scep_client_config config;
     world_tamper *tamper;
-    enum mu_http_fault { FAULT_NONE, FAULT_SEND } fault;
+    enum mu_http_fault { FAULT_NONE, FAULT_SEND, FAULT_CUT_GET } fault;
     bool say_no;
     bool save_fails;
     unsigned stop_before_send;      /* not 0: driver stops before this PKIOperation */
