@@ -641,7 +641,7 @@ def test_ctrl_c_ends_all_and_not_only_the_first(cli):
 
 def test_json_is_one_object_also_for_diff_csr_and_usage(cli):
     assert cli.enroll("o").code == 0
-    for words, code in ((["diff", "o"], 0), (["csr", "c", "--subject", "CN=c"], 0), (["enrol"], 64), (["enroll"], 64), (["enroll", "x", "--via", "est"], 64)):
+    for words, code in ((["diff", "o"], 0), (["csr", "c", "--subject", "CN=c"], 0), (["enrol"], 64), (["enroll"], 64), (["enroll", "x", "--via", "acme"], 64)):
         r = cli(*words, "--json")
         assert r.code == code and json.loads(r.out)["schema"] == "muster/1", r
 
