@@ -38,7 +38,7 @@ static enum mu_code entry_key(
 
     rc = mu_keystore_file_read(job->entry.key_file, MU_KEYSTORE_PUBLIC, &own, err);
     if (rc == MU_OK)
-        rc = mu_keystore_key_parse(mu_buf_bytes(&own), &job->key_password, key, err);
+        rc = mu_keystore_key_parse(mu_buf_bytes(&own), &job->secret.key_password, key, err);
     if (rc == MU_OK && text != NULL) {
         mu_buf_reset(text);
         mu_buf_put_bytes(text, mu_buf_bytes(&own));
@@ -66,11 +66,15 @@ static enum mu_code settings_load(struct mu_agent_job *job, struct mu_err *err)
 /* A kill after the switch and before the request was forgotten: what is current is its answer. */
 static bool is_saved_already(struct mu_agent_job *job)
 {
+    bool switched = job->has_entry && strcmp(job->entry.stem, job->pending.replaces) != 0;
     struct mu_keystore_entry waits = {0};
     struct mu_pki_csr *csr = NULL;
     char stem[MU_KEYSTORE_STEM];
     bool same = false;
 
+    /* The server's key is not the request's: nobody else switches while a request is out. */
+    if (job->settings.server_key > 0)
+        return switched;
     if (job->pending.next_ca[0] != '\0') {
         if (mu_keystore_next(job->agent->store, job->name, stem)
             && mu_keystore_load_serial(job->agent->store, job->name, stem, &waits, NULL) == MU_OK
@@ -78,7 +82,7 @@ static bool is_saved_already(struct mu_agent_job *job)
             same = mu_bytes_equal(csr->spki, waits.cert->spki);
         mu_keystore_entry_clear(&waits);
     }
-    if (!same && csr == NULL && job->has_entry && strcmp(job->entry.stem, job->pending.replaces) != 0
+    if (!same && csr == NULL && switched
         && mu_pki_csr_decode(mu_buf_bytes(&job->pending.csr), &csr, NULL) == MU_OK)
         same = mu_bytes_equal(csr->spki, job->entry.cert->spki);
     mu_pki_csr_free(csr);
@@ -157,24 +161,10 @@ static enum mu_code go_on(struct mu_agent_job *job, struct mu_err *err)
 
 /* ---- enroll ---- */
 
-static enum mu_code secrets_take(struct mu_agent_job *job, const struct mu_secret *challenge,
-    const struct mu_secret *key_password, struct mu_err *err)
+static enum mu_code secrets_take(
+    struct mu_agent_job *job, const struct mu_agent_secrets *given, struct mu_err *err)
 {
-    struct mu_buf stored = {.max = 4096, .secret = true};
-    enum mu_code rc = mu_agent_secret_copy(&job->key_password, key_password, err);
-
-    if (rc == MU_OK && challenge != NULL && mu_secret_is_set(challenge)) {
-        rc = mu_agent_secret_copy(&job->challenge, challenge, err);
-    } else if (rc == MU_OK) {
-        rc = mu_keystore_get(
-            job->agent->store, MU_KEYSTORE_SECRETS, job->name, "challenge", &stored, err);
-        if (rc == MU_OK && stored.n > 0)
-            rc = mu_secret_set(&job->challenge, mu_buf_bytes(&stored), err);
-        else if (rc == MU_NOT_FOUND)
-            rc = MU_OK;
-    }
-    mu_buf_clear(&stored);
-    return rc;
+    return mu_agent_secrets_take(job->agent, job->name, given, &job->secret, err);
 }
 
 /* What is asked now, beside what the entry was asked with. */
@@ -214,33 +204,37 @@ static enum mu_code key_given(struct mu_agent_job *job, struct mu_err *err)
 {
     struct mu_pki_key_spec spec;
 
-    if (job->settings.key_file == NULL) /* said now, not on the helper thread */
+    if (job->settings.key_file == NULL) /* said now, not on the way */
         return mu_agent_key_spec(&job->settings, job->agent->allow_legacy, &spec, err);
-    return mu_keystore_key_read(job->settings.key_file, &job->key_password, &job->key, err);
+    return mu_keystore_key_read(job->settings.key_file, &job->secret.key_password, &job->key, err);
 }
 
-/* What is needed later without options: settings, and the challenge until it is used up. */
+/* What is needed later without options: settings, and the secrets (a challenge until it is used). */
 static enum mu_code settings_keep(
-    struct mu_agent_job *job, const struct mu_secret *challenge, struct mu_err *err)
+    struct mu_agent_job *job, const struct mu_agent_secrets *given, struct mu_err *err)
 {
     enum mu_code rc = mu_agent_settings_store(job->agent->store, job->name, &job->settings, err);
 
-    if (rc == MU_OK && challenge != NULL && mu_secret_is_set(challenge))
-        rc = mu_keystore_put(job->agent->store, MU_KEYSTORE_SECRETS, job->name, "challenge",
-            mu_secret_bytes(challenge), err);
-    return rc;
+    return rc == MU_OK ? mu_agent_secrets_keep(job->agent, job->name, given, err) : rc;
+}
+
+static struct mu_agent_secrets secrets_of(const struct mu_agent_enroll *request)
+{
+    return (struct mu_agent_secrets){
+        request->challenge, request->key_password, request->password, request->srp_password};
 }
 
 static enum mu_code enroll_new(
     struct mu_agent_job *job, const struct mu_agent_enroll *request, struct mu_err *err)
 {
+    const struct mu_agent_secrets secrets = secrets_of(request);
     enum mu_code rc;
 
     if ((rc = mu_agent_settings_complete(&job->settings, true, err)) != MU_OK)
         return rc;
     if ((rc = key_given(job, err)) != MU_OK)
         return rc;
-    if ((rc = settings_keep(job, request->challenge, err)) != MU_OK)
+    if ((rc = settings_keep(job, &secrets, err)) != MU_OK)
         return rc;
     job->pending.operation = MU_AGENT_ENROLL;
     return mu_agent_job_request(job, err);
@@ -256,6 +250,7 @@ static bool is_whole(const struct mu_agent_settings *given)
 static enum mu_code enroll_decide(
     struct mu_agent_job *job, const struct mu_agent_enroll *request, struct mu_err *err)
 {
+    const struct mu_agent_secrets secrets = secrets_of(request);
     struct alike same;
     bool is_pending = false;
     char next[200];
@@ -263,7 +258,7 @@ static enum mu_code enroll_decide(
 
     if ((rc = settings_take(job, request->settings, &same, err)) != MU_OK)
         return rc;
-    if ((rc = secrets_take(job, request->challenge, request->key_password, err)) != MU_OK)
+    if ((rc = secrets_take(job, &secrets, err)) != MU_OK)
         return rc;
     if ((rc = entry_load(job, err)) != MU_OK)
         return rc;
@@ -315,11 +310,12 @@ enum mu_code mu_agent_enroll(struct mu_agent *agent, const struct mu_agent_enrol
 
 /* ---- renew ---- */
 
-/* SCEP takes a new key unless told otherwise; a key that somebody else made stays. */
+/* SCEP takes a new key unless told otherwise, EST keeps it; a key that somebody else made stays. */
 static enum mu_code renew_key(
     struct mu_agent_job *job, const struct mu_agent_renew *request, struct mu_err *err)
 {
     bool reuse = job->settings.reuse_key > 0 || request->regenerate
+        || (job->settings.reuse_key == 0 && mu_agent_settings_is_est(&job->settings))
         || job->settings.key_file != NULL || mu_pki_key_is_token(job->signer_key);
     struct mu_pki_key_spec spec;
     char word[32];
@@ -362,13 +358,15 @@ static enum mu_code renew_start(
 static enum mu_code renew_decide(
     struct mu_agent_job *job, const struct mu_agent_renew *request, struct mu_err *err)
 {
+    const struct mu_agent_secrets secrets = {
+        request->challenge, request->key_password, request->password, request->srp_password};
     char stem[MU_KEYSTORE_STEM];
     bool is_pending = false, due;
     enum mu_code rc;
 
     if ((rc = settings_load(job, err)) != MU_OK)
         return rc;
-    if ((rc = secrets_take(job, request->challenge, request->key_password, err)) != MU_OK)
+    if ((rc = secrets_take(job, &secrets, err)) != MU_OK)
         return rc;
     if ((rc = entry_load(job, err)) != MU_OK)
         return rc;
@@ -421,12 +419,13 @@ enum mu_code mu_agent_renew(struct mu_agent *agent, const struct mu_agent_renew 
 static enum mu_code poll_decide(
     struct mu_agent_job *job, const struct mu_secret *key_password, struct mu_err *err)
 {
+    const struct mu_agent_secrets secrets = {.key_password = key_password};
     bool is_pending = false;
     enum mu_code rc;
 
     if ((rc = settings_load(job, err)) != MU_OK)
         return rc;
-    if ((rc = mu_agent_secret_copy(&job->key_password, key_password, err)) != MU_OK)
+    if ((rc = secrets_take(job, &secrets, err)) != MU_OK)
         return rc;
     if ((rc = entry_load(job, err)) != MU_OK)
         return rc;

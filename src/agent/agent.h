@@ -66,6 +66,9 @@ struct mu_agent_facts {
     char *last_txn;
     int64_t last_s;
     unsigned attempts;                /* failed ones in a row */
+    /* how it shows itself to the CA, EST */
+    char *label, *user, *srp_user, *client_cert;
+    bool has_password, has_srp_password, has_key_password;
     char *changed;                    /* "C=NL removed, OU=AS added" at the last issue */
     char *warnings;                   /* weak choices in use; lines */
 };
@@ -121,12 +124,15 @@ struct mu_agent_outcome {
     const char *replaced;                   /* stem that was current before; NULL: none */
     const char *file;                       /* CRL: where it was stored */
     const char *url;                        /* probe: the one that answered */
+    enum mu_proto proto;                    /* probe: what it speaks */
+    struct mu_bytes csr_attrs;              /* probe, EST: what the CA wants in a request; n 0: nothing */
     bool has_clock;
     int64_t clock_difference_s;             /* server minus us */
 };
 
 struct mu_agent_host {
     void *ctx;
+    bool may_ask;   /* on_trust reaches a person */
     /* Answer with mu_agent_job_trust, now or later. NULL: refused with M209. */
     void (*on_trust)(void *ctx, struct mu_agent_job *job, const struct mu_agent_trust *question);
     /* One line for people; NULL: nobody listens. */
@@ -144,8 +150,9 @@ void mu_agent_job_cancel(struct mu_agent_job *job);
 struct mu_agent_enroll {
     const char *name;
     const struct mu_agent_settings *settings; /* NULL: the stored ones */
-    const struct mu_secret *challenge;   /* NULL: the stored one, if any */
-    const struct mu_secret *key_password; /* encrypts a new key, opens a given one; NULL: none */
+    const struct mu_secret *challenge;   /* NULL: the stored one, if any; so with all of them */
+    const struct mu_secret *key_password; /* encrypts a new key, opens a given one */
+    const struct mu_secret *password, *srp_password; /* EST */
     bool replace;     /* a new key and certificate although there is one */
     bool drop_pending; /* --new: forget a pending request first */
     bool no_wait;     /* PENDING: return, do not poll */
@@ -159,6 +166,7 @@ struct mu_agent_renew {
     const char *name;
     const struct mu_secret *challenge;
     const struct mu_secret *key_password;
+    const struct mu_secret *password, *srp_password; /* EST, where a renewal needs them */
     bool force;       /* although not due */
     bool regenerate;  /* now, with the same key unless rekey */
     bool rekey;       /* a new key although reuse-key */
@@ -204,8 +212,9 @@ struct mu_agent_query {
     const char *name;          /* entry; NULL: url and settings only */
     const char *url;
     const char *serial;        /* CERT: as typed */
+    enum mu_proto only;        /* PROBE: this protocol alone; MU_PROTO_NONE: what there is */
     const struct mu_agent_settings *settings; /* connection, ca-identifier; NULL: the entry's or defaults */
-    const struct mu_secret *key_password;
+    const struct mu_secret *key_password, *password, *srp_password;
 };
 enum mu_code mu_agent_query(struct mu_agent *agent, const struct mu_agent_query *query,
     const struct mu_agent_host *host, struct mu_agent_job **out, struct mu_err *err) MU_CHECK;

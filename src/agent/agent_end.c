@@ -57,16 +57,34 @@ static void saved_trace(const struct mu_agent_job *job)
         replaces ? job->saved.replaced : "");
 }
 
+/* serverkeygen: the key came with the certificate, and is kept instead of the one that signed. */
+static enum mu_code server_key_take(struct mu_agent_job *job, struct mu_err *err)
+{
+    struct mu_client_result r;
+
+    if (job->client == NULL)
+        return MU_OK;
+    mu_client_result(job->client, &r);
+    if (r.key == NULL)
+        return MU_OK;
+    mu_pki_key_free(job->key);
+    job->key = mu_pki_key_ref(r.key);
+    mu_buf_clear(&job->key_text);
+    return mu_keystore_key_text(job->key, NULL, &job->secret.key_password, &job->key_text, err);
+}
+
 enum mu_code mu_agent_job_save(
     struct mu_agent_job *job, const struct mu_pki_certs *certs, struct mu_err *err)
 {
-    struct mu_keystore_pair pair = {.key_pem = mu_buf_bytes(&job->key_text),
-        .later = job->pending.next_ca[0] != '\0'};
+    struct mu_keystore_pair pair = {.later = job->pending.next_ca[0] != '\0'};
     struct mu_pki_certs chain = {0};
     enum mu_code rc;
 
     if (certs == NULL || certs->n == 0)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the CA issued, but gave no certificate");
+    if ((rc = server_key_take(job, err)) != MU_OK)
+        return rc;
+    pair.key_pem = mu_buf_bytes(&job->key_text);
     pair.cert = certs->v[0];
     if (!mu_bytes_equal(pair.cert->spki, mu_pki_key_spki(job->key)))
         return mu_err_set(err, MU_AUTH, MU_M(214), "the issued certificate belongs to another key");

@@ -181,7 +181,23 @@ static enum mu_code settings_facts(
     f->renew_days = renew_days_of(settings);
     if ((rc = dup_opt(settings->url, &f->url, err)) != MU_OK)
         return rc;
+    if ((rc = dup_opt(settings->ca_identifier, &f->label, err)) != MU_OK)
+        return rc;
+    if ((rc = dup_opt(settings->user, &f->user, err)) != MU_OK)
+        return rc;
+    if ((rc = dup_opt(settings->srp_user, &f->srp_user, err)) != MU_OK)
+        return rc;
+    if ((rc = dup_opt(settings->client_cert, &f->client_cert, err)) != MU_OK)
+        return rc;
     return dup_opt(settings->trust, &f->ca, err);
+}
+
+/* That there is one, never which. */
+static void secret_facts(struct mu_keystore *store, struct mu_agent_facts *f)
+{
+    f->has_password = mu_keystore_has(store, MU_KEYSTORE_SECRETS, f->name, "password");
+    f->has_srp_password = mu_keystore_has(store, MU_KEYSTORE_SECRETS, f->name, "srp-password");
+    f->has_key_password = mu_keystore_has(store, MU_KEYSTORE_SECRETS, f->name, "key-password");
 }
 
 enum mu_code mu_agent_show(
@@ -217,6 +233,7 @@ enum mu_code mu_agent_show(
     }
     if ((rc = settings_facts(&settings, &f, err)) != MU_OK)
         goto out;
+    secret_facts(agent->store, &f);
     if ((rc = last_facts(agent->store, &f, err)) != MU_OK)
         goto out;
     if (with_cert == MU_OK) {
@@ -245,7 +262,8 @@ void mu_agent_facts_clear(struct mu_agent_facts *f)
 {
     char *const texts[] = {f->url, f->ca, f->subject, f->issuer, f->san, f->serial, f->stem, f->next_stem,
         f->sha256, f->key, f->cert_file, f->key_file, f->pending_txn, f->last_result, f->last_code,
-        f->last_what, f->last_likely, f->last_next, f->last_txn, f->changed, f->warnings};
+        f->last_what, f->last_likely, f->last_next, f->last_txn, f->changed, f->warnings, f->label,
+        f->user, f->srp_user, f->client_cert};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         free(texts[i]);

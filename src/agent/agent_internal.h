@@ -41,7 +41,34 @@ enum mu_code mu_agent_last_store(struct mu_keystore *store, const char *name,
     const struct mu_agent_last *last, struct mu_err *err) MU_CHECK;
 void mu_agent_last_clear(struct mu_agent_last *last);
 
+/* ---- agent_secret.c ---- */
+struct mu_agent_secrets {
+    const struct mu_secret *challenge, *key_password, *password, *srp_password; /* NULL: not given */
+};
+struct mu_agent_secret_values {
+    struct mu_secret challenge, key_password, password, srp_password;
+};
+/* What is given, else what is kept for the entry. */
+enum mu_code mu_agent_secrets_take(struct mu_agent *agent, const char *name,
+    const struct mu_agent_secrets *given, struct mu_agent_secret_values *to, struct mu_err *err)
+    MU_CHECK;
+/* What a later try or a renewal needs without options. */
+enum mu_code mu_agent_secrets_keep(struct mu_agent *agent, const char *name,
+    const struct mu_agent_secrets *given, struct mu_err *err) MU_CHECK;
+void mu_agent_secrets_clear(struct mu_agent_secret_values *values);
+/* Hands over a copy; NULL is not set. */
+enum mu_code mu_agent_secret_copy(struct mu_secret *to, const struct mu_secret *from,
+    struct mu_err *err) MU_CHECK;
+
 /* ---- agent_request.c: keys and requests out of settings ---- */
+/* Does the protocol's engine make the request out of its parts (EST)? SCEP's gets it whole. */
+bool mu_agent_engine_makes_csr(const struct mu_agent_settings *settings);
+/* Subject (Name) and extensions (Extensions, empty if there are none) of such a request. A renewal
+ * asks for what the present certificate has (E098, E108), with a new key without the old one's
+ * identifier. */
+enum mu_code mu_agent_request_parts(const struct mu_agent_settings *settings,
+    const struct mu_pki_cert *present, bool same_key, struct mu_buf *subject,
+    struct mu_buf *extensions, struct mu_err *err) MU_CHECK;
 /* The spec of a new key. */
 enum mu_code mu_agent_key_spec(const struct mu_agent_settings *settings, bool allow_legacy,
     struct mu_pki_key_spec *out, struct mu_err *err) MU_CHECK;
@@ -69,24 +96,28 @@ void mu_agent_trusted_clear(struct mu_agent_trusted *trusted);
 void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_settings *settings,
     const struct mu_agent_trusted *trusted, struct mu_client_config *out);
 bool mu_agent_url_is_tls(const char *url);
-/* Hands over a copy; NULL is not set. */
-enum mu_code mu_agent_secret_copy(struct mu_secret *to, const struct mu_secret *from,
-    struct mu_err *err) MU_CHECK;
 
 /* ---- agent_job.c ---- */
+/* A key was made, or not. */
+typedef void mu_agent_key_call(struct mu_agent_job *job, const struct mu_err *err);
+
 struct mu_agent_job {
     struct mu_agent *agent;
     struct mu_agent_host host;
     char name[MU_KEYSTORE_NAME];
     struct mu_keystore_lock *lock;
     struct mu_agent_settings settings;
-    struct mu_secret challenge, key_password;
+    struct mu_agent_secret_values secret;
+    bool bootstrap;                     /* TLS is not verified this time: CA certificates only */
+    bool learned;                       /* the CA certificates of the answer are dealt with */
+    char shows[256];                    /* client certificate: an entry's name or a file, "" if none */
     bool no_wait, has_entry, resumed, was_pending, told_request, saved_now, next_ca;
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
     bool canceled, busy;                /* busy: a helper thread works for it */
     struct mu_keystore_entry entry;     /* current pair, if has_entry */
     struct mu_pki_key *signer_key;      /* its key, for a renewal */
     struct mu_pki_key_spec spec;        /* of the key to make */
+    mu_agent_key_call *on_key;
     struct mu_pki_key *key;
     struct mu_err work_err;             /* of the helper thread */
     struct mu_buf key_text;             /* secret */
@@ -96,6 +127,7 @@ struct mu_agent_job {
     struct mu_tls_identity *identity;
     struct mu_client *client;
     struct mu_pki_cert *trust_ca;       /* asked about */
+    bool trust_given;                   /* and accepted */
     char trust_name[MU_KEYSTORE_NAME];
     struct mu_keystore_saved saved;
     char *changed;
@@ -107,6 +139,11 @@ struct mu_agent_job {
     struct mu_http_session *session;
     char *url;
     unsigned probe_next;
+    enum mu_proto probe_only;
+    bool has_scheme, has_path, may_try_tls;
+    struct mu_client *attrs;
+    struct mu_buf csr_attrs;
+    struct mu_err first_err;
     struct mu_buf file;
     struct mu_err err;
 };
@@ -121,13 +158,31 @@ enum mu_code mu_agent_job_later(struct mu_agent_job *job, mu_loop_call *call, st
 enum mu_code mu_agent_job_nothing(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 void mu_agent_job_step(struct mu_agent_job *job, enum mu_agent_step step, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Makes the key on a helper thread if job->key is not there, then request, client, and off. */
+/* A key of job->spec into job->key, on a helper thread; then call, from the loop. */
+enum mu_code mu_agent_job_make_key(struct mu_agent_job *job, mu_agent_key_call *call,
+    struct mu_err *err) MU_CHECK;
+/* job->key as state/<name>.key, before anybody hears of it. */
+enum mu_code mu_agent_job_key_store(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* Makes the key if it is needed and not there, then request, client, and off. */
 enum mu_code mu_agent_job_request(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* Goes on with job->pending. */
 enum mu_code mu_agent_job_resume(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* ---- agent_client.c: a client for what is in the job, and off ---- */
+enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+
+/* ---- agent_identity.c ---- */
 /* TLS identity of the settings for https: the CAs that trust names, else the CA store and the
- * system's. None for http. */
+ * system's; for EST also what we show ourselves with. None for http. */
 enum mu_code mu_agent_job_identity(struct mu_agent_job *job, bool bootstrap, struct mu_err *err) MU_CHECK;
+
+void mu_agent_identity_free(struct mu_tls_identity *identity);
+/* May it lack the key usage for TLS client authentication (E101)? */
+bool mu_agent_cert_lacks_client_auth(const struct mu_pki_cert *cert);
+
+/* ---- agent_learn.c ---- */
+/* Keeps the CA certificates of the answer that a CA known here vouches for. Once; before there is
+ * an answer nothing. */
+enum mu_code mu_agent_job_learn(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 
 /* ---- agent_next.c: a certificate of the next CA, for later (SCEP-78) ---- */
 /* Asks for the next CA, trusts it because the present one vouches for it, then requests. */
@@ -141,6 +196,9 @@ void mu_agent_job_tell_waits(struct mu_agent_job *job);
 /* ---- agent_trust.c ---- */
 /* A file name for a CA out of its CN; "" if that cannot be one. */
 void mu_agent_trust_name(const struct mu_pki_cert *ca, char name[MU_KEYSTORE_NAME]);
+/* Keeps a CA that was accepted by its fingerprint: it is the entry's only one from now on. */
+enum mu_code mu_agent_job_trust_pinned(struct mu_agent_job *job, const struct mu_pki_certs *certs,
+    struct mu_err *err) MU_CHECK;
 /* The driver's on_trust: asks the host, who answers with mu_agent_job_trust. */
 void mu_agent_job_ask_trust(
     struct mu_agent_job *job, struct mu_client *client, const struct mu_pki_certs *certs);

@@ -8,10 +8,25 @@
 #include "pki/pki_crl.h"
 #include "pki/pki_name.h"
 
-/* Where SCEP usually is, for a URL that names only the host. The first is the URL itself. */
-static const char *const usual_paths[] = {
-    "", "/scep", "/cgi-bin/pkiclient.exe", "/app/cert/scep/", "/certsrv/mscep/mscep.dll"};
-enum { USUAL_PATHS = sizeof(usual_paths) / sizeof(usual_paths[0]) };
+/*
+ * What a URL may speak, and where: EST is HTTPS only and has one path; SCEP has many, which are tried
+ * for a URL that names only the host. A host without a scheme is asked over http for SCEP, then over
+ * https for EST.
+ */
+static const struct usual {
+    enum mu_proto proto;
+    const char *scheme; /* NULL: the one given */
+    const char *path;
+} usual[] = {
+    {MU_PROTO_EST, NULL, ""},
+    {MU_PROTO_SCEP, NULL, ""},
+    {MU_PROTO_SCEP, NULL, "/scep"},
+    {MU_PROTO_SCEP, NULL, "/cgi-bin/pkiclient.exe"},
+    {MU_PROTO_SCEP, NULL, "/app/cert/scep/"},
+    {MU_PROTO_SCEP, NULL, "/certsrv/mscep/mscep.dll"},
+    {MU_PROTO_EST, "https", ""},
+};
+enum { USUAL = sizeof(usual) / sizeof(usual[0]) };
 
 static void question_start(void *cookie);
 
@@ -26,8 +41,13 @@ static void question_end(struct mu_agent_job *job, const struct mu_err *err)
         outcome.has_clock = answer.server_date_s != 0;
         outcome.clock_difference_s = answer.server_date_s - answer.answer_at_s;
     }
+    if (job->settings.protocol != NULL)
+        outcome.proto = mu_proto_parse(job->settings.protocol);
+    outcome.csr_attrs = mu_buf_bytes(&job->csr_attrs);
     if (job->file.n > 0)
         outcome.file = mu_buf_str(&job->file);
+    if (err != NULL && job->first_err.code != MU_OK)
+        err = &job->first_err;
     mu_agent_job_answer(job, &outcome, err);
 }
 
@@ -153,19 +173,92 @@ static void on_trust(void *ctx, struct mu_client *client, const struct mu_pki_ce
     mu_client_trust(client, job->query.op == MU_AGENT_QUERY_CA || job->query.op == MU_AGENT_QUERY_PROBE);
 }
 
-/* The next usual path, if this one has no SCEP and there is another. */
-static bool probe_on(struct mu_agent_job *job, const struct mu_err *err)
+/* Does the i-th way fit what was asked: the URL with a path as it is, the protocol of --via alone,
+ * EST over https? */
+static bool probe_fits(const struct mu_agent_job *job, unsigned i)
+{
+    const struct usual *u = &usual[i];
+    bool over_tls = u->scheme != NULL || mu_agent_url_is_tls(job->url);
+
+    if (job->probe_only != MU_PROTO_NONE && u->proto != job->probe_only)
+        return false;
+    if (u->scheme != NULL && (job->has_scheme || job->has_path))
+        return false;
+    if (job->has_path && u->path[0] != '\0')
+        return false;
+    return u->proto != MU_PROTO_EST || over_tls;
+}
+
+/* Sets protocol and URL of the next way; false: there is none. */
+static bool probe_next(struct mu_agent_job *job)
 {
     char url[2048];
 
-    if (job->query.op != MU_AGENT_QUERY_PROBE || job->probe_next + 1 >= USUAL_PATHS
-        || job->url == NULL || err->code == MU_MEMORY
-        || (err->reason >= MU_M(101) && err->reason <= MU_M(104)))
+    while (job->probe_next < USUAL && !probe_fits(job, job->probe_next))
+        job->probe_next++;
+    if (job->probe_next == USUAL)
+        return false;
+    snprintf(url, sizeof(url), "%s%s%s", usual[job->probe_next].scheme != NULL ? "https" : "",
+        usual[job->probe_next].scheme != NULL ? strstr(job->url, "://") : job->url,
+        usual[job->probe_next].path);
+    if (mu_agent_settings_set(
+            &job->settings, "protocol", mu_proto_name(usual[job->probe_next].proto), NULL) != MU_OK)
         return false;
     job->probe_next++;
-    snprintf(url, sizeof(url), "%s%s", job->url, usual_paths[job->probe_next]);
-    return mu_agent_settings_set(&job->settings, "url", url, NULL) == MU_OK
-        && mu_agent_job_later(job, question_start, NULL) == MU_OK;
+    return mu_agent_settings_set(&job->settings, "url", url, NULL) == MU_OK;
+}
+
+/* Another way to try; who does not answer at all is asked once per protocol. */
+static bool probe_on(struct mu_agent_job *job, const struct mu_err *err)
+{
+    bool absent = err->reason >= MU_M(101) && err->reason <= MU_M(104);
+    enum mu_proto asked = mu_proto_parse(job->settings.protocol);
+
+    if (job->query.op != MU_AGENT_QUERY_PROBE || job->url == NULL || err->code == MU_MEMORY)
+        return false;
+    if (job->first_err.code == MU_OK)
+        job->first_err = *err; /* nothing fits: the first way's reason is the one to tell */
+    while (absent && job->probe_next < USUAL && usual[job->probe_next].proto == asked)
+        job->probe_next++;
+    if (absent && (err->reason == MU_M(101) || !job->may_try_tls))
+        return false;
+    return probe_next(job) && mu_agent_job_later(job, question_start, NULL) == MU_OK;
+}
+
+/* What the CA wants in a request is a question of its own; that there is no answer is one too. */
+static void on_attrs(void *ctx, struct mu_client *client, const struct mu_err *err)
+{
+    struct mu_agent_job *job = ctx;
+    struct mu_client_result r;
+
+    mu_client_result(client, &r);
+    if (err == NULL && r.csr_attrs.n > 0)
+        mu_buf_put_bytes(&job->csr_attrs, r.csr_attrs);
+    question_end(job, NULL);
+}
+
+static bool ask_attrs(struct mu_agent_job *job)
+{
+    struct mu_client_config config = {.op = MU_CLIENT_ATTRS};
+
+    if (job->query.op != MU_AGENT_QUERY_PROBE || !mu_agent_settings_is_est(&job->settings))
+        return false;
+    mu_agent_client_config(job->agent, &job->settings, &job->trusted, &config);
+    config.host = (struct mu_client_host){.ctx = job, .on_done = on_attrs};
+    config.identity = job->identity;
+    return mu_client_new(&config, &job->attrs, NULL) == MU_OK
+        && mu_client_start(job->attrs, NULL) == MU_OK;
+}
+
+/* Over TLS that proved nothing the run ends with that; looking was all that was wanted. */
+static bool has_looked(const struct mu_agent_job *job, const struct mu_err *err)
+{
+    struct mu_client_result r;
+
+    if (!job->bootstrap || err->code != MU_AUTH || err->reason == MU_M(211))
+        return false;
+    mu_client_result(job->client, &r);
+    return r.ca_certs != NULL && r.ca_certs->n > 0;
 }
 
 static void on_done(void *ctx, struct mu_client *client, const struct mu_err *err)
@@ -173,7 +266,7 @@ static void on_done(void *ctx, struct mu_client *client, const struct mu_err *er
     struct mu_agent_job *job = ctx;
     struct mu_client_result answer;
 
-    if (err != NULL) {
+    if (err != NULL && !has_looked(job, err)) {
         if (!probe_on(job, err))
             question_end(job, err);
         return;
@@ -182,7 +275,7 @@ static void on_done(void *ctx, struct mu_client *client, const struct mu_err *er
     if (job->query.op == MU_AGENT_QUERY_CRL
         && crl_take(job, answer.crl, answer.ca, &job->err) != MU_OK)
         question_end(job, &job->err);
-    else
+    else if (!ask_attrs(job))
         question_end(job, NULL);
 }
 
@@ -223,6 +316,7 @@ static enum mu_code over_engine(struct mu_agent_job *job, struct mu_err *err)
     config.max_body = job->query.op == MU_AGENT_QUERY_CRL ? MU_LIMIT_CRL : 0;
     if (looks)
         config.trusted = NULL;
+    config.bootstrap = job->bootstrap = looks && mu_agent_settings_is_est(&job->settings);
     rc = mu_client_new(&config, &job->client, err);
     if (job->query.op == MU_AGENT_QUERY_CERT)
         mu_buf_reset(&job->file);
@@ -262,20 +356,28 @@ static enum mu_code entry_take(
 
 static enum mu_code url_take(struct mu_agent_job *job, const char *url, struct mu_err *err)
 {
-    char whole[2048];
+    bool is_est = mu_agent_settings_is_est(&job->settings);
+    char whole[2048], *path;
     size_t n;
     enum mu_code rc;
 
-    snprintf(whole, sizeof(whole), "%s%s", strstr(url, "://") == NULL ? "http://" : "", url);
+    job->has_scheme = strstr(url, "://") != NULL;
+    snprintf(
+        whole, sizeof(whole), "%s%s", job->has_scheme ? "" : is_est ? "https://" : "http://", url);
     if ((rc = mu_agent_settings_set(&job->settings, "url", whole, err)) != MU_OK)
         return rc;
-    /* A URL with a path is asked as it is. */
-    n = strlen(whole);
-    while (n > 0 && whole[n - 1] == '/')
-        whole[--n] = '\0';
-    if (job->query.op != MU_AGENT_QUERY_PROBE || strchr(strstr(whole, "://") + 3, '/') != NULL)
+    if (job->query.op != MU_AGENT_QUERY_PROBE)
         return MU_OK;
-    return mu_text_dup(whole, &job->url, err);
+    n = strlen(whole);
+    path = strchr(strstr(whole, "://") + 3, '/');
+    job->has_path = path != NULL && path[1] != '\0';
+    while (!job->has_path && n > 0 && whole[n - 1] == '/')
+        whole[--n] = '\0';
+    job->may_try_tls = !job->has_scheme && !job->has_path;
+    if ((rc = mu_text_dup(whole, &job->url, err)) != MU_OK)
+        return rc;
+    return probe_next(job) ? MU_OK
+                           : mu_err_set(err, MU_INPUT, MU_M(201), "EST does not work over http://");
 }
 
 static enum mu_code query_prepare(
@@ -284,6 +386,7 @@ static enum mu_code query_prepare(
     enum mu_code rc = MU_OK;
 
     job->query.op = query->op;
+    job->probe_only = query->only;
     if (query->name != NULL)
         rc = entry_take(job, query, err);
     if (rc == MU_OK && query->settings != NULL)

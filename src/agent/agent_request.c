@@ -9,6 +9,21 @@
 #include "pki/pki_identity.h"
 #include "pki/pki_name.h"
 
+bool mu_agent_engine_makes_csr(const struct mu_agent_settings *settings)
+{
+    return mu_agent_settings_is_est(settings);
+}
+
+/* M201: EST is HTTPS only (RFC 7030 3.3). */
+static enum mu_code check_est_url(const struct mu_agent_settings *settings, struct mu_err *err)
+{
+    if (!mu_agent_settings_is_est(settings) || settings->url == NULL
+        || mu_agent_url_is_tls(settings->url))
+        return MU_OK;
+    return mu_err_set(
+        err, MU_INPUT, MU_M(201), "EST does not work over http:// (RFC 7030 3.3)");
+}
+
 enum mu_code mu_agent_settings_complete(
     const struct mu_agent_settings *settings, bool online, struct mu_err *err)
 {
@@ -16,7 +31,7 @@ enum mu_code mu_agent_settings_complete(
 
     if (online && settings->protocol == NULL) {
         lacks = "a protocol";
-        flag = "--via scep";
+        flag = "--via scep or --via est";
     } else if (online && settings->url == NULL) {
         lacks = "the URL of the CA";
         flag = "--url URL";
@@ -25,7 +40,7 @@ enum mu_code mu_agent_settings_complete(
         flag = "--subject /CN=...";
     }
     if (lacks == NULL)
-        return MU_OK;
+        return online ? check_est_url(settings, err) : MU_OK;
     mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the request lacks %s", lacks);
     mu_err_next(err, "give it with %s", flag);
     return MU_INPUT;
@@ -83,6 +98,89 @@ static enum mu_code put_names(const struct mu_agent_settings *settings,
     return rc;
 }
 
+/* Extensions of the settings, or nothing at all. */
+static enum mu_code extensions_of_settings(const struct mu_agent_settings *settings,
+    struct mu_bytes san, bool san_critical, struct mu_buf *out, struct mu_err *err)
+{
+    struct mu_buf exts = {0};
+    size_t at = mu_der_open(&exts, MU_DER_SEQUENCE);
+    enum mu_code rc;
+
+    if (san.n > 0)
+        mu_pki_ext_put_san(&exts, san_critical, san);
+    if ((rc = put_usages(settings, &exts, err)) != MU_OK)
+        goto out;
+    mu_der_close(&exts, at);
+    if ((rc = mu_buf_check(&exts, "requested extensions", err)) != MU_OK)
+        goto out;
+    if (exts.n > 2) /* more than an empty SEQUENCE */
+        mu_buf_put_bytes(out, mu_buf_bytes(&exts));
+out:
+    mu_buf_clear(&exts);
+    return rc;
+}
+
+struct take_over {
+    struct mu_buf *exts;
+    bool same_key;
+};
+
+static void take_over_one(void *cookie, const char *oid, bool critical, struct mu_bytes value)
+{
+    /* Basic Constraints, Key Usage, names, key identifiers, EKU: E108. What the CA adds on its own
+     * (CRL and OCSP places, policies) is not ours to ask for. */
+    static const char *const kept[] = {
+        "2.5.29.19", "2.5.29.15", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.37"};
+    const struct take_over *to = cookie;
+
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        if (strcmp(oid, kept[i]) == 0 && (to->same_key || strcmp(oid, "2.5.29.14") != 0))
+            mu_pki_ext_put(to->exts, oid, critical, value);
+}
+
+static enum mu_code extensions_of_certificate(
+    const struct mu_pki_cert *present, bool same_key, struct mu_buf *out, struct mu_err *err)
+{
+    struct mu_buf exts = {0};
+    struct take_over to = {&exts, same_key};
+    size_t at = mu_der_open(&exts, MU_DER_SEQUENCE);
+    enum mu_code rc = MU_OK;
+
+    if (present->exts.all.n > 0 && !mu_pki_ext_each(present->exts.all, take_over_one, &to))
+        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "the extensions of the present certificate cannot be read");
+    mu_der_close(&exts, at);
+    if (rc == MU_OK)
+        rc = mu_buf_check(&exts, "requested extensions", err);
+    if (rc == MU_OK && exts.n > 2)
+        mu_buf_put_bytes(out, mu_buf_bytes(&exts));
+    mu_buf_clear(&exts);
+    return rc;
+}
+
+enum mu_code mu_agent_request_parts(const struct mu_agent_settings *settings,
+    const struct mu_pki_cert *present, bool same_key, struct mu_buf *subject,
+    struct mu_buf *extensions, struct mu_err *err)
+{
+    struct mu_buf san = {0};
+    enum mu_code rc;
+
+    if (present != NULL) {
+        mu_buf_put_bytes(subject, present->subject);
+        rc = extensions_of_certificate(present, same_key, extensions, err);
+    } else {
+        if ((rc = put_names(settings, NULL, subject, &san, err)) == MU_OK)
+            rc = extensions_of_settings(settings, mu_buf_bytes(&san),
+                mu_pki_name_is_empty(mu_buf_bytes(subject)), extensions, err);
+    }
+    if (rc == MU_OK)
+        rc = mu_buf_check(subject, "a subject", err);
+    if (rc == MU_OK)
+        rc = mu_buf_check(extensions, "requested extensions", err);
+    mu_buf_clear(&san);
+    return rc;
+}
+
 enum mu_code mu_agent_make_csr(const struct mu_agent_settings *settings,
     const struct mu_pki_cert *present, const struct mu_secret *challenge,
     const struct mu_pki_key *key, struct mu_buf *der, struct mu_err *err)
@@ -90,25 +188,19 @@ enum mu_code mu_agent_make_csr(const struct mu_agent_settings *settings,
     struct mu_buf subject = {0}, san = {0}, exts = {0};
     struct mu_pki_csr_params params = {.challenge = challenge};
     enum mu_code rc;
-    size_t at;
 
     if (settings->digest != NULL && !mu_pki_digest_parse(settings->digest, &params.digest))
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the digest is unknown");
     if ((rc = put_names(settings, present, &subject, &san, err)) != MU_OK)
         goto out;
-    at = mu_der_open(&exts, MU_DER_SEQUENCE);
-    if (san.n > 0)
-        mu_pki_ext_put_san(&exts, mu_pki_name_is_empty(mu_buf_bytes(&subject)), mu_buf_bytes(&san));
-    if ((rc = put_usages(settings, &exts, err)) != MU_OK)
-        goto out;
-    mu_der_close(&exts, at);
-    if ((rc = mu_buf_check(&exts, "requested extensions", err)) != MU_OK)
-        goto out;
     if ((rc = mu_buf_check(&subject, "a subject", err)) != MU_OK)
         goto out;
+    rc = extensions_of_settings(settings, mu_buf_bytes(&san),
+        mu_pki_name_is_empty(mu_buf_bytes(&subject)), &exts, err);
+    if (rc != MU_OK)
+        goto out;
     params.subject = mu_buf_bytes(&subject);
-    if (exts.n > 2) /* more than an empty SEQUENCE */
-        params.extensions = mu_buf_bytes(&exts);
+    params.extensions = mu_buf_bytes(&exts);
     if (mu_pki_key_default_digest(key) == MU_PKI_DIGEST_NONE)
         params.digest = MU_PKI_DIGEST_NONE;
     rc = mu_pki_csr_make(&params, key, der, err);
@@ -198,6 +290,10 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
     out->nonce_warn_only = settings->nonce_check != NULL && strcmp(settings->nonce_check, "warn") == 0;
     out->expect_standard
         = settings->scep_standard != NULL && strcmp(settings->scep_standard, "expect") == 0;
+    out->ignore_csrattrs = settings->csrattrs != NULL && strcmp(settings->csrattrs, "ignore") == 0;
+    out->server_key = settings->server_key > 0;
+    out->srp_user = settings->srp_user;
+    out->server_cert = settings->trust;
     out->compat_iis = settings->compat != NULL && strcmp(settings->compat, "iis") == 0;
     out->await_s = settings->await_s;
     out->max_await_s = settings->max_await_s;
@@ -205,14 +301,6 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
         out->digest = MU_PKI_DIGEST_NONE;
     if (settings->cipher != NULL && !mu_pki_cipher_parse(settings->cipher, &out->cipher))
         out->cipher = MU_PKI_CIPHER_NONE;
-}
-
-enum mu_code mu_agent_secret_copy(
-    struct mu_secret *to, const struct mu_secret *from, struct mu_err *err)
-{
-    if (from == NULL || !mu_secret_is_set(from))
-        return MU_OK;
-    return mu_secret_set(to, mu_secret_bytes(from), err);
 }
 
 /* ---- texts ---- */

@@ -74,6 +74,28 @@ static enum mu_code check_compat(const char *value, struct mu_err *err)
     return one_of(value, words, err);
 }
 
+static enum mu_code check_csrattrs(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"use", "ignore", NULL};
+
+    return one_of(value, words, err);
+}
+
+static enum mu_code check_renew_auth(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"certificate", "password", NULL};
+
+    return one_of(value, words, err);
+}
+
+/* What is too old is judged where allow-legacy is known. */
+static enum mu_code check_tls_min(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"1.2", "1.1", "1.0", NULL};
+
+    return one_of(value, words, err);
+}
+
 static enum mu_code check_pin(const char *value, struct mu_err *err)
 {
     struct mu_buf octets = {0};
@@ -164,6 +186,13 @@ static const struct word words[] = {
     {"url", TEXT, AT(url), WAY, NULL},
     {"ca-identifier", TEXT, AT(ca_identifier), ASKED, NULL},
     {"trust", TEXT, AT(trust), OWN, NULL},
+    {"server-name", TEXT, AT(server_name), OWN, NULL},
+    {"tls-min", TEXT, AT(tls_min), OWN, check_tls_min},
+    {"user", TEXT, AT(user), OWN, NULL},
+    {"srp-user", TEXT, AT(srp_user), OWN, NULL},
+    {"client-cert", TEXT, AT(client_cert), OWN, NULL},
+    {"csrattrs", TEXT, AT(csrattrs), OWN, check_csrattrs},
+    {"renew-auth", TEXT, AT(renew_auth), OWN, check_renew_auth},
     {"pin-sha256", TEXT, AT(pin_sha256), OWN, check_pin},
     {"subject", TEXT, AT(subject), ASKED, check_subject},
     {"san", TEXT, AT(san), ASKED, check_san},
@@ -190,6 +219,7 @@ static const struct word words[] = {
     {"reuse-key", YES_NO, AT(reuse_key), OWN, NULL},
     {"challenge-once", YES_NO, AT(challenge_once), OWN, NULL},
     {"allow-legacy", YES_NO, AT(allow_legacy), OWN, NULL},
+    {"server-key", YES_NO, AT(server_key), OWN, NULL},
 };
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
 
@@ -228,8 +258,11 @@ const char *mu_agent_settings_word(size_t i)
     return i < WORDS ? words[i].word : NULL;
 }
 
+/* EST calls the CA identifier a label. */
 static const struct word *word_find(const char *key)
 {
+    if (strcmp(key, "label") == 0)
+        key = "ca-identifier";
     for (size_t i = 0; i < WORDS; i++)
         if (strcmp(words[i].word, key) == 0)
             return &words[i];
@@ -354,6 +387,11 @@ bool mu_agent_settings_get(
     const struct word *w = word_find(key);
 
     return w != NULL && word_get(settings, w, out);
+}
+
+bool mu_agent_settings_is_est(const struct mu_agent_settings *settings)
+{
+    return settings->protocol != NULL && strcmp(settings->protocol, "est") == 0;
 }
 
 void mu_agent_settings_clear(struct mu_agent_settings *settings)

@@ -11,11 +11,17 @@
 
 /* Texts are owned, NULL: not set. Numbers 0: not set (the default). {0} is valid. */
 struct mu_agent_settings {
-    char *protocol;         /* "scep" */
+    char *protocol;         /* "scep", "est" */
     char *url;
     char *trust;            /* names in the CA store or files; NULL: all of the CA store */
     char *pin_sha256;       /* hex */
-    char *ca_identifier;
+    char *ca_identifier;    /* also by the word "label" */
+    char *server_name;      /* TLS: instead of the URL's host */
+    char *tls_min;          /* "1.2"; lower with allow-legacy */
+    char *user, *srp_user;  /* their passwords lie under secrets/ */
+    char *client_cert;      /* an entry here, or a file with certificate and key */
+    char *csrattrs;         /* "use" or "ignore" */
+    char *renew_auth;       /* "certificate" or "password" */
     char *subject;          /* as typed */
     char *san;
     char *key;              /* "rsa:2048" */
@@ -30,9 +36,10 @@ struct mu_agent_settings {
     char *renew_days;       /* "auto", "0", "30" */
     char *comments;
     int64_t timeout_s, await_s, max_await_s;
-    int reuse_key, challenge_once, allow_legacy; /* 0: not set, 1: yes, -1: no */
+    int reuse_key, challenge_once, allow_legacy, server_key; /* 0: not set, 1: yes, -1: no */
 };
 
+bool mu_agent_settings_is_est(const struct mu_agent_settings *settings);
 void mu_agent_settings_clear(struct mu_agent_settings *settings);
 enum mu_code mu_agent_settings_copy(const struct mu_agent_settings *from,
     struct mu_agent_settings *to, struct mu_err *err) MU_CHECK;

@@ -103,11 +103,27 @@ static enum mu_code trust_keep(struct mu_agent_job *job, struct mu_err *err)
     return mu_agent_settings_store(job->agent->store, job->name, &job->settings, err);
 }
 
+enum mu_code mu_agent_job_trust_pinned(
+    struct mu_agent_job *job, const struct mu_pki_certs *certs, struct mu_err *err)
+{
+    for (size_t i = 0; i < certs->n; i++) {
+        if (memcmp(certs->v[i]->sha256, job->trusted.pin, sizeof(job->trusted.pin)) != 0)
+            continue;
+        mu_pki_cert_free(job->trust_ca);
+        job->trust_ca = mu_pki_cert_ref(certs->v[i]);
+        trust_name_settle(job, certs->v[i]);
+        job->trust_given = true;
+        return trust_keep(job, err);
+    }
+    return mu_err_set(err, MU_AUTH, MU_M(211), "no CA certificate of the server has the pinned SHA-256");
+}
+
 void mu_agent_job_trust(struct mu_agent_job *job, bool yes)
 {
     if (job->client == NULL)
         return;
     if (yes && job->trust_ca != NULL && trust_keep(job, &job->err) != MU_OK)
         yes = false; /* job->err tells why at the end */
+    job->trust_given = yes && job->trust_ca != NULL;
     mu_client_trust(job->client, yes);
 }

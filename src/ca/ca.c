@@ -8,12 +8,13 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "ca/ca_internal.h"
+#include "proto/est/est_server.h"
 #include "proto/scep/scep_http.h"
 
 enum mu_code mu_ca_new(const struct mu_ca_config *config, struct mu_ca **out, struct mu_err *err)
 {
     struct mu_ca *ca = NULL;
-    enum mu_code rc;
+    enum mu_code rc = MU_OK;
 
     if (config->secret.n < 16)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
@@ -28,7 +29,10 @@ enum mu_code mu_ca_new(const struct mu_ca_config *config, struct mu_ca **out, st
     ca->rate = mu_ca_rate_new(config->rate_burst, config->rate_per_s, config->password_attempts);
     if (ca->rate == NULL)
         rc = mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for a CA");
-    else if ((rc = mu_secret_set(&ca->secret, config->secret, err)) == MU_OK)
+    else if ((rc = mu_secret_set(&ca->secret, config->secret, err)) == MU_OK
+        && !mu_pki_hmac_sha256(config->secret, mu_bytes_str("est digest nonce"), ca->nonce_key))
+        rc = mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "HMAC-SHA-256 failed");
+    if (rc == MU_OK)
         rc = mu_ca_snapshot_load(&ca->config, &ca->snapshot, err);
     if (rc != MU_OK) {
         mu_ca_free(ca);
@@ -228,6 +232,11 @@ static bool is_scep(const struct mu_http_request *request, struct mu_bytes path)
         || is_below(path, "/cgi-bin/pkiclient.exe") || mu_scep_http_is(request);
 }
 
+static bool is_est(const struct mu_http_request *request, struct mu_bytes path)
+{
+    return mu_est_server_is(request);
+}
+
 /* What is served where: the first row that is asked for takes the request. */
 static const struct service {
     enum mu_proto proto;
@@ -236,6 +245,7 @@ static const struct service {
     void (*serve)(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
         const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
 } services[] = {
+    {MU_PROTO_EST, "EST", "/.well-known/est (https)", is_est, mu_ca_est},
     {MU_PROTO_SCEP, "SCEP", "/scep", is_scep, mu_ca_scep},
 };
 enum { SERVICE_N = sizeof services / sizeof services[0] };

@@ -17,6 +17,11 @@
  *   single-ca-cert     no: GetCACert gives only the issuing CA (IOP-08)
  *   sign-alg-rsa-encryption  yes: plain rsaEncryption in our SignerInfo (strongSwan 5.9.8)
  *   caps-sha384        yes: list SHA-384
+ *   est                profile of EST without a label, with switches of the profile key 'est':
+ *                      est+one-line; it says what csrattrs answers and what who comes with a
+ *                      certificate of client-ca gets; empty: none
+ *   labels             the same for labels: iot:est, old:est+one-line
+ *   client-ca          certificates in PEM: who has one of them that is valid may enroll by EST
  *   default            no: this CA answers where neither path nor identifier names one
  */
 #ifndef MU_CA_CA_H
@@ -121,6 +126,12 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
 #define MU_CA_DEMO_NAME "demo"
 #define MU_CA_DEMO_SUBJECT "/C=NL/ST=NH/L=Amsterdam/O=Fortinet/OU=AS/CN=sceptest"
 enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err) MU_CHECK;
+
+/* TLS-SRP: salt (MU_CA_SRP_SALT octets) and password of a user who may log in so. A name that nobody
+ * has gets its salt too and no password (RFC 5054 2.5.1.3). False: cannot be told now. */
+enum { MU_CA_SRP_SALT = 16 };
+bool mu_ca_srp(struct mu_ca *ca, const char *user, uint8_t salt[MU_CA_SRP_SALT],
+    struct mu_secret *password);
 
 /* One CA as it is now. Views valid during the call. */
 struct mu_ca_view {

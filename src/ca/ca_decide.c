@@ -37,6 +37,7 @@ const struct mu_enroll_profile *mu_ca_decide_template(
 /* The entry a challenge belongs to, or why not. */
 static enum mu_reason check_entry(struct mu_ca_job *job, const struct mu_record_entry *entry)
 {
+    /* A login was found right by its engine, a challenge is right by being found here. */
     if (entry == NULL || (*entry->ca != '\0' && strcmp(entry->ca, job->one->name) != 0)
         || (entry->protocols != 0 && !(entry->protocols & (1u << job->way->proto)))) {
         mu_ca_rate_wrong_guess(job->ca->rate, job->address, job->now_s);
@@ -62,6 +63,13 @@ static enum mu_reason first_request(struct mu_ca_job *job, const struct mu_store
         job->profile = mu_ca_snapshot_profile(job->snapshot, facts->entry->profile);
         if (job->profile == NULL)
             return MU_REFUSE_ENTRY_UNKNOWN;
+        if (job->is_label_named && job->profile != job->label_profile)
+            return MU_REFUSE_NOT_ENTITLED;
+    } else if (job->is_trusted) {
+        job->profile = job->label_profile;
+        if (job->profile == NULL)
+            return MU_REFUSE_ENTRY_UNKNOWN;
+        mu_ca_record_said(job, "certificate", "of a CA that is trusted here");
     } else {
         if (!job->claim.signer_is_self_signed)
             return MU_REFUSE_SIGNER_UNTRUSTED;
@@ -188,7 +196,8 @@ void mu_ca_decide_grant(
 
 static void enroll(struct mu_ca_job *job, const struct mu_store_facts *facts)
 {
-    struct mu_enroll_facts policy = {.has_challenge = job->has_password};
+    struct mu_enroll_facts policy = {
+        .has_challenge = job->has_password, .new_name = job->new_name};
     enum mu_reason reason;
 
     if (job->is_ours
@@ -267,6 +276,8 @@ static void ask_enroll(struct mu_ca_job *job, struct mu_store_ask *ask)
     if (job->has_password && job->challenge_is_password
         && mu_ca_password_hash(job->ca, mu_secret_bytes(&csr->challenge), job->password_hash))
         ask->password_hash = mu_bytes(job->password_hash, 32);
+    else if (job->has_password)
+        ask->entry_name = job->claim.entry;
     if (job->snapshot->keys_matter && mu_ca_record_hash(csr->spki, job->key_hash)
         && mu_ca_record_hash(csr->subject, job->asked_hash)) {
         ask->key_hash = mu_bytes(job->key_hash, 32);
@@ -312,7 +323,7 @@ void mu_ca_decide(struct mu_ca_job *job)
     struct mu_store_ask ask = {
         .ca = job->one->name, .proto = job->way->proto, .transaction_id = job->claim.transaction_id};
 
-    job->is_ours = signer != NULL && !job->claim.signer_is_self_signed
+    job->is_ours = !job->ignores_signer && !job->is_trusted && signer != NULL && !job->claim.signer_is_self_signed
         && mu_pki_name_equal(signer->issuer, job->one->ca.certs.v[0]->subject);
     if (!mu_ca_record_identity(job)) {
         mu_ca_record_refuse(job, MU_REFUSE_INTERNAL);

@@ -470,11 +470,11 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
 
 /* Not named like its password: names are in lists and logs. */
 static enum mu_code demo_entry(struct mu_ca *ca, const char *name, const char *password,
-    const char *profile, struct mu_err *err)
+    const char *profile, unsigned protocols, struct mu_err *err)
 {
     struct mu_ca_kept kept;
     struct mu_record_entry row = {.name = name,
-        .protocols = 1u << MU_PROTO_SCEP,
+        .protocols = protocols,
         .profile = profile,
         .created_s = mu_env_now(ca->config.env)};
     struct mu_store_change change = {.entry = &row, .entry_put = MU_STORE_CREATE};
@@ -500,24 +500,33 @@ enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err)
         {"scep-manual", DEMO_SCEP "password = random reusable\napproval = manual\n"},
         {"est",
             "protocols = est\nsubject-drop = DC\nsan = drop\nlifetime = 365d\nrenew-before = any\n"
-            "max-requests = 0\nkey-usage = digitalSignature\neku = none\ncritical = none\n"
-            "pointers = no\nca-in-reply = no\n"},
+            "renew-after = 365d\nmax-requests = 0\nkey-usage = digitalSignature\neku = none\n"
+            "critical = none\npointers = no\nca-in-reply = no\n"
+            "csrattrs = 1.3.6.1.1.1.1.22, emailAddress, secp384r1, sha384\nkeygen = yes\n"},
         {"cmp",
             "protocols = cmp\nlifetime = 365d\nrenew-before = any\nmax-requests = 0\n"
             "key-usage = digitalSignature, keyEncipherment\neku = serverAuth, clientAuth\n"},
     };
     static const struct mu_ca_init init = {.name = MU_CA_DEMO_NAME,
         .root_subject = MU_CA_DEMO_SUBJECT,
-        .settings = "no-challenge = scep-manual\ndefault = yes\n",
+        .settings = "no-challenge = scep-manual\nest = est\nlabels = iot:est\ndefault = yes\n",
         .operator= "" };
+    static const struct {
+        const char *name, *password, *profile;
+        unsigned protocols;
+    } entries[] = {
+        {"demo-auto", "challenge1", "scep-auto", 1u << MU_PROTO_SCEP},
+        {"demo-manual", "challenge2", "scep-manual", 1u << MU_PROTO_SCEP},
+        {"estuser", "estpwd", "est", 1u << MU_PROTO_EST},
+        {"srpuser", "srppwd", "est", 1u << MU_PROTO_EST | MU_RECORD_ENTRY_SRP},
+    };
     enum mu_code rc = MU_OK;
 
     for (size_t i = 0; rc == MU_OK && i < sizeof profiles / sizeof profiles[0]; i++)
         rc = default_profile(ca, profiles[i].name, profiles[i].settings, err);
-    if (rc == MU_OK)
-        rc = demo_entry(ca, "demo-auto", "challenge1", "scep-auto", err);
-    if (rc == MU_OK)
-        rc = demo_entry(ca, "demo-manual", "challenge2", "scep-manual", err);
+    for (size_t i = 0; rc == MU_OK && i < sizeof entries / sizeof entries[0]; i++)
+        rc = demo_entry(ca, entries[i].name, entries[i].password, entries[i].profile,
+            entries[i].protocols, err);
     if (rc != MU_OK)
         return rc;
     return is_taken(ca, MU_CA_DEMO_NAME) ? mu_ca_reload(ca, err) : mu_ca_init(ca, &init, err);

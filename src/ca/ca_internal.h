@@ -15,6 +15,13 @@ struct mu_ca_pair {
     struct mu_pki_certs certs; /* its certificate first */
 };
 
+/* A label of EST (RFC 7030 3.2.2): the profile and the switches of who asks below it. */
+struct mu_ca_label {
+    char *label; /* "": the path without one */
+    char *profile; /* "": none */
+    unsigned est; /* MU_PROFILE_EST_* beside those of the profile */
+};
+
 struct mu_ca_one {
     char *name, *settings;
     char *key_ref, *ra_key_ref, *next_key_ref;
@@ -25,6 +32,10 @@ struct mu_ca_one {
     /* settings */
     char *crl_url, *ocsp_url, *ca_issuers_url, *no_challenge;
     int64_t crl_lifetime_s, crl_renew_s, pending_max, pending_age_s, retransmit_s;
+    char *est, *label_list, *client_ca_text; /* as text */
+    struct mu_ca_label *labels; /* the unlabeled path first */
+    size_t label_n;
+    struct mu_pki_certs client_ca; /* whose certificates are accepted beside our own */
     bool allow_legacy, single_ca_cert, sign_alg_rsa_encryption, caps_sha384, is_default;
 };
 
@@ -49,6 +60,23 @@ struct mu_ca_one *mu_ca_snapshot_find(const struct mu_ca_snapshot *snapshot, con
 const struct mu_enroll_profile *mu_ca_snapshot_profile(
     const struct mu_ca_snapshot *snapshot, const char *name);
 
+/* ---- labels (ca_label.c) ---- */
+
+/* one->est, ->label_list and ->client_ca to what they mean. */
+enum mu_code mu_ca_label_parse(struct mu_ca_one *one, struct mu_err *err) MU_CHECK;
+void mu_ca_label_clear(struct mu_ca_one *one);
+
+struct mu_ca_choice {
+    const struct mu_ca_one *one;
+    const struct mu_enroll_profile *profile; /* NULL: the label names none */
+    bool is_named; /* the label stands for this profile alone */
+    unsigned est; /* switches of label and profile */
+};
+/* label NULL or "": the default CA. Else a label from the settings of a CA, a CA's name, or a
+ * profile's, in this order. MU_NOT_FOUND with the sentence for the client. */
+enum mu_code mu_ca_label_choose(const struct mu_ca_snapshot *snapshot, const char *label,
+    struct mu_ca_choice *out, struct mu_err *err) MU_CHECK;
+
 /* ---- tokens per address ---- */
 
 struct mu_ca_rate;
@@ -60,12 +88,16 @@ void mu_ca_rate_give_back(struct mu_ca_rate *rate, const char *address, int64_t 
 /* Wrong passwords: false if there were too many within the hour. */
 bool mu_ca_rate_may_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s);
 void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s);
+/* The same for a name that passwords are guessed of, from anywhere. */
+bool mu_ca_rate_may_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s);
+void mu_ca_rate_wrong_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s);
 
 /* ---- the service ---- */
 
 struct mu_ca {
     struct mu_ca_config config;
     struct mu_secret secret;
+    uint8_t nonce_key[32]; /* of Digest's nonces: the same at all nodes with this secret */
     pthread_mutex_t lock; /* of the pointer below */
     struct mu_ca_snapshot *snapshot;
     pthread_mutex_t reload_lock; /* one reading at a time: the last one read is the last put in use */
@@ -116,6 +148,8 @@ enum mu_code mu_ca_csr_strip(
 
 /* One request of a protocol; takes over one count of the snapshot. */
 void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
+    const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
+void mu_ca_est(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
     const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
 /* Headers every answer has (ACCEPTANCE C036), then the reply. */
 void mu_ca_answer(struct mu_http_response *response, mu_ca_reply *reply, void *cookie);

@@ -59,11 +59,17 @@ static void job_free(struct mu_ca_job *job)
 {
     if (job->engine != NULL)
         job->way->free(job->engine);
+    if (job->way->clear != NULL)
+        job->way->clear(job);
+    mu_secret_clear(&job->password);
+    mu_pki_key_free(job->key);
     mu_enroll_grant_clear(&job->grant);
     mu_ca_issue_clear(&job->issue);
     mu_buf_clear(&job->asked);
     mu_buf_clear(&job->planned);
     mu_buf_clear(&job->csr);
+    mu_buf_clear(&job->sealed);
+    mu_secret_clear(&job->challenge);
     mu_buf_clear(&job->text);
     mu_buf_clear(&job->crl);
     mu_pki_cert_free(job->again);
@@ -108,9 +114,12 @@ void mu_ca_job_done(struct mu_ca_job *job)
 {
     struct mu_err err = {0};
 
-    if (mu_ca_job_write(job, &err) != MU_OK)
-        mu_ca_job_fail(job, &err);
-    else if (job->way->deliver == NULL || !job->way->deliver(job))
+    if (mu_ca_job_write(job, &err) != MU_OK) {
+        if (err.reason == MU_REFUSE_UNDELIVERABLE && job->decision.verdict != MU_VERDICT_REFUSED)
+            mu_ca_job_refuse(job, &err);
+        else
+            mu_ca_job_fail(job, &err);
+    } else if (job->way->deliver == NULL || !job->way->deliver(job))
         mu_ca_job_ready(job);
 }
 
@@ -189,9 +198,17 @@ void mu_ca_job_tell_refusal(struct mu_ca_job *job, const struct mu_err *why, boo
         audit_later(job->ca, &audit);
 }
 
+/* What passes by itself is worth another try then. */
+static int64_t retry_after(enum mu_reason reason)
+{
+    return reason == MU_REFUSE_RATE || reason == MU_REFUSE_QUEUE_FULL ? 600 : 0;
+}
+
 void mu_ca_job_refuse(struct mu_ca_job *job, const struct mu_err *why)
 {
-    job->decision = (struct mu_decision){.verdict = MU_VERDICT_REFUSED, .refusal = *why};
+    job->decision = (struct mu_decision){.verdict = MU_VERDICT_REFUSED,
+        .refusal = *why,
+        .retry_after_s = retry_after(why->reason)};
     mu_ca_job_tell_refusal(job, why, true);
     /* Our own trouble passes: by HTTP the client tries again, a FAILURE would be for good. */
     if (why->code == MU_STORAGE || why->code == MU_BUSY || why->code == MU_MEMORY

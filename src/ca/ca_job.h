@@ -8,6 +8,7 @@
 #include "ca/ca_internal.h"
 
 struct mu_ca_job;
+struct mu_est_part; /* ca_est.c */
 
 /* What a protocol does with a job. The shared files know no other difference between protocols. */
 struct mu_ca_way {
@@ -23,6 +24,8 @@ struct mu_ca_way {
     enum mu_code (*http_error)(
         const struct mu_err *why, struct mu_http_response *response, struct mu_err *err);
     void (*free)(void *engine);
+    /* What else the protocol has hung on the job. May be NULL. */
+    void (*clear)(struct mu_ca_job *job);
 };
 
 struct mu_ca_job {
@@ -47,6 +50,16 @@ struct mu_ca_job {
     bool is_ours; /* the signer bears this CA's name: a renewal if it is one of ours */
     bool challenge_is_password; /* of the CSR, found by its hash; else it is of no concern here */
     bool has_password; /* a challenge, or a login that the engine found right */
+    /* ca_login.c: what the record says of the signer; the password of claim.entry */
+    bool is_recorded, is_revoked;
+    struct mu_secret password;
+    void (*logged_in)(struct mu_ca_job *job);
+    bool ignores_signer; /* the login alone counts */
+    bool is_trusted; /* the signer is below a client-ca and valid: label_profile is for it */
+    const struct mu_enroll_profile *label_profile; /* NULL: none */
+    bool is_label_named; /* and entries of other profiles have no business there */
+    bool new_name; /* csr asks for another name than that of the certificate it renews */
+    struct mu_est_part *est;
     int64_t known_id; /* of the record that is answered from; 0: none */
     const struct mu_record_cert *known_cert; /* its certificate; during the answer only */
     uint8_t signer[32], password_hash[32], key_hash[32], asked_hash[32], planned_hash[32];
@@ -57,9 +70,12 @@ struct mu_ca_job {
     struct mu_ca_issue issue;
     struct mu_buf asked, planned; /* subjects as text: asked for, to be issued */
     struct mu_buf csr; /* what is kept of a waiting one */
+    struct mu_buf sealed; /* its challenge, if the answer will be encrypted to it */
+    struct mu_secret challenge; /* that of a request answered at its poll */
     struct mu_buf text; /* what an audit line needs */
     char hint[200]; /* beside the sentence of a refusal, for the operator alone */
 
+    struct mu_pki_key *key; /* made here for the client; NULL: none */
     struct mu_decision decision;
     struct mu_pki_cert *again; /* a certificate issued before */
     struct mu_buf crl;
@@ -91,6 +107,14 @@ void mu_ca_record_pending(struct mu_ca_job *job);
 void mu_ca_record_issue(struct mu_ca_job *job);
 /* The store's answer to job->change. */
 void mu_ca_record_done(void *job, const struct mu_store_result *result);
+
+/* ---- ca_login.c ---- */
+/* Looks up what the claim names: claim.entry's password to credential.password, the signer's record
+ * to is_recorded and is_revoked; then next goes on with the job. Too many wrong passwords from
+ * there, or of that name, end it. */
+void mu_ca_login(struct mu_ca_job *job, void (*next)(struct mu_ca_job *job));
+/* The engine found the password wrong. */
+void mu_ca_login_failed(struct mu_ca_job *job);
 
 /* Who may ask is settled: the profile's rules, then the record and the answer. facts->key_seen is
  * looked at, policy gets what it lacks of the CA. */

@@ -5,9 +5,11 @@
 #include "ca/ca_internal.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { SLOTS = 4096, WAYS = 8, GUESS_WINDOW_S = 3600 };
+/* A name may be guessed at from many addresses before its owner is shut out too. */
+enum { SLOTS = 4096, WAYS = 8, GUESS_WINDOW_S = 3600, OF_ONE_NAME = 5 };
 
 struct slot {
     uint64_t key; /* 0: free */
@@ -112,20 +114,25 @@ void mu_ca_rate_give_back(struct mu_ca_rate *rate, const char *address, int64_t 
     pthread_mutex_unlock(&rate->lock);
 }
 
-bool mu_ca_rate_may_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s)
+static bool may_guess(struct mu_ca_rate *rate, const char *key, int64_t now_s, int factor)
 {
     struct slot *slot;
     bool ok;
 
-    if (rate->attempts < 0 || *address == '\0')
+    if (rate->attempts < 0 || *key == '\0')
         return true;
     pthread_mutex_lock(&rate->lock);
-    slot = slot_of(rate, address, now_s);
+    slot = slot_of(rate, key, now_s);
     if (now_s - slot->guess_s >= GUESS_WINDOW_S)
         slot->guesses = 0;
-    ok = slot->guesses < rate->attempts;
+    ok = slot->guesses / factor < rate->attempts;
     pthread_mutex_unlock(&rate->lock);
     return ok;
+}
+
+bool mu_ca_rate_may_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s)
+{
+    return may_guess(rate, address, now_s, 1);
 }
 
 void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_t now_s)
@@ -142,4 +149,25 @@ void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_
     }
     slot->guesses++;
     pthread_mutex_unlock(&rate->lock);
+}
+
+/* No address has a blank in it. */
+static const char *name_key(const char *entry, char out[320])
+{
+    snprintf(out, 320, "entry %.300s", entry);
+    return out;
+}
+
+bool mu_ca_rate_may_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s)
+{
+    char key[320];
+
+    return may_guess(rate, name_key(entry, key), now_s, OF_ONE_NAME);
+}
+
+void mu_ca_rate_wrong_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s)
+{
+    char key[320];
+
+    mu_ca_rate_wrong_guess(rate, name_key(entry, key), now_s);
 }

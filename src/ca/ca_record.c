@@ -33,7 +33,7 @@ bool mu_ca_record_identity(struct mu_ca_job *job)
 {
     char login[320] = "entry ";
 
-    if (job->claim.signer != NULL)
+    if (job->claim.signer != NULL && !job->ignores_signer)
         return mu_enroll_record_signer(job->claim.signer, job->is_ours, job->signer);
     strncat(login, job->claim.entry != NULL ? job->claim.entry : "", sizeof login - 7);
     return mu_ca_record_hash(mu_bytes_str(login), job->signer);
@@ -84,6 +84,7 @@ void mu_ca_record_answer(struct mu_ca_job *job, const struct mu_record_request *
     char words[400];
 
     job->known_id = request->id;
+    job->credential.kept = request->kept;
     job->known_cert = cert;
     if (request->state == MU_RECORD_PENDING) {
         mu_ca_record_said(job, "transaction", "known, waits for an operator");
@@ -217,6 +218,13 @@ void mu_ca_record_pending(struct mu_ca_job *job)
 {
     struct mu_err err = {0};
 
+    if (job->key != NULL) {
+        mu_err_set(&err, MU_DENIED, MU_REFUSE_UNSUPPORTED,
+            "profile '%s' wants an operator's approval, and a key made here is not kept until then",
+            job->profile->name);
+        mu_ca_job_refuse(job, &err);
+        return;
+    }
     if (mu_ca_csr_strip(job->question.csr, &job->csr, &err) != MU_OK) {
         mu_ca_job_refuse(job, &err);
         return;
@@ -263,7 +271,10 @@ void mu_ca_record_issue(struct mu_ca_job *job)
         .serial = issue->row.serial,
         .message = issue->message};
     job->decision = (struct mu_decision){
-        .verdict = MU_VERDICT_ISSUED, .cert = issue->cert, .chain = mu_ca_record_chain(job)};
+        .verdict = MU_VERDICT_ISSUED,
+        .cert = issue->cert,
+        .chain = mu_ca_record_chain(job),
+        .key = job->key};
     job->credential.ca_in_reply = job->profile->ca_in_reply;
     submit(job);
 }

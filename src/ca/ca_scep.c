@@ -5,11 +5,65 @@
 
 #include "base/text.h"
 #include "ca/ca_job.h"
+#include "ca/ca_seal.h"
 #include "pki/pki_name.h"
 #include "proto/scep/scep_server.h"
 
+static bool can_decrypt(struct mu_pki_cert *cert)
+{
+    struct mu_pki_key *key;
+
+    return cert != NULL && mu_pki_cert_key(cert, &key, NULL) == MU_OK && mu_pki_key_can_encrypt(key);
+}
+
+/* SCEP-36: the certificate of a key that cannot decrypt is encrypted to the challenge, which only
+ * the request has: its poll finds it sealed beside the request. Bound to the signer, who stays when
+ * the transaction id changes. */
+static enum mu_code keep_challenge(struct mu_ca_job *job, struct mu_err *err)
+{
+    const struct mu_pki_csr *csr = job->question.csr;
+    struct mu_buf signer = {0};
+    enum mu_code rc = MU_OK;
+
+    if (csr == NULL || csr->challenge.n == 0 || can_decrypt(job->claim.signer))
+        return MU_OK;
+    mu_text_hex(&signer, mu_bytes(job->signer, sizeof job->signer), 0);
+    mu_buf_reset(&job->sealed);
+    rc = mu_ca_seal(job->ca, MU_CA_SEAL_REQUEST, mu_buf_str(&signer),
+        mu_secret_bytes(&csr->challenge), &job->sealed, err);
+    job->row.kept = mu_buf_bytes(&job->sealed);
+    mu_buf_clear(&signer);
+    return rc;
+}
+
+static enum mu_code find_challenge(struct mu_ca_job *job, struct mu_err *err)
+{
+    struct mu_buf signer = {0};
+    enum mu_code rc;
+
+    if (job->credential.kept.n == 0)
+        return MU_OK;
+    mu_text_hex(&signer, mu_bytes(job->signer, sizeof job->signer), 0);
+    rc = mu_ca_unseal(job->ca, MU_CA_SEAL_REQUEST, mu_buf_str(&signer), job->credential.kept,
+        &job->challenge, err);
+    if (rc == MU_OK)
+        job->credential.password = &job->challenge;
+    else
+        mu_err_narrow(err, MU_REFUSE_UNDELIVERABLE);
+    mu_buf_clear(&signer);
+    return rc;
+}
+
 static enum mu_code write_answer(struct mu_ca_job *job, struct mu_err *err)
 {
+    enum mu_code rc = MU_OK;
+
+    if (job->decision.verdict == MU_VERDICT_PENDING)
+        rc = keep_challenge(job, err);
+    else if (job->decision.verdict == MU_VERDICT_ISSUED && job->claim.op == MU_OP_POLL)
+        rc = find_challenge(job, err);
+    if (rc != MU_OK)
+        return rc;
     return mu_scep_server_write(
         job->engine, &job->credential, &job->decision, &job->response, err);
 }

@@ -29,6 +29,9 @@ static const struct {
     {"single-ca-cert", YES_NO, offsetof(struct mu_ca_one, single_ca_cert), "no"},
     {"sign-alg-rsa-encryption", YES_NO, offsetof(struct mu_ca_one, sign_alg_rsa_encryption), "yes"},
     {"caps-sha384", YES_NO, offsetof(struct mu_ca_one, caps_sha384), "yes"},
+    {"est", TEXT, offsetof(struct mu_ca_one, est), ""},
+    {"labels", TEXT, offsetof(struct mu_ca_one, label_list), ""},
+    {"client-ca", TEXT, offsetof(struct mu_ca_one, client_ca_text), ""},
     {"default", YES_NO, offsetof(struct mu_ca_one, is_default), "no"},
 };
 enum { KEY_N = sizeof keys / sizeof keys[0] };
@@ -104,6 +107,7 @@ static void one_clear(struct mu_ca_one *one)
     free(one->ocsp_url);
     free(one->ca_issuers_url);
     free(one->no_challenge);
+    mu_ca_label_clear(one);
 }
 
 enum mu_code mu_ca_settings_parse(
@@ -122,6 +126,8 @@ enum mu_code mu_ca_settings_parse(
         rc = set_one(one, i, keys[i].standard, err);
     for (size_t i = 0; rc == MU_OK && i < mu_ini_count(ini); i++)
         rc = set_item(one, ini, mu_ini_at(ini, i), err);
+    if (rc == MU_OK)
+        rc = mu_ca_label_parse(one, err);
     mu_ini_free(ini);
     one_clear(&spare);
     return rc;

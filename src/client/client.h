@@ -18,6 +18,7 @@ enum mu_client_op {
     MU_CLIENT_NEXT_CA,
     MU_CLIENT_CERT,    /* by serial */
     MU_CLIENT_CRL,
+    MU_CLIENT_ATTRS,   /* EST: what the CA wants in a request */
 };
 enum mu_client_method { MU_CLIENT_METHOD_AUTO, MU_CLIENT_METHOD_GET, MU_CLIENT_METHOD_POST };
 
@@ -64,7 +65,7 @@ struct mu_client_config {
 
     struct mu_bytes state;              /* engine bytes of on_state: go on with those; n 0: start anew */
     struct mu_bytes csr;                /* ENROLL: DER, signed */
-    struct mu_pki_key *key;             /* its key */
+    struct mu_pki_key *key;             /* its key; EST: NULL: on_key is asked once the CA's wish is known */
     struct mu_pki_cert *signer_cert;    /* renewal: the present certificate; queries: who asks */
     struct mu_pki_key *signer_key;
     bool plain_pkcs_req;                /* SCEP: type 19 for a renewal too */
@@ -83,6 +84,18 @@ struct mu_client_config {
     bool allow_legacy;
     bool nonce_warn_only;
     bool expect_standard, compat_iis;   /* SCEP-23, SCEP-25 */
+
+    /* EST and CMP make the request themselves, out of this instead of csr. */
+    struct mu_bytes subject, extensions; /* Name DER; Extensions DER, n 0: none */
+    struct mu_pki_key_spec key_spec;    /* type 0: the CA's wish */
+    bool key_spec_is_choice;            /* the user's own */
+    bool server_key;                    /* the server makes the key (serverkeygen) */
+    bool ignore_csrattrs;
+    const char *user;                   /* HTTP user; NULL: none */
+    const struct mu_secret *password;
+    const char *srp_user, *client_cert, *server_cert; /* for the trace: TLS is the identity's */
+    bool client_cert_lacks_eku, has_key_password;
+    bool bootstrap;                     /* TLS is not verified: CA certificates only (EST-19) */
 
     int64_t await_s, max_await_s;
     bool no_wait;                       /* PENDING ends the run with MU_PENDING */
@@ -113,6 +126,8 @@ struct mu_client_result {
     struct mu_pki_cert *cert;              /* issued, or asked for */
     const struct mu_pki_certs *chain;      /* issuer first */
     struct mu_bytes crl;                   /* DER */
+    struct mu_bytes csr, csr_attrs;        /* EST: as sent, as the CA wishes; n 0: not yet, none */
+    struct mu_pki_key *key;                /* made by the server; NULL: it was not */
     bool pending;
     unsigned polls;
     enum mu_pki_digest digest;

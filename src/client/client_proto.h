@@ -20,5 +20,6 @@ struct mu_client_proto {
 const struct mu_client_proto *mu_client_proto_find(enum mu_proto proto);
 
 extern const struct mu_client_proto mu_client_proto_scep; /* client_scep.c */
+extern const struct mu_client_proto mu_client_proto_est;  /* client_est.c */
 
 #endif

@@ -19,6 +19,7 @@ static enum mu_scep_client_op op_of(enum mu_client_op op)
         return MU_SCEP_CLIENT_CERT;
     case MU_CLIENT_CRL:
         return MU_SCEP_CLIENT_CRL;
+    case MU_CLIENT_ATTRS: /* refused in scep_open */
     case MU_CLIENT_ENROLL:
         break;
     }
@@ -72,8 +73,13 @@ static enum mu_code scep_open(
         .transaction_id = c->transaction_id,
     };
     struct mu_scep_client *client = NULL;
-    enum mu_code rc = c->state.n > 0 ? mu_scep_client_restore(&config, c->state, &client, err)
-                                     : mu_scep_client_new(&config, &client, err);
+    enum mu_code rc;
+
+    if (c->op == MU_CLIENT_ATTRS || c->server_key)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, "SCEP has no %s",
+            c->server_key ? "keys made by the server" : "csrattrs");
+    rc = c->state.n > 0 ? mu_scep_client_restore(&config, c->state, &client, err)
+                        : mu_scep_client_new(&config, &client, err);
 
     if (rc == MU_OK)
         *engine = client;

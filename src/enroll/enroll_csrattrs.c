@@ -33,7 +33,7 @@ static const struct {
     {"sha512WithRSAEncryption", "1.2.840.113549.1.1.13"},
     {"ed25519", "1.3.101.112"},
     {"emailAddress", "1.2.840.113549.1.9.1"},
-    {"challengePassword", MU_ENROLL_CSRATTRS_LINK},
+    {"challengePassword", "1.2.840.113549.1.9.7"},
     {"macAddress", "1.3.6.1.1.1.1.22"},
     {"subjectAltName", "2.5.29.17"},
     {"serialNumber", "2.5.4.5"},
@@ -190,21 +190,4 @@ enum mu_code mu_enroll_csrattrs_parse(const char *value, struct mu_buf *out, str
     if (rc != MU_OK)
         mu_buf_reset(out);
     return rc;
-}
-
-bool mu_enroll_csrattrs_with_link(struct mu_bytes der, struct mu_buf *out)
-{
-    size_t whole = mu_der_open(out, MU_DER_SEQUENCE);
-    struct mu_der all = {0}, el;
-    bool has = false;
-
-    if (der.n != 0 && !mu_der_only(der, MU_DER_SEQUENCE, &all))
-        return false;
-    mu_buf_put_bytes(out, all.value);
-    while (mu_der_next(&all.value, &el))
-        has |= el.tag == MU_DER_OID && mu_der_oid_is(el.value, MU_ENROLL_CSRATTRS_LINK);
-    if (!has)
-        mu_der_put_oid(out, MU_ENROLL_CSRATTRS_LINK);
-    mu_der_close(out, whole);
-    return !out->failed;
 }

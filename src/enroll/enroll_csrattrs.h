@@ -4,8 +4,6 @@
 
 #include "base/buf.h"
 
-#define MU_ENROLL_CSRATTRS_LINK "1.2.840.113549.1.9.7" /* challengePassword: EST-55 */
-
 /* value is base64 of a CsrAttrs, or words by comma:
  *   1.3.6.1.1.1.1.22       an object of any kind
  *   secp384r1, sha384, emailAddress, challengePassword, subjectAltName, ...   by its name
@@ -15,7 +13,4 @@
  * "none" and "" are no wishes: out stays empty. */
 enum mu_code mu_enroll_csrattrs_parse(const char *value, struct mu_buf *out, struct mu_err *err)
     MU_CHECK;
-/* Appends der, with challengePassword added if it is not in it. */
-bool mu_enroll_csrattrs_with_link(struct mu_bytes der, struct mu_buf *out);
-
 #endif

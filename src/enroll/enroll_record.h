@@ -29,6 +29,9 @@ struct mu_record_profile {
     int64_t created_s;
 };
 
+/* Beside the bits of protocols: its password opens TLS-SRP, and nothing else. */
+enum { MU_RECORD_ENTRY_SRP = 1 << 8 };
+
 struct mu_record_entry {
     const char *name;
     unsigned protocols; /* 1 << enum mu_proto; 0: all */

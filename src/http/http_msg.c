@@ -61,11 +61,14 @@ enum mu_code mu_http_request_copy(
     const struct mu_http_request *request, struct mu_http_request **out, struct mu_err *err)
 {
     size_t size = sizeof(struct request_copy) + request->header_n * sizeof(struct mu_http_header)
-        + strlen(request->method) + strlen(request->target) + request->body.n + 3;
+        + request->note_n * sizeof(struct mu_http_note) + strlen(request->method) + strlen(request->target) + request->body.n + 3;
     struct request_copy *copy;
     struct mu_http_header *headers;
+    struct mu_http_note *notes;
     char *at;
 
+    for (size_t i = 0; i < request->note_n; i++)
+        size += strlen(request->notes[i].text) + 1;
     for (size_t i = 0; i < request->header_n; i++)
         size += strlen(request->headers[i].name) + strlen(request->headers[i].value) + 2;
     copy = malloc(size);
@@ -75,7 +78,13 @@ enum mu_code mu_http_request_copy(
     copy->request.peer = NULL;
     copy->size = size;
     headers = (struct mu_http_header *)(copy + 1);
-    at = (char *)(headers + request->header_n);
+    notes = (struct mu_http_note *)(headers + request->header_n);
+    at = (char *)(notes + request->note_n);
+    for (size_t i = 0; i < request->note_n; i++) {
+        notes[i].step = request->notes[i].step;
+        notes[i].text = put_text(&at, request->notes[i].text, strlen(request->notes[i].text));
+    }
+    copy->request.notes = notes;
     for (size_t i = 0; i < request->header_n; i++) {
         const struct mu_http_header *h = &request->headers[i];
 

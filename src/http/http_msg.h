@@ -3,6 +3,7 @@
 #define MU_HTTP_MSG_H
 
 #include "base/buf.h"
+#include "base/env.h"
 
 enum { MU_HTTP_MAX_HEADERS = 64 };
 
@@ -26,6 +27,12 @@ struct mu_http_peer {
     const char *srp_user;          /* NULL if not SRP */
 };
 
+/* A line for the trace, told once the connection stands and before the request goes out. */
+struct mu_http_note {
+    enum mu_trace_step step;
+    const char *text;
+};
+
 struct mu_http_request {
     const char *method;     /* "GET", "POST" */
     const char *target;     /* server: raw path and query; client: the whole URL */
@@ -35,6 +42,8 @@ struct mu_http_request {
     struct mu_bytes body;
     const struct mu_http_peer *peer; /* server side; NULL on the client */
     bool same_connection;   /* client: only on the connection of the last exchange */
+    const struct mu_http_note *notes; /* client */
+    size_t note_n;
 };
 
 /* A request that owns what it points at, all but peer (NULL in the copy). Free wipes it: headers

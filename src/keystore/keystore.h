@@ -129,6 +129,11 @@ enum mu_code mu_keystore_ca_each(struct mu_keystore *store, mu_keystore_ca_call 
 /* All of them, or those of a list of names and files separated by commas or blanks (NULL: all). */
 enum mu_code mu_keystore_ca_load(struct mu_keystore *store, const char *names,
     struct mu_pki_certs *out, struct mu_err *err) MU_CHECK;
+/* Where a CA certificate was learned from: a line per server, beside it in ca/<name>.from. A line that
+ * is there already is not added again. None: the user brought it. */
+enum mu_code mu_keystore_ca_from_put(struct mu_keystore *store, const char *name, const char *line,
+    struct mu_err *err) MU_CHECK;
+bool mu_keystore_ca_from_get(struct mu_keystore *store, const char *name, struct mu_buf *lines);
 /* Name under which this certificate is trusted; false if it is not. */
 bool mu_keystore_ca_name(struct mu_keystore *store, const struct mu_pki_cert *cert,
     char name[MU_KEYSTORE_NAME]);

@@ -157,6 +157,62 @@ enum mu_code mu_keystore_ca_add(struct mu_keystore *store, const char *name, str
     return rc;
 }
 
+/* ---- where it was learned from ---- */
+
+bool mu_keystore_ca_from_get(struct mu_keystore *store, const char *name, struct mu_buf *lines)
+{
+    char file[MU_KEYSTORE_FILE_NAME];
+
+    snprintf(file, sizeof(file), "%s.from", name);
+    return mu_keystore_dir_get(&store->ca, file, lines, NULL) == MU_OK;
+}
+
+static bool has_line(const struct mu_buf *lines, const char *line)
+{
+    const char *at = mu_buf_str(lines);
+    size_t n = strlen(line);
+
+    for (; *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n')
+        if (strncmp(at, line, n) == 0 && at[n] == '\n')
+            return true;
+    return false;
+}
+
+enum mu_code mu_keystore_ca_from_put(
+    struct mu_keystore *store, const char *name, const char *line, struct mu_err *err)
+{
+    struct mu_buf lines = {.max = MU_LIMIT_FILE};
+    char file[MU_KEYSTORE_FILE_NAME];
+    enum mu_code rc = MU_OK;
+
+    snprintf(file, sizeof(file), "%s.from", name);
+    if (mu_keystore_ca_from_get(store, name, &lines) && has_line(&lines, line))
+        goto out;
+    mu_buf_putf(&lines, "%s\n", line);
+    if ((rc = mu_buf_check(&lines, "where a CA comes from", err)) == MU_OK)
+        rc = mu_keystore_dir_put(&store->ca, file, 0644, mu_buf_bytes(&lines), err);
+    if (rc == MU_OK)
+        rc = mu_keystore_dir_sync(&store->ca, err);
+out:
+    mu_buf_clear(&lines);
+    return rc;
+}
+
+/* Another certificate under the name comes from somewhere else. */
+static enum mu_code from_remove(struct mu_keystore *store, const char *name, struct mu_err *err)
+{
+    char file[MU_KEYSTORE_FILE_NAME];
+    struct mu_buf lines = {0};
+    enum mu_code rc = MU_OK;
+
+    if (mu_keystore_ca_from_get(store, name, &lines)) {
+        snprintf(file, sizeof(file), "%s.from", name);
+        rc = mu_keystore_dir_remove(&store->ca, file, err);
+    }
+    mu_buf_clear(&lines);
+    return rc;
+}
+
 static void known_one(void *cookie, const char *name, struct mu_pki_cert *cert)
 {
     struct mu_buf *known = cookie;
@@ -206,6 +262,8 @@ enum mu_code mu_keystore_ca_remove(struct mu_keystore *store, const char *name, 
     if (ca_read(store, name, &cert, NULL) == MU_NOT_FOUND)
         name += 2;
     mu_pki_cert_free(cert);
+    if ((rc = from_remove(store, name, err)) != MU_OK)
+        return rc;
     snprintf(file, sizeof(file), "%s.crt", name);
     return mu_keystore_dir_remove(&store->ca, file, err);
 }

@@ -98,6 +98,8 @@ static void trace_opened(struct mu_net_session *s)
 
 static void trace_request(struct mu_net_session *s)
 {
+    for (size_t i = 0; i < s->request->note_n; i++)
+        TRACE(s, s->request->notes[i].step, "%s", s->request->notes[i].text);
     if (s->request->body.n > 0)
         TRACE(s, MU_TRACE_HTTP, "%s %s, %zu bytes", s->request->method, s->url_text, s->request->body.n);
     else

@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "cmd/muster/cmd_args.h"
 #include "cmd/muster/cmd_json.h"
+#include "cmd/muster/cmd_secrets.h"
 
 enum mu_cmd_exit {
     MU_CMD_OK = 0,
@@ -26,7 +27,8 @@ struct mu_cmd {
     struct mu_loop *loop;
     struct mu_transport *transport;
     struct mu_agent agent;
-    struct mu_secret challenge_env; /* MUSTER_SECRET_CHALLENGE, taken out of the environment */
+    struct mu_cmd_secrets env_secrets; /* MUSTER_SECRET_..., taken out of the environment */
+    bool told_environment;
     unsigned debug; /* bit per enum mu_proto, bit 0: all */
     bool debug_http;
     bool color, color_err;

@@ -41,6 +41,7 @@ struct mu_cmd_args {
     const char *via, *ca, *url, *label, *digest, *cipher, *method, *ra_cert, *nonce_check, *compat;
     const char *pin;
     bool expect_standard;
+    const char *ca_cert, *server_name, *tls_min, *csrattrs, *renew_auth;
     /* subject */
     const char *subject, *template_name, *key_usage, *eku;
     struct mu_pki_name_part parts[MU_ARGS_MAX_LIST];
@@ -49,10 +50,12 @@ struct mu_cmd_args {
     size_t san_n;
     /* key */
     const char *key, *key_file, *key_pass_file;
-    bool rekey, reuse_key;
+    bool rekey, reuse_key, server_key;
     /* auth */
     const char *challenge_file, *challenge_fd;
     bool no_challenge;
+    const char *user, *password_file, *password_fd, *client_cert;
+    const char *srp_user, *srp_password_file, *srp_password_fd;
     /* the rest */
     bool replace, fresh, no_wait, wait, all, force, dry_run, next_ca, activate;
     const char *await_result, *max_await_result, *output, *as, *name, *sha256, *serial;

@@ -90,7 +90,7 @@ enum mu_code mu_cmd_ask_fd(const char *number, struct mu_secret *out, struct mu_
     int64_t fd;
 
     if ((rc = mu_text_int(number, 0, 1 << 20, &fd, err)) != MU_OK)
-        return mu_err_context(err, "--challenge-fd");
+        return mu_err_context(err, "descriptor");
     mu_buf_init_secret(&line, MU_LIMIT_CHALLENGE + 1);
     if (!read_line((int)fd, &line))
         rc =

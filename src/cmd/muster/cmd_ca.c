@@ -61,7 +61,10 @@ static int fetched(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, v
     int exit_code = MU_CMD_OK;
 
     if (certs == NULL || certs->n == 0) {
-        mu_err_set(&err, MU_NOT_FOUND, MU_M(301), "GetCACert returned nothing");
+        if (outcome->proto == MU_PROTO_EST)
+            mu_err_set(&err, MU_NOT_FOUND, MU_REASON_NONE, "cacerts returned nothing");
+        else
+            mu_err_set(&err, MU_NOT_FOUND, MU_M(301), "GetCACert returned nothing");
         return mu_cmd_print_error(cmd, NULL, &err);
     }
     if (cmd->args.output != NULL)
@@ -89,7 +92,7 @@ int mu_cmd_ca_fetch(struct mu_cmd *cmd)
     }
     if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
         || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
-        || (cmd->args.word_n == 0 && (rc = mu_cmd_settings_demo(cmd, &url, NULL, &err)) != MU_OK)
+        || (cmd->args.word_n == 0 && (rc = mu_cmd_settings_demo(cmd, &url, &err)) != MU_OK)
         || (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else {
@@ -110,15 +113,56 @@ struct list {
     unsigned n;
 };
 
+/* "est URL, source address A, CA identifier I" */
+static void list_from(struct list *l, const char *line)
+{
+    static const char *const keys[] = {"server", "source_ip", "ca_identifier"};
+    static const char *const before[] = {"est ", ", source address ", ", CA identifier "};
+    const char *stop;
+    char value[2048];
+    size_t i;
+
+    mu_cmd_json_open(&l->j, NULL, '{');
+    stop = line + strcspn(line, "\n");
+    for (i = 0; i < 3; i++) {
+        const char *begin = strstr(line, before[i]);
+        const char *end = i < 2 ? strstr(line, before[i + 1]) : stop;
+        bool is_there = begin != NULL && begin < stop && end != NULL && end <= stop;
+
+        snprintf(value, sizeof value, "%.*s",
+            is_there ? (int)(end - begin - (ptrdiff_t)strlen(before[i])) : 4,
+            is_there ? begin + strlen(before[i]) : "none");
+        mu_cmd_json_text(&l->j, keys[i], strcmp(value, "none") != 0 ? value : NULL);
+    }
+    mu_cmd_json_close(&l->j, '}');
+}
+
+static void list_json(struct list *l, const char *name, struct mu_pki_cert *cert)
+{
+    struct mu_buf lines = {0};
+    bool is_learned = mu_keystore_ca_from_get(l->cmd->store, name, &lines);
+    const char *at;
+
+    mu_cmd_certs_json_open(&l->j, name, cert);
+    mu_cmd_json_text(&l->j, "source", is_learned ? "est" : "user");
+    mu_cmd_json_open(&l->j, "learned", '[');
+    for (at = mu_buf_str(&lines); *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n')
+        list_from(l, at);
+    mu_cmd_json_close(&l->j, ']');
+    mu_cmd_json_close(&l->j, '}');
+    mu_buf_clear(&lines);
+}
+
 static void list_one(void *cookie, const char *name, struct mu_pki_cert *cert)
 {
     struct list *l = cookie;
     struct mu_buf text = {0};
+    bool is_learned;
     char day[16];
 
     l->n++;
     if (l->cmd->args.json) {
-        mu_cmd_certs_json(&l->j, name, cert);
+        list_json(l, name, cert);
         return;
     }
     mu_cmd_print_cell(&l->table, name);
@@ -126,14 +170,33 @@ static void list_one(void *cookie, const char *name, struct mu_pki_cert *cert)
     mu_cmd_print_cell(&l->table, mu_buf_str(&text));
     mu_cmd_print_cell(&l->table, mu_cmd_print_day(cert->not_after_s, day));
     mu_buf_reset(&text);
+    is_learned = mu_keystore_ca_from_get(l->cmd->store, name, &text);
+    mu_cmd_print_cell(&l->table, is_learned ? "est" : "user");
+    mu_buf_reset(&text);
     mu_pki_cert_fingerprint(cert, MU_PKI_SHA256, &text);
     mu_cmd_print_cell(&l->table, mu_buf_str(&text));
     mu_buf_clear(&text);
 }
 
+/* Below the table: what each learned one was learned from (E054). */
+static void learned_one(void *cookie, const char *name, struct mu_pki_cert *cert)
+{
+    struct mu_buf lines = {0};
+    const char *at;
+
+    if (mu_keystore_ca_from_get(((struct list *)cookie)->cmd->store, name, &lines)) {
+        for (at = mu_buf_str(&lines); *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n') {
+            printf("%s: learned by ", name);
+            fwrite(at, 1, strcspn(at, "\n"), stdout);
+            fputc('\n', stdout);
+        }
+    }
+    mu_buf_clear(&lines);
+}
+
 int mu_cmd_ca_list(struct mu_cmd *cmd)
 {
-    struct list l = {.cmd = cmd, .table = {.columns = 4}};
+    struct list l = {.cmd = cmd, .table = {.columns = 5}};
     struct mu_err err = {0};
     int exit_code = MU_CMD_OK;
     enum mu_code rc;
@@ -141,6 +204,7 @@ int mu_cmd_ca_list(struct mu_cmd *cmd)
     mu_cmd_print_cell(&l.table, "NAME");
     mu_cmd_print_cell(&l.table, "SUBJECT");
     mu_cmd_print_cell(&l.table, "EXPIRES");
+    mu_cmd_print_cell(&l.table, "SOURCE");
     mu_cmd_print_cell(&l.table, "SHA-256");
     mu_cmd_print_json_begin(cmd, &l.j, &l.out);
     mu_cmd_json_open(&l.j, "cas", '[');
@@ -157,6 +221,8 @@ int mu_cmd_ca_list(struct mu_cmd *cmd)
         exit_code = mu_cmd_print_json(cmd, &l.out);
     } else if (l.n > 0) {
         mu_cmd_print_table_end(cmd, &l.table);
+        rc = mu_keystore_ca_each(cmd->store, learned_one, &l, &err);
+        exit_code = rc == MU_OK ? MU_CMD_OK : mu_cmd_print_error(cmd, NULL, &err);
     } else {
         mu_cmd_print_note(cmd, "No CA is trusted here: muster ca trust FILE");
     }

@@ -22,7 +22,7 @@ static void name_json(struct mu_cmd_json *j, const char *key, struct mu_bytes na
     mu_buf_clear(&text);
 }
 
-void mu_cmd_certs_json(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert)
+void mu_cmd_certs_json_open(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert)
 {
     struct mu_buf text = {0};
 
@@ -39,8 +39,13 @@ void mu_cmd_certs_json(struct mu_cmd_json *j, const char *name, struct mu_pki_ce
     mu_cmd_json_text(j, "sha256", mu_buf_str(&text));
     mu_cmd_json_time(j, "not_before", cert->not_before_s);
     mu_cmd_json_time(j, "not_after", cert->not_after_s);
-    mu_cmd_json_close(j, '}');
     mu_buf_clear(&text);
+}
+
+void mu_cmd_certs_json(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert)
+{
+    mu_cmd_certs_json_open(j, name, cert);
+    mu_cmd_json_close(j, '}');
 }
 
 void mu_cmd_certs_array(struct mu_cmd_json *j, const char *key, const struct mu_pki_certs *certs)

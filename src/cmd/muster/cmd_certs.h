@@ -4,7 +4,8 @@
 
 #include "cmd/muster/cmd.h"
 
-/* One object; name may be NULL. */
+/* One object; name may be NULL. The first leaves it open, for more. */
+void mu_cmd_certs_json_open(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert);
 void mu_cmd_certs_json(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert);
 /* As {"cas":[...]}: with --json, else as text on stdout; the issuing one (may be NULL) is marked.
  */

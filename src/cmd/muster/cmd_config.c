@@ -57,9 +57,9 @@ bool mu_cmd_config_has_entry(const struct mu_ini *ini, const char *name)
  * settings of a request. */
 static bool is_of_agent(const char *key)
 {
-    static const char *const words[] = {"ca", "template", "challenge", "automation", "warn-days",
-        "deploy", "verify", "success-script", "failure-script", "key-owner", "key-group",
-        "key-mode", "key-password", "renew-window", "server-name", "tls-min"};
+    static const char *const words[] = {"ca", "template", "automation", "warn-days", "deploy",
+        "verify", "success-script", "failure-script", "key-owner", "key-group", "key-mode",
+        "renew-window"};
     size_t i;
 
     for (i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -69,19 +69,39 @@ static bool is_of_agent(const char *key)
     return false;
 }
 
+/* Where the value of a secret's word goes; NULL: it is no secret. */
+static const char **secret_of(struct mu_cmd_config_secrets *secrets, const char *key)
+{
+    const struct {
+        const char *word;
+        const char **at;
+    } words[] = {{"challenge", &secrets->challenge}, {"password", &secrets->password},
+        {"srp-password", &secrets->srp_password}, {"key-password", &secrets->key_password}};
+    size_t i;
+
+    for (i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i].word, key) == 0)
+            return words[i].at;
+    }
+    return NULL;
+}
+
 static enum mu_code section(const struct mu_ini *ini, const char *name, const char *which,
-    struct mu_agent_settings *settings, const char **challenge, struct mu_err *err)
+    struct mu_agent_settings *settings, struct mu_cmd_config_secrets *secrets, struct mu_err *err)
 {
     enum mu_code rc;
     size_t i;
 
     for (i = 0; i < mu_ini_count(ini); i++) {
         const struct mu_ini_item *item = mu_ini_at(ini, i);
+        const char **secret;
 
         if (strcmp(item->section, which) != 0 || strcmp(item->name, name) != 0)
             continue;
-        if (strcmp(item->key, "challenge") == 0)
-            *challenge = item->value;
+        if ((secret = secret_of(secrets, item->key)) != NULL) {
+            *secret = item->value;
+            continue;
+        }
         if (is_of_agent(item->key))
             continue;
         if ((rc = mu_agent_settings_set(settings, item->key, item->value, err)) != MU_OK) {
@@ -94,16 +114,16 @@ static enum mu_code section(const struct mu_ini *ini, const char *name, const ch
 }
 
 enum mu_code mu_cmd_config_ca(const struct mu_ini *ini, const char *name,
-    struct mu_agent_settings *settings, const char **challenge, struct mu_err *err)
+    struct mu_agent_settings *settings, struct mu_cmd_config_secrets *secrets, struct mu_err *err)
 {
     if (!mu_cmd_config_has_ca(ini, name))
         return mu_err_set(err, MU_INPUT, MU_M(706), "There is no [ca \"%s\"] in %s", name,
             ini != NULL ? mu_ini_file(ini) : DEFAULT_FILE);
-    return section(ini, name, "ca", settings, challenge, err);
+    return section(ini, name, "ca", settings, secrets, err);
 }
 
 enum mu_code mu_cmd_config_entry(const struct mu_ini *ini, const char *name,
-    struct mu_agent_settings *settings, const char **challenge, struct mu_err *err)
+    struct mu_agent_settings *settings, struct mu_cmd_config_secrets *secrets, struct mu_err *err)
 {
     const struct mu_ini_item *ca, *template;
     enum mu_code rc;
@@ -114,12 +134,12 @@ enum mu_code mu_cmd_config_entry(const struct mu_ini *ini, const char *name,
     ca = mu_ini_get(ini, "certificate", name, "ca");
     if (ca == NULL && template != NULL)
         ca = mu_ini_get(ini, "template", template->value, "ca");
-    if ((rc = section(ini, "", "defaults", settings, challenge, err)) != MU_OK)
+    if ((rc = section(ini, "", "defaults", settings, secrets, err)) != MU_OK)
         return rc;
-    if (ca != NULL && (rc = mu_cmd_config_ca(ini, ca->value, settings, challenge, err)) != MU_OK)
+    if (ca != NULL && (rc = mu_cmd_config_ca(ini, ca->value, settings, secrets, err)) != MU_OK)
         return rc;
     if (template != NULL
-        && (rc = section(ini, template->value, "template", settings, challenge, err)) != MU_OK)
+        && (rc = section(ini, template->value, "template", settings, secrets, err)) != MU_OK)
         return rc;
-    return section(ini, name, "certificate", settings, challenge, err);
+    return section(ini, name, "certificate", settings, secrets, err);
 }

@@ -14,12 +14,18 @@ enum mu_code mu_cmd_config_read(const char *path, struct mu_ini **out, struct mu
 const char *mu_cmd_config_agent(const struct mu_ini *ini, const char *key);
 bool mu_cmd_config_has_ca(const struct mu_ini *ini, const char *name);
 bool mu_cmd_config_has_entry(const struct mu_ini *ini, const char *name);
-/* Adds to settings what [ca "name"] says. *challenge (borrowed from ini, may stay NULL) gets its
- * challenge as written: file:PATH, or the thing itself. */
+/* Secrets as the configuration writes them: file:PATH, credential:NAME, or the thing itself.
+ * Borrowed from ini; NULL: it says nothing. */
+struct mu_cmd_config_secrets {
+    const char *challenge, *password, *srp_password, *key_password;
+};
+/* Adds to settings and secrets what [ca "name"] says. */
 enum mu_code mu_cmd_config_ca(const struct mu_ini *ini, const char *name,
-    struct mu_agent_settings *settings, const char **challenge, struct mu_err *err) MU_CHECK;
-/* Adds to settings all that concerns the entry. */
+    struct mu_agent_settings *settings, struct mu_cmd_config_secrets *secrets, struct mu_err *err)
+    MU_CHECK;
+/* Adds all that concerns the entry. */
 enum mu_code mu_cmd_config_entry(const struct mu_ini *ini, const char *name,
-    struct mu_agent_settings *settings, const char **challenge, struct mu_err *err) MU_CHECK;
+    struct mu_agent_settings *settings, struct mu_cmd_config_secrets *secrets, struct mu_err *err)
+    MU_CHECK;
 
 #endif

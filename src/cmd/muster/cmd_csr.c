@@ -33,38 +33,35 @@ static int put_json(struct mu_cmd *cmd, const struct mu_buf *pem)
 
 /* A request by file needs no URL; the settings get one only if it was given. */
 static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_agent_settings *out,
-    struct mu_secret *challenge, struct mu_err *err)
+    struct mu_cmd_secrets *secrets, struct mu_err *err)
 {
     enum mu_code rc;
 
     if (cmd->args.url != NULL || cmd->args.ca != NULL || cmd->args.demo)
-        return mu_cmd_settings_enroll(cmd, name, out, challenge, err);
+        return mu_cmd_settings_enroll(cmd, name, out, secrets, err);
     rc = mu_agent_settings_load(cmd->store, name, out, err);
     if ((rc != MU_OK && rc != MU_NOT_FOUND)
         || (rc = mu_cmd_settings_args(&cmd->args, out, err)) != MU_OK)
         return rc;
     if ((rc = mu_cmd_settings_subject(cmd, name, out, err)) != MU_OK)
         return rc;
-    return mu_cmd_settings_challenge(cmd, challenge, err);
+    return mu_cmd_secrets_options(cmd, secrets, err);
 }
 
 int mu_cmd_csr(struct mu_cmd *cmd)
 {
     struct mu_agent_settings settings = {0};
-    struct mu_secret challenge = {0}, key_password = {0};
+    struct mu_cmd_secrets secrets = {0};
     struct mu_buf pem = {.secret = true}; /* a challenge may be in it */
     struct mu_agent_enroll request = {.name = cmd->args.words[0], .settings = &settings};
     struct mu_err err = {0};
     int exit_code = MU_CMD_OK;
 
     if (mu_cmd_open_store(cmd, true, &err) != MU_OK
-        || settings_of(cmd, request.name, &settings, &challenge, &err) != MU_OK
-        || mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
+        || settings_of(cmd, request.name, &settings, &secrets, &err) != MU_OK)
         goto fail;
-    if (mu_secret_is_set(&challenge))
-        request.challenge = &challenge;
-    if (mu_secret_is_set(&key_password))
-        request.key_password = &key_password;
+    request.challenge = mu_cmd_secrets_given(&secrets.challenge);
+    request.key_password = mu_cmd_secrets_given(&secrets.key_password);
     if (mu_agent_csr(&cmd->agent, &request, &pem, &err) != MU_OK
         || (!(cmd->args.json && cmd->args.output == NULL)
             && put(cmd->args.output, &pem, &err) != MU_OK))
@@ -79,8 +76,7 @@ fail:
     exit_code = mu_cmd_print_error(cmd, request.name, &err);
 out:
     mu_buf_clear(&pem);
-    mu_secret_clear(&challenge);
-    mu_secret_clear(&key_password);
+    mu_cmd_secrets_clear(&secrets);
     mu_agent_settings_clear(&settings);
     return exit_code;
 }
@@ -88,7 +84,7 @@ out:
 int mu_cmd_install(struct mu_cmd *cmd)
 {
     const char *name = cmd->args.words[0];
-    struct mu_secret key_password = {0};
+    struct mu_cmd_secrets secrets = {0};
     struct mu_pki_certs certs = {0};
     struct mu_keystore_saved saved = {0};
     struct mu_err err = {0};
@@ -101,7 +97,7 @@ int mu_cmd_install(struct mu_cmd *cmd)
         return mu_cmd_print_usage_error(cmd, &err);
     }
     if (mu_cmd_open_store(cmd, false, &err) != MU_OK
-        || mu_cmd_settings_key_password(cmd, &key_password, &err) != MU_OK)
+        || mu_cmd_secrets_options(cmd, &secrets, &err) != MU_OK)
         goto fail;
     if (cmd->args.activate) {
         if (mu_agent_activate(&cmd->agent, name, false, &saved, &err) != MU_OK)
@@ -113,7 +109,7 @@ int mu_cmd_install(struct mu_cmd *cmd)
             goto fail;
     }
     if (mu_agent_install(&cmd->agent, name, &certs,
-            mu_secret_is_set(&key_password) ? &key_password : NULL, &saved, &err)
+            mu_cmd_secrets_given(&secrets.key_password), &saved, &err)
         != MU_OK)
         goto fail;
 told:
@@ -126,6 +122,6 @@ fail:
     exit_code = mu_cmd_print_error(cmd, name, &err);
 out:
     mu_pki_certs_clear(&certs);
-    mu_secret_clear(&key_password);
+    mu_cmd_secrets_clear(&secrets);
     return exit_code;
 }

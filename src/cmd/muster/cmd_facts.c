@@ -62,6 +62,13 @@ void mu_cmd_facts_json(
     mu_cmd_json_text(j, "protocol", mu_proto_name(f->proto));
     mu_cmd_json_text(j, "ca", f->ca);
     mu_cmd_json_text(j, "url", f->url);
+    mu_cmd_json_text(j, "ca_identifier", f->label);
+    mu_cmd_json_text(j, "user", f->user);
+    mu_cmd_json_text(j, "password", f->has_password ? "*" : NULL);
+    mu_cmd_json_text(j, "client_cert", f->client_cert);
+    mu_cmd_json_text(j, "srp_user", f->srp_user);
+    mu_cmd_json_text(j, "srp_password", f->has_srp_password ? "*" : NULL);
+    mu_cmd_json_text(j, "key_password", f->has_key_password ? "*" : NULL);
     mu_cmd_json_text(j, "state", mu_agent_state_word(f->state));
     mu_cmd_json_text(j, "subject", f->subject);
     mu_cmd_json_text(j, "issuer", f->issuer);
@@ -227,6 +234,13 @@ void mu_cmd_facts_show(const struct mu_agent_facts *f, int64_t now_s)
     row("protocol", mu_proto_name(f->proto));
     row("url", f->url);
     row("ca", f->ca);
+    row("label", f->label);
+    row("user", f->user);
+    row("password", f->has_password ? "*" : NULL);
+    row("client cert", f->client_cert);
+    row("SRP user", f->srp_user);
+    row("SRP password", f->has_srp_password ? "*" : NULL);
+    row("key password", f->has_key_password ? "*" : NULL);
     if (f->serial != NULL)
         show_certificate(f, now_s);
     if (f->changed != NULL && f->changed[0] != '\0') {

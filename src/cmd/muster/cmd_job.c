@@ -101,6 +101,22 @@ static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outco
     return exit_code;
 }
 
+/* The server's CA is not in the store (E036): what was shown of it, and the lines that import it. */
+static void import_line(const struct mu_cmd_job *job, struct mu_err *err)
+{
+    const char *at = strstr(err->next, "SHA-256 ");
+    char fp[100] = "";
+
+    if (at != NULL)
+        snprintf(fp, sizeof fp, "%.*s", (int)strspn(at + 8, "0123456789ABCDEFabcdef:"), at + 8);
+    if (fp[0] == '\0')
+        return;
+    mu_err_next(err,
+        "Compare SHA-256 %s with the CA's operator, then add --pin %s\nor: muster ca fetch %s "
+        "--via est -o DIR, muster ca trust DIR/ca.crt-0 --sha256 %s",
+        fp, fp, job->url, fp);
+}
+
 /* A CA that nobody accepted, or a root that is missing: the command that helps, word for word. */
 static void accepting_line(const struct mu_cmd_job *job, struct mu_err *err)
 {
@@ -108,6 +124,8 @@ static void accepting_line(const struct mu_cmd_job *job, struct mu_err *err)
         mu_err_next(err,
             "Get that root from the CA's operator, compare its SHA-256, then: muster ca trust "
             "FILE");
+    if (err->reason == MU_M(204) && job->url != NULL)
+        import_line(job, err);
     if (err->reason != MU_M(209) || job->fingerprint[0] == '\0')
         return;
     if (strstr(err->what, job->fingerprint) == NULL) {
@@ -167,6 +185,7 @@ void mu_cmd_job_init(struct mu_cmd_job *job, struct mu_cmd *cmd, const char *nam
 {
     *job = (struct mu_cmd_job){.cmd = cmd, .name = name};
     job->host = (struct mu_agent_host){.ctx = job,
+        .may_ask = mu_cmd_ask_possible() && !cmd->args.no_input,
         .on_trust = on_trust,
         .on_step = on_step,
         .on_wait = on_wait,

@@ -7,7 +7,7 @@
 
 static int poll_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
 {
-    struct mu_secret key_password = {0};
+    struct mu_cmd_secrets secrets = {0};
     struct mu_cmd_job job;
     struct mu_err err = {0};
     enum mu_code rc;
@@ -15,14 +15,14 @@ static int poll_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
 
     mu_cmd_job_init(&job, cmd, name);
     job.quiet_end = is_one_of_many;
-    if ((rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK) {
+    if ((rc = mu_cmd_secrets_options(cmd, &secrets, &err)) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, name, &err);
     } else {
         rc = mu_agent_poll(&cmd->agent, name, !cmd->args.wait,
-            mu_secret_is_set(&key_password) ? &key_password : NULL, &job.host, &job.running, &err);
+            mu_cmd_secrets_given(&secrets.key_password), &job.host, &job.running, &err);
         exit_code = mu_cmd_job_finish(&job, rc, &err);
     }
-    mu_secret_clear(&key_password);
+    mu_cmd_secrets_clear(&secrets);
     return exit_code;
 }
 

@@ -14,7 +14,7 @@ static int ask(struct mu_cmd *cmd, struct mu_agent_query *query,
     int (*answer)(struct mu_cmd *, const struct mu_agent_outcome *, void *))
 {
     struct mu_agent_settings settings = {0};
-    struct mu_secret key_password = {0};
+    struct mu_cmd_secrets secrets = {0};
     struct mu_cmd_job job;
     struct mu_err err = {0};
     enum mu_code rc;
@@ -25,19 +25,20 @@ static int ask(struct mu_cmd *cmd, struct mu_agent_query *query,
     job.url = query->url;
     if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
         || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
-        || (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK
+        || (rc = mu_cmd_secrets_options(cmd, &secrets, &err)) != MU_OK
         || (query->name == NULL
             && (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK)) {
         exit_code = mu_cmd_print_error(cmd, query->name, &err);
     } else {
         if (query->name == NULL)
             query->settings = &settings;
-        if (mu_secret_is_set(&key_password))
-            query->key_password = &key_password;
+        query->key_password = mu_cmd_secrets_given(&secrets.key_password);
+        query->password = mu_cmd_secrets_given(&secrets.password);
+        query->srp_password = mu_cmd_secrets_given(&secrets.srp_password);
         rc = mu_agent_query(&cmd->agent, query, &job.host, &job.running, &err);
         exit_code = mu_cmd_job_finish(&job, rc, &err);
     }
-    mu_secret_clear(&key_password);
+    mu_cmd_secrets_clear(&secrets);
     mu_agent_settings_clear(&settings);
     return exit_code;
 }
@@ -193,17 +194,22 @@ static void probe_json(
     struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, struct mu_buf *out)
 {
     const struct mu_client_result *a = outcome->answer;
+    struct mu_buf attrs = {0};
     struct mu_cmd_json j;
 
     mu_cmd_print_json_begin(cmd, &j, out);
     mu_cmd_json_open(&j, "probe", '{');
-    mu_cmd_json_text(&j, "protocol", "scep");
+    mu_cmd_json_text(&j, "protocol", mu_proto_name(outcome->proto));
     mu_cmd_json_text(&j, "url", outcome->url);
     mu_cmd_json_list(&j, "capabilities", a != NULL ? a->caps : NULL, " ");
     if (outcome->has_clock)
         mu_cmd_json_int(&j, "clock_difference_s", outcome->clock_difference_s);
     else
         mu_cmd_json_null(&j, "clock_difference_s");
+    if (outcome->csr_attrs.n > 0)
+        mu_text_base64(&attrs, outcome->csr_attrs, 0);
+    mu_cmd_json_text(&j, "csrattrs", attrs.n > 0 ? mu_buf_str(&attrs) : NULL);
+    mu_buf_clear(&attrs);
     mu_cmd_json_list(&j, "warnings", a != NULL ? a->warnings : NULL, "\n");
     mu_cmd_certs_array(&j, "cas", a != NULL ? a->ca_certs : NULL);
     mu_cmd_json_close(&j, '}');
@@ -222,8 +228,14 @@ static int probe_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outco
         mu_buf_clear(&out);
         return exit_code;
     }
-    printf("protocol     SCEP\nurl          %s\n", outcome->url != NULL ? outcome->url : "-");
+    printf("protocol     %s\nurl          %s\n",
+        outcome->proto == MU_PROTO_EST ? "EST" : "SCEP", outcome->url != NULL ? outcome->url : "-");
     printf("offers       %s\n", a != NULL && a->caps[0] != '\0' ? a->caps : "-");
+    if (outcome->csr_attrs.n > 0) {
+        mu_text_base64(&out, outcome->csr_attrs, 0);
+        printf("csrattrs     %s\n", mu_buf_str(&out));
+        mu_buf_clear(&out);
+    }
     if (outcome->has_clock)
         printf("clock        %+lld s\n", (long long)outcome->clock_difference_s);
     if (a != NULL && a->warnings != NULL && a->warnings[0] != '\0')
@@ -246,10 +258,12 @@ int mu_cmd_probe(struct mu_cmd *cmd)
     }
     if (cmd->args.word_n == 0) {
         if (mu_cmd_open_store(cmd, true, &err) != MU_OK
-            || mu_cmd_settings_demo(cmd, &url, NULL, &err) != MU_OK)
+            || mu_cmd_settings_demo(cmd, &url, &err) != MU_OK)
             return mu_cmd_print_error(cmd, NULL, &err);
         query.url = mu_buf_str(&url);
     }
+    if (cmd->args.via != NULL)
+        query.only = mu_proto_parse(cmd->args.via);
     exit_code = ask(cmd, &query, probe_answer);
     mu_buf_clear(&url);
     return exit_code;

@@ -1,4 +1,6 @@
 /* renew: what is due, or by force. regenerate: now, with the stored settings and the same key. */
+#include <stdio.h>
+
 #include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_each.h"
 #include "cmd/muster/cmd_job.h"
@@ -8,7 +10,7 @@
 static int renew(struct mu_cmd *cmd, const struct mu_agent_renew *how, bool is_one_of_many)
 {
     struct mu_agent_renew request = *how;
-    struct mu_secret challenge = {0}, key_password = {0};
+    struct mu_cmd_secrets secrets = {0};
     struct mu_cmd_job job;
     struct mu_err err = {0};
     enum mu_code rc;
@@ -16,20 +18,18 @@ static int renew(struct mu_cmd *cmd, const struct mu_agent_renew *how, bool is_o
 
     mu_cmd_job_init(&job, cmd, how->name);
     job.quiet_end = is_one_of_many;
-    if ((rc = mu_cmd_settings_challenge(cmd, &challenge, &err)) != MU_OK
-        || (rc = mu_cmd_settings_key_password(cmd, &key_password, &err)) != MU_OK) {
+    if (mu_cmd_secrets_options(cmd, &secrets, &err) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, how->name, &err);
         goto out;
     }
-    if (mu_secret_is_set(&challenge))
-        request.challenge = &challenge;
-    if (mu_secret_is_set(&key_password))
-        request.key_password = &key_password;
+    request.challenge = mu_cmd_secrets_given(&secrets.challenge);
+    request.key_password = mu_cmd_secrets_given(&secrets.key_password);
+    request.password = mu_cmd_secrets_given(&secrets.password);
+    request.srp_password = mu_cmd_secrets_given(&secrets.srp_password);
     rc = mu_agent_renew(&cmd->agent, &request, &job.host, &job.running, &err);
     exit_code = mu_cmd_job_finish(&job, rc, &err);
 out:
-    mu_secret_clear(&challenge);
-    mu_secret_clear(&key_password);
+    mu_cmd_secrets_clear(&secrets);
     return exit_code;
 }
 
@@ -74,6 +74,15 @@ int mu_cmd_renew(struct mu_cmd *cmd)
     return mu_cmd_each(cmd, renew_one);
 }
 
+static bool has_certificate(struct mu_cmd *cmd, const char *name)
+{
+    char stem[MU_KEYSTORE_STEM];
+
+    return mu_keystore_current(cmd->store, name, stem);
+}
+
+/* Asks in the words of the console's generate (E114). Whatever else stands on the line is read and
+ * not used: the stored settings are (E116). */
 int mu_cmd_regenerate(struct mu_cmd *cmd)
 {
     const struct mu_agent_renew how = {.name = cmd->args.words[0],
@@ -92,8 +101,13 @@ int mu_cmd_regenerate(struct mu_cmd *cmd)
             "'%s' would be made anew, and nobody can be asked: add --yes", how.name);
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if (!cmd->args.yes
-        && !mu_cmd_ask_yes("A new certificate replaces the present one. Do you want to continue?"))
-        return MU_CMD_FAILED;
+    if (!cmd->args.yes && has_certificate(cmd, how.name)) {
+        fprintf(stderr,
+            "Certificate '%s' already exists, re-generate will ignore all the options you have "
+            "provided.\nAre you sure to re-generate the certificate?\n",
+            how.name);
+        if (!mu_cmd_ask_yes("Do you want to continue?"))
+            return MU_CMD_FAILED;
+    }
     return renew(cmd, &how, false);
 }

@@ -41,7 +41,7 @@ static enum mu_code set_file(struct mu_agent_settings *settings, const char *key
 }
 
 /* An address that can be asked; the rest of it is judged when it is. */
-static enum mu_code check_url(const char *url, struct mu_err *err)
+static enum mu_code check_url(const char *url, bool is_est, struct mu_err *err)
 {
     if (url == NULL || strncasecmp(url, "http://", 7) == 0
         || strncasecmp(url, "https://", 8) == 0)
@@ -49,7 +49,7 @@ static enum mu_code check_url(const char *url, struct mu_err *err)
     mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--url %s does not begin with http:// or https://",
         url);
     if (strstr(url, "://") == NULL)
-        mu_err_next(err, "--url http://%s", url);
+        mu_err_next(err, "--url http%s://%s", is_est ? "s" : "", url);
     return MU_INPUT;
 }
 
@@ -108,6 +108,27 @@ out:
     return rc;
 }
 
+enum mu_code mu_cmd_settings_via(const struct mu_cmd_args *args, struct mu_err *err)
+{
+    if (args->via == NULL || mu_proto_parse(args->via) == MU_PROTO_SCEP
+        || mu_proto_parse(args->via) == MU_PROTO_EST)
+        return MU_OK;
+    return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
+        mu_proto_parse(args->via) != MU_PROTO_NONE
+            ? "--via %s: not available in this version, only scep and est"
+            : "--via %s: known are scep, est, cmp",
+        args->via);
+}
+
+/* Where a name of this host's store would do, a file is one with a slash. */
+static enum mu_code set_name_or_file(struct mu_agent_settings *settings, const char *key,
+    const char *value, const char *option, struct mu_err *err)
+{
+    if (value != NULL && (strchr(value, '/') != NULL || !mu_text_is_entry_name(value)))
+        return set_file(settings, key, value, option, err);
+    return set(settings, key, value, option, err);
+}
+
 enum mu_code mu_cmd_settings_args(
     const struct mu_cmd_args *args, struct mu_agent_settings *settings, struct mu_err *err)
 {
@@ -117,6 +138,13 @@ enum mu_code mu_cmd_settings_args(
         {"url", args->url, "url"},
         {"ca-identifier", args->label, "label"},
         {"pin-sha256", args->pin, "pin"},
+        {"server-name", args->server_name, "server-name"},
+        {"tls-min", args->tls_min, "tls-min"},
+        {"csrattrs", args->csrattrs, "csrattrs"},
+        {"renew-auth", args->renew_auth, "renew-auth"},
+        {"user", args->user, "user"},
+        {"srp-user", args->srp_user, "srp-user"},
+        {"server-key", args->server_key ? "yes" : NULL, "server-key"},
         {"digest", args->digest, "digest"},
         {"cipher", args->cipher, "cipher"},
         {"method", args->method, "method"},
@@ -136,84 +164,25 @@ enum mu_code mu_cmd_settings_args(
     enum mu_code rc;
     size_t i;
 
-    if (args->via != NULL && strcmp(args->via, "scep") != 0)
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
-            mu_proto_parse(args->via) != MU_PROTO_NONE
-                ? "--via %s: not available in this version, only scep"
-                : "--via %s: known are scep, est, cmp",
-            args->via);
+    if ((rc = mu_cmd_settings_via(args, err)) != MU_OK)
+        return rc;
+    if ((rc = set(settings, "protocol", args->via, "via", err)) != MU_OK)
+        return rc;
     if (settings->protocol == NULL && (rc = set(settings, "protocol", "scep", "via", err)) != MU_OK)
         return rc;
-    if ((rc = check_url(args->url, err)) != MU_OK)
+    if ((rc = check_url(args->url, mu_agent_settings_is_est(settings), err)) != MU_OK)
         return rc;
     for (i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if ((rc = set(settings, plain[i].key, plain[i].value, plain[i].option, err)) != MU_OK)
             return rc;
     }
-    if ((rc = set_file(settings, "ra-cert", args->ra_cert, "ra-cert", err)) != MU_OK
+    if ((rc = set_name_or_file(settings, "trust", args->ca_cert, "ca-cert", err)) != MU_OK
+        || (rc = set_name_or_file(settings, "client-cert", args->client_cert, "client-cert", err))
+            != MU_OK
+        || (rc = set_file(settings, "ra-cert", args->ra_cert, "ra-cert", err)) != MU_OK
         || (rc = set_key(args, settings, err)) != MU_OK)
         return rc;
     return set_subject(args, settings, err);
-}
-
-enum mu_code mu_cmd_settings_key_password(
-    struct mu_cmd *cmd, struct mu_secret *password, struct mu_err *err)
-{
-    struct mu_buf file = {.secret = true};
-    enum mu_code rc;
-
-    if (cmd->args.key_pass_file == NULL)
-        return MU_OK;
-    if ((rc = mu_keystore_file_read(cmd->args.key_pass_file, MU_KEYSTORE_SECRET, &file, err))
-        == MU_OK)
-        rc = mu_secret_set(password, mu_buf_bytes(&file), err);
-    mu_buf_clear(&file);
-    return rc;
-}
-
-static enum mu_code challenge_of_file(
-    const char *path, struct mu_secret *challenge, struct mu_err *err)
-{
-    struct mu_buf file = {.secret = true};
-    const uint8_t *end;
-    enum mu_code rc;
-
-    if ((rc = mu_keystore_file_read(path, MU_KEYSTORE_SECRET, &file, err)) == MU_OK) {
-        end = file.n > 0 ? memchr(file.p, '\n', file.n) : NULL;
-        rc = mu_secret_set(
-            challenge, mu_bytes(file.p, end != NULL ? (size_t)(end - file.p) : file.n), err);
-    }
-    mu_buf_clear(&file);
-    return rc;
-}
-
-enum mu_code mu_cmd_settings_challenge(
-    struct mu_cmd *cmd, struct mu_secret *challenge, struct mu_err *err)
-{
-    if (cmd->args.no_challenge)
-        return MU_OK;
-    if (cmd->args.challenge_file != NULL)
-        return challenge_of_file(cmd->args.challenge_file, challenge, err);
-    if (cmd->args.challenge_fd != NULL)
-        return mu_cmd_ask_fd(cmd->args.challenge_fd, challenge, err);
-    if (!mu_secret_is_set(&cmd->challenge_env))
-        return MU_OK;
-    mu_cmd_print_line(cmd, "warning",
-        "the challenge comes from MUSTER_SECRET_CHALLENGE: others may see an environment, a file "
-        "is safer");
-    return mu_secret_set(challenge, mu_secret_bytes(&cmd->challenge_env), err);
-}
-
-/* A challenge as the configuration writes it. */
-static enum mu_code challenge_of_config(
-    const char *text, struct mu_secret *challenge, struct mu_err *err)
-{
-    if (mu_text_starts(text, "file:"))
-        return challenge_of_file(text + 5, challenge, err);
-    if (mu_text_starts(text, "credential:") || mu_text_starts(text, "secret:"))
-        return mu_err_set(err, MU_UNSUPPORTED, MU_M(706),
-            "challenge: only file:PATH is available in this version");
-    return mu_secret_set(challenge, mu_bytes_str(text), err);
 }
 
 static const char *demo_dir(void)
@@ -257,13 +226,10 @@ static enum mu_code demo_trust(struct mu_cmd *cmd, const char *path, struct mu_e
     return rc;
 }
 
-enum mu_code mu_cmd_settings_demo(
-    struct mu_cmd *cmd, struct mu_buf *url, struct mu_buf *challenge_file, struct mu_err *err)
+/* demo.conf, which muster-ca keeps beside its data. */
+static enum mu_code demo_read(const char *dir, struct mu_ini **ini, struct mu_err *err)
 {
-    const char *dir = demo_dir();
-    const struct mu_ini_item *item;
     struct mu_buf path = {0}, text = {0};
-    struct mu_ini *ini = NULL;
     enum mu_code rc;
 
     mu_buf_putf(&path, "%s/demo.conf", dir);
@@ -272,39 +238,91 @@ enum mu_code mu_cmd_settings_demo(
         mu_err_next(err,
             "Start `muster-ca demo` here in another terminal, or set MUSTER_DEMO to its "
             "directory.");
-        goto out;
+    } else {
+        rc = mu_ini_parse(mu_buf_bytes(&text), mu_buf_str(&path), MU_INI_SECTIONS, ini, err);
     }
-    if ((rc = mu_ini_parse(mu_buf_bytes(&text), mu_buf_str(&path), MU_INI_SECTIONS, &ini, err))
-        != MU_OK)
-        goto out;
-    if ((item = mu_ini_get(ini, "demo", NULL, "scep-url")) == NULL) {
-        rc = mu_err_set(err, MU_INPUT, MU_M(706), "%s: no scep-url", mu_buf_str(&path));
-        goto out;
-    }
-    mu_buf_put_str(url, item->value);
-    if (challenge_file != NULL && (item = mu_ini_get(ini, "demo", NULL, "challenge-file")) != NULL)
-        demo_path(dir, item->value, challenge_file);
-    if ((item = mu_ini_get(ini, "demo", NULL, "root")) != NULL) {
-        mu_buf_reset(&path);
-        demo_path(dir, item->value, &path);
-        rc = demo_trust(cmd, mu_buf_str(&path), err);
-    }
-out:
-    mu_ini_free(ini);
     mu_buf_clear(&text);
     mu_buf_clear(&path);
     return rc;
 }
 
-static enum mu_code demo(struct mu_cmd *cmd, struct mu_agent_settings *settings,
-    struct mu_buf *challenge_file, struct mu_err *err)
+static const char *demo_value(const struct mu_ini *ini, const char *key)
 {
+    const struct mu_ini_item *item = mu_ini_get(ini, "demo", NULL, key);
+
+    return item != NULL ? item->value : NULL;
+}
+
+/* The URL of the protocol; the root becomes trusted as "demo". */
+static enum mu_code demo_use(struct mu_cmd *cmd, const struct mu_ini *ini, const char *proto,
+    struct mu_buf *url, struct mu_err *err)
+{
+    struct mu_buf path = {0};
+    const char *value;
+    char key[32];
+    enum mu_code rc = MU_OK;
+
+    snprintf(key, sizeof key, "%s-url", proto);
+    if ((value = demo_value(ini, key)) == NULL)
+        return mu_err_set(err, MU_INPUT, MU_M(706), "%s: no %s", mu_ini_file(ini), key);
+    mu_buf_put_str(url, value);
+    if ((value = demo_value(ini, "root")) != NULL) {
+        demo_path(demo_dir(), value, &path);
+        rc = demo_trust(cmd, mu_buf_str(&path), err);
+    }
+    mu_buf_clear(&path);
+    return rc;
+}
+
+enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url, struct mu_err *err)
+{
+    struct mu_ini *ini = NULL;
+    enum mu_code rc = demo_read(demo_dir(), &ini, err);
+
+    if (rc == MU_OK)
+        rc = demo_use(cmd, ini, cmd->args.via != NULL ? cmd->args.via : "scep", url, err);
+    mu_ini_free(ini);
+    return rc;
+}
+
+/* As the configuration would write them: file:PATH. */
+struct demo_secrets {
+    struct mu_buf challenge, password;
+};
+
+static void demo_secret(const struct mu_ini *ini, const char *key, struct mu_buf *text, const char **to)
+{
+    const char *value = demo_value(ini, key);
+
+    if (value == NULL || *to != NULL)
+        return;
+    mu_buf_put_str(text, "file:");
+    demo_path(demo_dir(), value, text);
+    *to = mu_buf_str(text);
+}
+
+static enum mu_code demo(struct mu_cmd *cmd, struct mu_agent_settings *settings,
+    struct demo_secrets *kept, struct mu_cmd_config_secrets *secrets, struct mu_err *err)
+{
+    const char *proto = cmd->args.via != NULL ? cmd->args.via : "scep";
     struct mu_buf url = {0};
+    struct mu_ini *ini = NULL;
     enum mu_code rc;
 
-    if ((rc = mu_cmd_settings_demo(cmd, &url, challenge_file, err)) == MU_OK
-        && (rc = set(settings, "url", mu_buf_str(&url), "demo", err)) == MU_OK)
-        rc = set(settings, "trust", "demo", "demo", err);
+    if ((rc = demo_read(demo_dir(), &ini, err)) != MU_OK
+        || (rc = demo_use(cmd, ini, proto, &url, err)) != MU_OK
+        || (rc = set(settings, "url", mu_buf_str(&url), "demo", err)) != MU_OK
+        || (rc = set(settings, "trust", "demo", "demo", err)) != MU_OK)
+        goto out;
+    if (strcmp(proto, "scep") == 0)
+        demo_secret(ini, "challenge-file", &kept->challenge, &secrets->challenge);
+    if (strcmp(proto, "est") == 0 && cmd->args.user == NULL && cmd->args.srp_user == NULL
+        && cmd->args.client_cert == NULL && demo_value(ini, "est-user") != NULL) {
+        rc = set(settings, "user", demo_value(ini, "est-user"), "demo", err);
+        demo_secret(ini, "est-password-file", &kept->password, &secrets->password);
+    }
+out:
+    mu_ini_free(ini);
     mu_buf_clear(&url);
     return rc;
 }
@@ -312,7 +330,7 @@ static enum mu_code demo(struct mu_cmd *cmd, struct mu_agent_settings *settings,
 /* --ca names a section of the configuration; without one, a CA of the store to trust, and only
  * that one. */
 static enum mu_code named_ca(struct mu_cmd *cmd, struct mu_agent_settings *settings,
-    const char **challenge, struct mu_err *err)
+    struct mu_cmd_config_secrets *secrets, struct mu_err *err)
 {
     struct mu_pki_cert *cert = NULL;
     enum mu_code rc;
@@ -320,7 +338,7 @@ static enum mu_code named_ca(struct mu_cmd *cmd, struct mu_agent_settings *setti
     if (cmd->args.ca == NULL)
         return MU_OK;
     if (mu_cmd_config_has_ca(cmd->config, cmd->args.ca))
-        return mu_cmd_config_ca(cmd->config, cmd->args.ca, settings, challenge, err);
+        return mu_cmd_config_ca(cmd->config, cmd->args.ca, settings, secrets, err);
     if ((rc = mu_keystore_ca_get(cmd->store, cmd->args.ca, &cert, err)) == MU_OK)
         rc = set(settings, "trust", cmd->args.ca, "ca", err);
     mu_pki_cert_free(cert);
@@ -380,56 +398,29 @@ enum mu_code mu_cmd_settings_subject(
     return rc;
 }
 
-/* A valid certificate and a pending request need no password: nobody is asked for one then. */
-static bool would_ask(struct mu_cmd *cmd, const char *name)
-{
-    char stem[MU_KEYSTORE_STEM];
-
-    return mu_cmd_ask_possible() && !cmd->args.no_input && !cmd->args.no_challenge
-        && (cmd->args.replace || cmd->args.fresh || !mu_keystore_current(cmd->store, name, stem))
-        && !mu_keystore_has(cmd->store, MU_KEYSTORE_SECRETS, name, "challenge")
-        && !mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "pending");
-}
-
-/* Nothing typed means none. */
-static enum mu_code ask_challenge(struct mu_secret *challenge, struct mu_err *err)
-{
-    enum mu_code rc = mu_cmd_ask_secret("  Challenge password (empty: none): ", challenge, err);
-
-    return rc == MU_NOT_FOUND ? MU_OK : rc;
-}
-
 enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
-    struct mu_agent_settings *settings, struct mu_secret *challenge, struct mu_err *err)
+    struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
 {
     struct mu_agent_settings made = {0};
-    struct mu_buf demo_challenge = {0};
-    const char *configured = NULL;
+    struct mu_cmd_config_secrets configured = {0};
+    struct demo_secrets of_demo = {0};
     enum mu_code rc;
 
     if ((rc = stored(cmd, name, &made, err)) != MU_OK
         || (rc = mu_cmd_config_entry(cmd->config, name, &made, &configured, err)) != MU_OK
         || (rc = named_ca(cmd, &made, &configured, err)) != MU_OK
-        || (cmd->args.demo && (rc = demo(cmd, &made, &demo_challenge, err)) != MU_OK)
+        || (cmd->args.demo && (rc = demo(cmd, &made, &of_demo, &configured, err)) != MU_OK)
         || (rc = mu_cmd_settings_args(&cmd->args, &made, err)) != MU_OK
         || (rc = mu_cmd_settings_subject(cmd, name, &made, err)) != MU_OK
         || (rc = check_whole(&made, name, err)) != MU_OK
-        || (rc = mu_cmd_settings_challenge(cmd, challenge, err)) != MU_OK)
+        || (rc = mu_cmd_secrets_take(cmd, &configured, secrets, err)) != MU_OK
+        || (rc = mu_cmd_secrets_ask(cmd, name, &made, secrets, err)) != MU_OK)
         goto out;
-    if (!mu_secret_is_set(challenge) && !cmd->args.no_challenge) {
-        if (demo_challenge.n > 0)
-            rc = challenge_of_file(mu_buf_str(&demo_challenge), challenge, err);
-        else if (configured != NULL)
-            rc = challenge_of_config(configured, challenge, err);
-        else if (would_ask(cmd, name))
-            rc = ask_challenge(challenge, err);
-    }
-    if (rc == MU_OK) {
-        *settings = made;
-        made = (struct mu_agent_settings){0};
-    }
+    *settings = made;
+    made = (struct mu_agent_settings){0};
 out:
-    mu_buf_clear(&demo_challenge);
+    mu_buf_clear(&of_demo.challenge);
+    mu_buf_clear(&of_demo.password);
     mu_agent_settings_clear(&made);
     return rc;
 }

@@ -11,7 +11,7 @@ static const struct mu_cmd_command table[] = {
         MU_ARGS_ALL | MU_ARGS_RENEW | MU_ARGS_NEXT | MU_ARGS_REKEY | MU_ARGS_AUTH | MU_ARGS_WAIT, 0, 1,
         mu_cmd_renew},
     {"regenerate", "NAME [--rekey] [--yes]", "renew now, with the stored settings and the same key",
-        MU_ARGS_REKEY | MU_ARGS_AUTH | MU_ARGS_WAIT, 1, 1, mu_cmd_regenerate},
+        REQUEST | MU_ARGS_REKEY | MU_ARGS_WAIT, 1, 1, mu_cmd_regenerate},
     {"poll", "NAME|--all [--wait]", "ask now about a pending request", MU_ARGS_ALL | MU_ARGS_POLL,
         0, 1, mu_cmd_poll},
     {"cancel", "NAME [--yes]", "forget a pending request", 0, 1, 1, mu_cmd_cancel},

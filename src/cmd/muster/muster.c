@@ -125,7 +125,7 @@ static void close_all(struct mu_cmd *cmd)
         mu_net_loop_free(cmd->loop);
     mu_keystore_free(cmd->store);
     mu_ini_free(cmd->config);
-    mu_secret_clear(&cmd->challenge_env);
+    mu_cmd_secrets_clear(&cmd->env_secrets);
     mu_pki_token_shutdown();
 }
 
@@ -189,9 +189,7 @@ static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
 
     cmd->color = may_color(stdout, STDOUT_FILENO, &cmd->args);
     cmd->color_err = may_color(stderr, STDERR_FILENO, &cmd->args);
-    if (mu_cmd_ask_environment("MUSTER_SECRET_CHALLENGE", &cmd->challenge_env)
-        && cmd->args.verbose > 0)
-        mu_cmd_print_note(cmd, "MUSTER_SECRET_CHALLENGE was taken out of the environment");
+    mu_cmd_secrets_environment(cmd);
     if (cmd->args.demo)
         mu_env_system_allow_shift();
     if (cmd->args.demo && mu_env_system_shift() != 0)

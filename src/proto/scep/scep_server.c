@@ -357,7 +357,8 @@ static enum mu_code read_data(struct mu_scep_server *s, const struct mu_credenti
 
     if (s->claim.op == MU_OP_ENROLL)
         return read_csr(s, credential, question, err);
-    if (!mu_scep_server_deliverable(s, credential, &password))
+    /* SCEP-36: what a poll is answered with may lie beside its request, which is looked up later. */
+    if (s->claim.op != MU_OP_POLL && !mu_scep_server_deliverable(s, credential, &password))
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNDELIVERABLE,
             "scep: the answer could not be encrypted: the signer's key is not RSA (RFC 8894 3.1)");
     if (s->claim.op == MU_OP_POLL) {

@@ -19,7 +19,9 @@ enum mu_code mu_scep_server_open(const struct mu_env *env, const struct mu_http_
 enum mu_code mu_scep_server_read(struct mu_scep_server *server, const struct mu_credential *credential,
     struct mu_question *question, struct mu_err *err) MU_CHECK;
 /* The answer, with the digest of the request and its cipher where allowed (IOP-15). For CAPS,
- * CA_CERTS and NEXT_CA decision may be NULL. */
+ * CA_CERTS and NEXT_CA decision may be NULL. A certificate for a key that cannot decrypt goes to the
+ * challenge of the request or to credential->password, which a poll needs (SCEP-36); where there is
+ * neither: MU_REFUSE_UNDELIVERABLE, and a refusal can be written. */
 enum mu_code mu_scep_server_write(struct mu_scep_server *server, const struct mu_credential *credential,
     const struct mu_decision *decision, struct mu_http_response *response, struct mu_err *err) MU_CHECK;
 void mu_scep_server_free(struct mu_scep_server *server);

@@ -44,6 +44,15 @@ static const struct {
     {"reuse-key", "yes", "yes"},
     {"reuse-key", "disable", "no"},
     {"reuse-key", "perhaps", NULL},
+    {"label", "iot", "iot"},
+    {"csrattrs", "ignore", "ignore"},
+    {"csrattrs", "no", NULL},
+    {"renew-auth", "password", "password"},
+    {"renew-auth", "none", NULL},
+    {"tls-min", "1.0", "1.0"}, /* judged where allow-legacy is known */
+    {"tls-min", "1.4", NULL},
+    {"server-key", "yes", "yes"},
+    {"user", "estuser", "estuser"},
     {"no-such", "x", NULL},
 };
 

@@ -46,7 +46,8 @@ static void on_done(void *ctx, const struct mu_agent_outcome *o, const struct mu
 static void agent_make(struct world *w)
 {
     w->agent = (struct mu_agent){w->kit->store, mu_fake_loop_env(w->loop), w->loop, w->transport, false};
-    w->host = (struct mu_agent_host){w, on_trust, on_step, NULL, on_done};
+    w->host = (struct mu_agent_host){
+        .ctx = w, .on_trust = on_trust, .on_step = on_step, .on_done = on_done};
 }
 
 static void set(struct world *w, const char *key, const char *value)

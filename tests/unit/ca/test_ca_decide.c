@@ -406,6 +406,52 @@ static void a_waiting_request_repeated_waits_once(void **state)
     mu_buf_clear(&csr);
 }
 
+/* SCEP-36: an EC key that waits gets its certificate at the poll, encrypted to the challenge, which
+ * lies sealed beside the request; also after the client changed its transaction id. */
+static void a_waiting_request_of_an_ec_key_is_answered_at_its_poll(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = NULL;
+    struct mu_buf csr = {0};
+    struct ca_client client = {
+        .transaction_id = "ABC", .key = CA_KEY_EC, .challenge = "challenge2"};
+
+    ca_csr(&client, &csr);
+    ca_use_csr = &csr;
+    assert_int_equal(ca_enroll(w, &client, NULL), MU_PENDING);
+    client.op = MU_SCEP_CLIENT_POLL;
+    assert_int_equal(ca_run(w, &client, NULL, NULL, NULL), MU_PENDING);
+    client.transaction_id = "DEF";
+    assert_int_equal(ca_enroll(w, &client, NULL), MU_PENDING);
+    ca_ok(mu_ca_queue_approve(w->ca, "DEF", NULL, "test", NULL, &ca_err));
+    ca_world_restart(w);
+    ca_ok(ca_run(w, &client, &cert, NULL, NULL));
+    assert_non_null(cert);
+    mu_pki_cert_free(cert);
+    mu_buf_clear(&csr);
+}
+
+/* SCEP-36: the CA's secret is another one now: refused with a sentence, nothing sent in the clear. */
+static void a_sealed_challenge_that_does_not_open_is_told(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_buf csr = {0};
+    struct ca_client client = {
+        .transaction_id = "ABC", .key = CA_KEY_EC, .challenge = "challenge2"};
+
+    ca_csr(&client, &csr);
+    ca_use_csr = &csr;
+    assert_int_equal(ca_enroll(w, &client, NULL), MU_PENDING);
+    ca_ok(mu_ca_queue_approve(w->ca, "ABC", NULL, "test", NULL, &ca_err));
+    w->config.secret = mu_bytes_str("another secret of the CA");
+    ca_world_restart(w);
+    client.op = MU_SCEP_CLIENT_POLL;
+    assert_int_equal(ca_run(w, &client, NULL, NULL, NULL), MU_DENIED);
+    assert_int_equal(w->reason, MU_REFUSE_UNDELIVERABLE);
+    assert_non_null(strstr(w->message, "another CA secret"));
+    mu_buf_clear(&csr);
+}
+
 /* ---- waiting ---- */
 
 static void waiting_requests_are_bounded(void **state)
@@ -767,6 +813,8 @@ int main(void)
         CASE(another_request_under_the_same_id_is_a_new_one),
         CASE(a_revoked_certificate_is_not_given_again),
         CASE(a_waiting_request_repeated_waits_once),
+        CASE(a_waiting_request_of_an_ec_key_is_answered_at_its_poll),
+        CASE(a_sealed_challenge_that_does_not_open_is_told),
         CASE(waiting_requests_are_bounded),
         CASE(polls_follow_id_and_signer),
         CASE(the_operators_words_reach_the_client),

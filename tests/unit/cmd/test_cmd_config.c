@@ -36,10 +36,10 @@ static void entry_takes_defaults_ca_template_and_itself(void **state)
 {
     struct mu_ini *ini = parse(text);
     struct mu_agent_settings s = {0};
-    const char *challenge = NULL;
+    struct mu_cmd_config_secrets secrets = {0};
     struct mu_err err = {0};
 
-    assert_int_equal(mu_cmd_config_entry(ini, "gw1", &s, &challenge, &err), MU_OK);
+    assert_int_equal(mu_cmd_config_entry(ini, "gw1", &s, &secrets, &err), MU_OK);
     assert_string_equal(s.url, "http://10.5.59.172/app/cert/scep/");
     assert_string_equal(s.subject, "/O=Example/CN=gw1");
     assert_string_equal(s.key, "rsa:3072");
@@ -47,9 +47,9 @@ static void entry_takes_defaults_ca_template_and_itself(void **state)
     assert_string_equal(s.digest, "sha512");
     assert_string_equal(s.scep_standard, "expect"); /* SCEP-23 */
     assert_string_equal(s.compat, "iis");           /* SCEP-25 */
-    assert_string_equal(challenge, "file:/etc/ch");
+    assert_string_equal(secrets.challenge, "file:/etc/ch");
     mu_agent_settings_clear(&s);
-    assert_int_equal(mu_cmd_config_entry(ini, "gw2", &s, &challenge, &err), MU_OK);
+    assert_int_equal(mu_cmd_config_entry(ini, "gw2", &s, &secrets, &err), MU_OK);
     assert_string_equal(s.subject, "/O=Example/CN=gw");
     assert_string_equal(s.url, "http://10.5.59.172/app/cert/scep/");
     mu_agent_settings_clear(&s);
@@ -60,14 +60,14 @@ static void what_is_not_there_changes_nothing(void **state)
 {
     struct mu_ini *ini = parse(text);
     struct mu_agent_settings s = {0};
-    const char *challenge = NULL;
+    struct mu_cmd_config_secrets secrets = {0};
     struct mu_err err = {0};
 
-    assert_int_equal(mu_cmd_config_entry(ini, "unknown", &s, &challenge, &err), MU_OK);
-    assert_int_equal(mu_cmd_config_entry(NULL, "gw1", &s, &challenge, &err), MU_OK);
+    assert_int_equal(mu_cmd_config_entry(ini, "unknown", &s, &secrets, &err), MU_OK);
+    assert_int_equal(mu_cmd_config_entry(NULL, "gw1", &s, &secrets, &err), MU_OK);
     assert_null(s.url);
     assert_null(s.key);
-    assert_null(challenge);
+    assert_null(secrets.challenge);
     assert_true(mu_cmd_config_has_ca(ini, "branch"));
     assert_false(mu_cmd_config_has_ca(ini, "gateway"));
     assert_false(mu_cmd_config_has_ca(NULL, "branch"));
@@ -92,10 +92,10 @@ static void faults_name_file_and_line(void **state)
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mu_ini *ini = parse(cases[i].conf);
         struct mu_agent_settings s = {0};
-        const char *challenge = NULL;
+        struct mu_cmd_config_secrets secrets = {0};
         struct mu_err err = {0};
 
-        assert_int_equal(mu_cmd_config_entry(ini, cases[i].name, &s, &challenge, &err), MU_INPUT);
+        assert_int_equal(mu_cmd_config_entry(ini, cases[i].name, &s, &secrets, &err), MU_INPUT);
         assert_int_equal(err.reason, 706);
         assert_non_null(strstr(err.what, cases[i].what));
         mu_agent_settings_clear(&s);

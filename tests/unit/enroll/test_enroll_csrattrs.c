@@ -68,21 +68,6 @@ static void extensions_share_one_request(void **state)
     mu_buf_clear(&der);
 }
 
-static void link_is_added_once(void **state)
-{
-    struct mu_buf der = {0}, linked = {0}, again = {0};
-
-    assert_true(mu_enroll_csrattrs_with_link((struct mu_bytes){0}, &linked));
-    expect("challengePassword", "MAsGCSqGSIb3DQEJBw==");
-    assert_int_equal(mu_enroll_csrattrs_parse("challengePassword", &der, &err), MU_OK);
-    assert_true(mu_bytes_equal(mu_buf_bytes(&der), mu_buf_bytes(&linked)));
-    assert_true(mu_enroll_csrattrs_with_link(mu_buf_bytes(&linked), &again));
-    assert_true(mu_bytes_equal(mu_buf_bytes(&again), mu_buf_bytes(&linked)));
-    mu_buf_clear(&der);
-    mu_buf_clear(&linked);
-    mu_buf_clear(&again);
-}
-
 static void no_wishes_are_empty(void **state)
 {
     expect("none", "");
@@ -108,7 +93,6 @@ int main(void)
         cmocka_unit_test(words_give_the_seed_s_bytes),
         cmocka_unit_test(key_wishes_are_attributes),
         cmocka_unit_test(extensions_share_one_request),
-        cmocka_unit_test(link_is_added_once),
         cmocka_unit_test(no_wishes_are_empty),
         cmocka_unit_test(strange_words_are_refused),
     };

@@ -353,6 +353,21 @@ static void test_crls_lie_in_their_own_directory(void **state)
     mu_buf_clear(&out);
 }
 
+/* E054: where a CA was learned stands beside it, each place once, and goes with it. */
+static void test_a_ca_remembers_where_it_was_learned(void **state)
+{
+    struct kit *kit = *state;
+    struct mu_buf lines = {0};
+
+    assert_false(mu_keystore_ca_from_get(kit->store, "corp", &lines));
+    assert_int_equal(mu_keystore_ca_from_put(kit->store, "corp", "est https://a", NULL), MU_OK);
+    assert_int_equal(mu_keystore_ca_from_put(kit->store, "corp", "est https://ab", NULL), MU_OK);
+    assert_int_equal(mu_keystore_ca_from_put(kit->store, "corp", "est https://a", NULL), MU_OK);
+    assert_true(mu_keystore_ca_from_get(kit->store, "corp", &lines));
+    assert_string_equal(mu_buf_str(&lines), "est https://a\nest https://ab\n");
+    mu_buf_clear(&lines);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
 int main(void)
@@ -367,6 +382,7 @@ int main(void)
         T(test_entries_are_listed_once_and_sorted),
         T(test_ca_certificates_get_names_and_keep_them),
         T(test_leftovers_of_the_dead_are_removed_from_ca),
+        T(test_a_ca_remembers_where_it_was_learned),
         T(test_an_unknown_ca_is_m210_with_the_known_names),
         T(test_another_ca_under_the_same_name_is_m211),
         T(test_secrets_readable_by_others_are_refused),

@@ -294,9 +294,17 @@ static void a_poll_with_an_ec_key_asks_for_the_password(void **state)
         &got);
     assert_int_equal(got.read, MU_OK);
     assert_true(got.claim.needs_password);
+    /* without one it can still be told that it waits, or why not */
     mu_secret_clear(&w.password);
     serve_ask(&w,
         &(struct ask){.type = MU_SCEP_CERT_POLL, .signer_key = KEY_EC, .csr_key = KEY_EC,
+            .data = mu_buf_bytes(&poll)},
+        &got);
+    assert_int_equal(got.read, MU_OK);
+    mu_buf_reset(&poll);
+    mu_scep_msg_put_serial(&poll, w.ca->subject, mu_bytes("\x05", 1));
+    serve_ask(&w,
+        &(struct ask){.type = MU_SCEP_GET_CRL, .signer_key = KEY_EC, .csr_key = KEY_EC,
             .data = mu_buf_bytes(&poll)},
         &got);
     assert_int_equal(got.err.reason, MU_REFUSE_UNDELIVERABLE);

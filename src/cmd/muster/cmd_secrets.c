@@ -1,0 +1,207 @@
+/* Files, descriptors, credentials, environment, questions. */
+#include "cmd/muster/cmd_secrets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "cmd/muster/cmd.h"
+#include "cmd/muster/cmd_ask.h"
+#include "cmd/muster/cmd_config.h"
+#include "cmd/muster/cmd_print.h"
+
+enum { KINDS = 4 };
+
+struct kind {
+    const char *word, *variable;
+    size_t file, fd; /* options in mu_cmd_args; fd SIZE_MAX: there is none */
+    size_t at;       /* in mu_cmd_secrets */
+    size_t config;   /* in mu_cmd_config_secrets */
+};
+
+#define ROW(name, variable, file, fd)                                                              \
+    {variable, "MUSTER_SECRET_" variable, offsetof(struct mu_cmd_args, file), fd,                  \
+        offsetof(struct mu_cmd_secrets, name), offsetof(struct mu_cmd_config_secrets, name)}
+#define FD(member) offsetof(struct mu_cmd_args, member)
+
+static const struct kind kinds[KINDS] = {
+    ROW(challenge, "CHALLENGE", challenge_file, FD(challenge_fd)),
+    ROW(key_password, "KEY_PASSWORD", key_pass_file, SIZE_MAX),
+    ROW(password, "PASSWORD", password_file, FD(password_fd)),
+    ROW(srp_password, "SRP_PASSWORD", srp_password_file, FD(srp_password_fd)),
+};
+
+static struct mu_secret *secret_at(struct mu_cmd_secrets *secrets, size_t at)
+{
+    return (struct mu_secret *)(void *)((char *)secrets + at);
+}
+
+static const char *text_at(const void *base, size_t at)
+{
+    return at == SIZE_MAX ? NULL : *(const char *const *)(const void *)((const char *)base + at);
+}
+
+void mu_cmd_secrets_clear(struct mu_cmd_secrets *secrets)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        mu_secret_clear(secret_at(secrets, kinds[i].at));
+}
+
+const struct mu_secret *mu_cmd_secrets_given(const struct mu_secret *secret)
+{
+    return mu_secret_is_set(secret) ? secret : NULL;
+}
+
+void mu_cmd_secrets_environment(struct mu_cmd *cmd)
+{
+    for (size_t i = 0; i < KINDS; i++) {
+        if (mu_cmd_ask_environment(kinds[i].variable, secret_at(&cmd->env_secrets, kinds[i].at))
+            && cmd->args.verbose > 0)
+            mu_cmd_print_note(cmd, "%s was taken out of the environment", kinds[i].variable);
+    }
+}
+
+/* Up to the first line end. */
+static enum mu_code of_file(const char *path, struct mu_secret *secret, struct mu_err *err)
+{
+    struct mu_buf file = {.secret = true};
+    const uint8_t *end;
+    enum mu_code rc = mu_keystore_file_read(path, MU_KEYSTORE_SECRET, &file, err);
+
+    if (rc == MU_OK) {
+        end = file.n > 0 ? memchr(file.p, '\n', file.n) : NULL;
+        rc = mu_secret_set(
+            secret, mu_bytes(file.p, end != NULL ? (size_t)(end - file.p) : file.n), err);
+    }
+    mu_buf_clear(&file);
+    return rc;
+}
+
+static enum mu_code of_environment(
+    struct mu_cmd *cmd, const struct kind *kind, struct mu_secret *secret, struct mu_err *err)
+{
+    const struct mu_secret *value = secret_at(&cmd->env_secrets, kind->at);
+
+    if (!mu_secret_is_set(value))
+        return MU_OK;
+    if (!cmd->told_environment) {
+        char text[200];
+
+        snprintf(text, sizeof text,
+            "%s: others may see an environment, a file is safer", kind->variable);
+        mu_cmd_print_line(cmd, "warning", text);
+    }
+    cmd->told_environment = true;
+    return mu_secret_set(secret, mu_secret_bytes(value), err);
+}
+
+static enum mu_code of_options(
+    struct mu_cmd *cmd, const struct kind *kind, struct mu_secret *secret, struct mu_err *err)
+{
+    const char *file = text_at(&cmd->args, kind->file), *fd = text_at(&cmd->args, kind->fd);
+
+    if (secret == NULL || (cmd->args.no_challenge && strcmp(kind->word, "CHALLENGE") == 0))
+        return MU_OK;
+    if (file != NULL)
+        return of_file(file, secret, err);
+    return fd != NULL ? mu_cmd_ask_fd(fd, secret, err) : MU_OK;
+}
+
+enum mu_code mu_cmd_secrets_options(
+    struct mu_cmd *cmd, struct mu_cmd_secrets *secrets, struct mu_err *err)
+{
+    return mu_cmd_secrets_take(cmd, NULL, secrets, err);
+}
+
+/* A secret as the configuration writes it. */
+static enum mu_code of_config(const char *text, struct mu_secret *secret, struct mu_err *err)
+{
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    struct mu_buf path = {0};
+    enum mu_code rc;
+
+    if (mu_text_starts(text, "file:"))
+        return of_file(text + 5, secret, err);
+    if (mu_text_starts(text, "secret:"))
+        return mu_err_set(err, MU_UNSUPPORTED, MU_M(706),
+            "secret:NAME is not available in this version, but file:PATH and credential:NAME");
+    if (!mu_text_starts(text, "credential:"))
+        return mu_secret_set(secret, mu_bytes_str(text), err);
+    if (dir == NULL || strchr(text, '/') != NULL)
+        return mu_err_set(err, MU_INPUT, MU_M(706),
+            "%s: systemd gave no such credential (CREDENTIALS_DIRECTORY)", text);
+    mu_buf_putf(&path, "%s/%s", dir, text + 11);
+    rc = of_file(mu_buf_str(&path), secret, err);
+    mu_buf_clear(&path);
+    return rc;
+}
+
+enum mu_code mu_cmd_secrets_take(struct mu_cmd *cmd, const struct mu_cmd_config_secrets *config,
+    struct mu_cmd_secrets *secrets, struct mu_err *err)
+{
+    enum mu_code rc = MU_OK;
+
+    for (size_t i = 0; rc == MU_OK && i < KINDS; i++) {
+        struct mu_secret *secret = secret_at(secrets, kinds[i].at);
+        const char *written = config != NULL ? text_at(config, kinds[i].config) : NULL;
+        bool unwanted = cmd->args.no_challenge && strcmp(kinds[i].word, "CHALLENGE") == 0;
+
+        rc = of_options(cmd, &kinds[i], secret, err);
+        if (rc == MU_OK && !mu_secret_is_set(secret) && written != NULL && !unwanted)
+            rc = of_config(written, secret, err);
+        if (rc == MU_OK && !mu_secret_is_set(secret) && !unwanted)
+            rc = of_environment(cmd, &kinds[i], secret, err);
+    }
+    return rc;
+}
+
+/* ---- questions ---- */
+
+/* A valid certificate and a pending request need no password: nobody is asked for one then. */
+static bool is_needed(struct mu_cmd *cmd, const char *name, const char *kind)
+{
+    char stem[MU_KEYSTORE_STEM];
+
+    return (cmd->args.replace || cmd->args.fresh || !mu_keystore_current(cmd->store, name, stem))
+        && !mu_keystore_has(cmd->store, MU_KEYSTORE_SECRETS, name, kind)
+        && !mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "pending");
+}
+
+static bool may_ask(const struct mu_cmd *cmd)
+{
+    return mu_cmd_ask_possible() && !cmd->args.no_input;
+}
+
+static enum mu_code ask_password(struct mu_cmd *cmd, const char *user, const char *option,
+    struct mu_secret *password, struct mu_err *err)
+{
+    char question[200];
+
+    if (may_ask(cmd)) {
+        snprintf(question, sizeof question, "  Password of %s: ", user);
+        return mu_cmd_ask_secret(question, password, err);
+    }
+    mu_err_set(err, MU_INPUT, MU_REASON_NONE, "there is no password for the user '%s'", user);
+    mu_err_next(err, "give it with --%s FILE ('-' is stdin)", option);
+    return MU_INPUT;
+}
+
+enum mu_code mu_cmd_secrets_ask(struct mu_cmd *cmd, const char *name,
+    const struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
+{
+    bool is_est = mu_agent_settings_is_est(settings);
+    enum mu_code rc = MU_OK;
+
+    if (is_est && settings->user != NULL && !mu_secret_is_set(&secrets->password)
+        && is_needed(cmd, name, "password"))
+        rc = ask_password(cmd, settings->user, "password-file", &secrets->password, err);
+    if (rc == MU_OK && is_est && settings->srp_user != NULL
+        && !mu_secret_is_set(&secrets->srp_password) && is_needed(cmd, name, "srp-password"))
+        rc = ask_password(cmd, settings->srp_user, "srp-password-file", &secrets->srp_password, err);
+    if (rc != MU_OK || is_est || cmd->args.no_challenge || mu_secret_is_set(&secrets->challenge)
+        || !may_ask(cmd) || !is_needed(cmd, name, "challenge"))
+        return rc;
+    /* Nothing typed means none. */
+    rc = mu_cmd_ask_secret("  Challenge password (empty: none): ", &secrets->challenge, err);
+    return rc == MU_NOT_FOUND ? MU_OK : rc;
+}
