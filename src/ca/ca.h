@@ -127,6 +127,15 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
 #define MU_CA_DEMO_SUBJECT "/C=NL/ST=NH/L=Amsterdam/O=Fortinet/OU=AS/CN=sceptest"
 enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err) MU_CHECK;
 
+/* A server certificate of 90 days for key, with the CA's chain behind it. Names as of a SAN option:
+ * "DNS:ca.example,IP:192.0.2.1". */
+struct mu_ca_tls {
+    const char *ca; /* NULL: the default one */
+    const char *common_name, *names;
+};
+enum mu_code mu_ca_tls_make(struct mu_ca *ca, const struct mu_ca_tls *wish,
+    const struct mu_pki_key *key, struct mu_pki_certs *chain, struct mu_err *err) MU_CHECK;
+
 /* TLS-SRP: salt (MU_CA_SRP_SALT octets) and password of a user who may log in so. A name that nobody
  * has gets its salt too and no password (RFC 5054 2.5.1.3). False: cannot be told now. */
 enum { MU_CA_SRP_SALT = 16 };

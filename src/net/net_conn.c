@@ -660,7 +660,7 @@ void mu_net_conn_accept(struct mu_net_worker *w, struct mu_net_endpoint *endpoin
     w->conns = c;
     w->conn_n++;
     if (endpoint->tls != NULL) {
-        c->ssl = SSL_new(endpoint->tls);
+        c->ssl = mu_net_listen_ssl(endpoint);
         if (c->ssl == NULL || SSL_set_fd(c->ssl, fd) != 1) {
             conn_close(c);
             return;

@@ -40,7 +40,8 @@ struct mu_net_endpoint {
     mu_net_handler *handler;
     void *cookie;
     size_t max_body;
-    SSL_CTX *tls;    /* NULL: plain */
+    SSL_CTX *tls;    /* NULL: plain; replaced under the lock */
+    pthread_mutex_t tls_lock;
     struct mu_net_srp srp;
     char *unix_path; /* NULL: not a Unix socket */
     int *fds;        /* one per worker; -1: none */
@@ -103,6 +104,11 @@ enum mu_code mu_net_listen_open(const struct mu_net_listener *listener, unsigned
 /* Nobody connects after this; an accepted connection does not need it. */
 void mu_net_listen_close(struct mu_net_endpoint *endpoint, unsigned workers);
 void mu_net_listen_free(struct mu_net_endpoint *endpoint, unsigned workers);
+/* For one accepted connection; NULL: no memory. */
+SSL *mu_net_listen_ssl(struct mu_net_endpoint *endpoint);
+/* What the next connections get. */
+enum mu_code mu_net_listen_renew(
+    struct mu_net_endpoint *endpoint, const struct mu_net_tls *tls, struct mu_err *err) MU_CHECK;
 
 /* ---- net_server.c, net_conn.c ---- */
 /* The worker whose thread this is; NULL on any other. */

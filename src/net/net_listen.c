@@ -178,6 +178,7 @@ void mu_net_listen_free(struct mu_net_endpoint *e, unsigned workers)
     if (e->fds != NULL)
         mu_net_listen_close(e, workers);
     SSL_CTX_free(e->tls);
+    pthread_mutex_destroy(&e->tls_lock);
     free(e->fds);
     free(e);
 }
@@ -188,17 +189,59 @@ static struct mu_net_endpoint *endpoint_new(const struct mu_net_listener *listen
 
     if (e == NULL)
         return NULL;
+    pthread_mutex_init(&e->tls_lock, NULL);
     e->handler = listener->handler;
     e->cookie = listener->cookie;
     e->max_body = listener->max_body != 0 ? listener->max_body : MU_LIMIT_MESSAGE;
     e->fds = malloc(workers * sizeof(*e->fds));
     if (e->fds == NULL) {
-        free(e);
+        mu_net_listen_free(e, workers);
         return NULL;
     }
     for (unsigned i = 0; i < workers; i++)
         e->fds[i] = -1;
     return e;
+}
+
+static enum mu_code context_new(struct mu_net_endpoint *e, const struct mu_net_tls *tls,
+    SSL_CTX **out, struct mu_err *err)
+{
+    SSL_CTX *ctx = NULL;
+    enum mu_code rc = mu_net_tls_server(tls, &ctx, err);
+
+    if (rc == MU_OK && e->srp.lookup != NULL)
+        rc = mu_net_srp_server(ctx, &e->srp, err);
+    if (rc != MU_OK)
+        SSL_CTX_free(ctx);
+    else
+        *out = ctx;
+    return rc;
+}
+
+SSL *mu_net_listen_ssl(struct mu_net_endpoint *e)
+{
+    SSL *ssl;
+
+    pthread_mutex_lock(&e->tls_lock);
+    ssl = SSL_new(e->tls);
+    pthread_mutex_unlock(&e->tls_lock);
+    return ssl;
+}
+
+enum mu_code mu_net_listen_renew(
+    struct mu_net_endpoint *e, const struct mu_net_tls *tls, struct mu_err *err)
+{
+    SSL_CTX *fresh = NULL, *old;
+    enum mu_code rc = context_new(e, tls, &fresh, err);
+
+    if (rc != MU_OK)
+        return rc;
+    pthread_mutex_lock(&e->tls_lock);
+    old = e->tls;
+    e->tls = fresh;
+    pthread_mutex_unlock(&e->tls_lock);
+    SSL_CTX_free(old); /* connections keep theirs */
+    return MU_OK;
 }
 
 enum mu_code mu_net_listen_open(const struct mu_net_listener *listener, unsigned workers,
@@ -211,9 +254,7 @@ enum mu_code mu_net_listen_open(const struct mu_net_listener *listener, unsigned
         return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory");
     if (listener->tls != NULL) {
         e->srp = listener->tls->srp;
-        if ((rc = mu_net_tls_server(listener->tls, &e->tls, err)) != MU_OK)
-            goto out;
-        if (e->srp.lookup != NULL && (rc = mu_net_srp_server(e->tls, &e->srp, err)) != MU_OK)
+        if ((rc = context_new(e, listener->tls, &e->tls, err)) != MU_OK)
             goto out;
     }
     if (mu_text_starts(listener->address, "unix:"))

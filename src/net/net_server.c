@@ -317,6 +317,17 @@ enum mu_code mu_net_server_listen(struct mu_net_server *server,
     return MU_OK;
 }
 
+enum mu_code mu_net_server_renew_tls(
+    struct mu_net_server *server, const struct mu_net_tls *tls, struct mu_err *err)
+{
+    enum mu_code rc = MU_OK;
+
+    for (size_t i = 0; rc == MU_OK && i < server->endpoint_n; i++)
+        if (server->endpoints[i]->tls != NULL)
+            rc = mu_net_listen_renew(server->endpoints[i], tls, err);
+    return rc;
+}
+
 /* ---- the server ---- */
 
 enum mu_code mu_net_server_new(

@@ -70,6 +70,10 @@ enum mu_code mu_net_server_new(const struct mu_net_server_config *config, struct
 /* Before start. *port (may be NULL) gets the port in use. */
 enum mu_code mu_net_server_listen(struct mu_net_server *server, const struct mu_net_listener *listener,
     uint16_t *port, struct mu_err *err) MU_CHECK;
+/* Key and certificate of all TLS listeners for the connections to come; those that are open keep
+ * what they have. From any thread, after listen. */
+enum mu_code mu_net_server_renew_tls(struct mu_net_server *server, const struct mu_net_tls *tls,
+    struct mu_err *err) MU_CHECK;
 enum mu_code mu_net_server_start(struct mu_net_server *server, struct mu_err *err) MU_CHECK;
 /* Stops accepting, waits for owed answers up to grace_s, joins the workers. An answer that comes
  * later is dropped; it may come even after free. */

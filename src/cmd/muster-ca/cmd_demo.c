@@ -13,11 +13,12 @@
 static const struct cmd_opt options[] = {
     {0, "dir", "DIR", "where it keeps its files (demo)"},
     {'p', "port", "N", "on 127.0.0.1; 0 takes any free one (8080)"},
+    {0, "est-port", "N", "the same for EST, with TLS (8443; 0 with --port 0)"},
     {0, "sqlite", NULL, "records in DIR/muster-ca.db, kept for the next start (default)"},
     {0, "memory", NULL, "records and keys in memory: a new CA at each start"},
     {0, "allow-legacy", NULL, "take MD5, SHA-1, DES, 3DES and small keys from clients"},
     {'v', "verbose", NULL, "the trace of every message in the log"},
-    {0, "debug", "scep", "the same for one protocol"},
+    {0, "debug", "PROTO", "the same for one protocol: scep, est, cmp"},
     {'q', "quiet", NULL, "only warnings in the log"},
     {0, "workers", "N", "threads; 0: one per core"},
     {0, "log", "FILE", "instead of stderr"},
@@ -30,7 +31,8 @@ static const struct cmd_spec spec = {
     .about =
         "A CA to try things with: loopback only, no configuration, until Ctrl-C. Its challenge\n"
         "passwords are examples and are found in DIR/credentials: challenge1 is signed at\n"
-        "once, challenge2 and no challenge wait for 'muster-ca --dir DIR queue approve'.",
+        "once, challenge2 and no challenge wait for 'muster-ca --dir DIR queue approve'; EST\n"
+        "takes estuser and, by TLS-SRP, srpuser.",
     .opts = options,
 };
 
@@ -171,22 +173,28 @@ static bool root_copy(void *cookie, const struct mu_ca_view *view)
  * like real ones so that what one learns here is right elsewhere. */
 static enum mu_code credentials_put(const struct instance_conf *conf, struct mu_err *err)
 {
+    static const char *const names[] = {"challenge1", "challenge2", "estpwd", "srppwd"};
+    char line[32];
     enum mu_code rc;
 
-    if ((rc = put(conf, "challenge1", "challenge1\n", 0600, err)) != MU_OK)
-        return rc;
-    if ((rc = put(conf, "challenge2", "challenge2\n", 0600, err)) != MU_OK)
-        return rc;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(line, sizeof line, "%s\n", names[i]);
+        if ((rc = put(conf, names[i], line, 0600, err)) != MU_OK)
+            return rc;
+    }
     return put(conf, "credentials",
         "# Example passwords of muster-ca demo.\n"
         "# challenge1 is signed at once; challenge2 waits for approval.\n"
         "challenge1=challenge1\n"
-        "challenge2=challenge2\n",
+        "challenge2=challenge2\n"
+        "# EST: user estuser by HTTP, srpuser by TLS-SRP.\n"
+        "estuser=estpwd\n"
+        "srpuser=srppwd\n",
         0600, err);
 }
 
 static enum mu_code files_put(const struct instance_conf *conf, const struct root *root,
-    const char *url, uint16_t port, struct mu_err *err)
+    const char *url, const uint16_t *ports, struct mu_err *err)
 {
     struct mu_buf text = {0};
     enum mu_code rc;
@@ -199,6 +207,10 @@ static enum mu_code files_put(const struct instance_conf *conf, const struct roo
         "# Written by muster-ca demo at each start; read by muster ... --demo.\n"
         "[demo]\nscep-url = %s\nroot = root.pem\nroot-sha256 = %s\nchallenge-file = challenge1\n",
         url, mu_buf_str(&root->sha256));
+    mu_buf_putf(&text,
+        "est-url = https://127.0.0.1:%u\nest-user = estuser\nest-password-file = estpwd\n"
+        "est-srp-user = srpuser\nest-srp-password-file = srppwd\n",
+        ports[1]);
     if ((rc = mu_buf_check(&text, "demo.conf", err)) != MU_OK)
         goto out;
     if ((rc = put(conf, "demo.conf", mu_buf_str(&text), 0644, err)) != MU_OK)
@@ -206,8 +218,9 @@ static enum mu_code files_put(const struct instance_conf *conf, const struct roo
     mu_buf_reset(&text);
     mu_buf_putf(&text,
         "# Written by muster-ca demo at each start.\n"
-        "[server]\ndemo = yes\nlisten = 127.0.0.1:%u\ndatabase = %s\n",
-        port, strcmp(conf->database, "memory") == 0 ? "memory" : "muster-ca.db");
+        "[server]\ndemo = yes\nlisten = 127.0.0.1:%u\nlisten-tls = 127.0.0.1:%u\ntls-srp = yes\n"
+        "tls-send-root = yes\ndatabase = %s\n",
+        ports[0], ports[1], strcmp(conf->database, "memory") == 0 ? "memory" : "muster-ca.db");
     rc = put(conf, "muster-ca.conf", mu_buf_str(&text), 0644, err);
 out:
     mu_buf_clear(&text);
@@ -224,9 +237,10 @@ static enum mu_code ready(
 
     mu_ca_each(instance->ca, root_copy, &root);
     snprintf(url, sizeof url, "http://127.0.0.1:%u/app/cert/scep/", ports[0]);
-    if ((rc = files_put(conf, &root, url, ports[0], err)) != MU_OK)
+    if ((rc = files_put(conf, &root, url, ports, err)) != MU_OK)
         goto out;
     printf("SCEP  %s\n", url);
+    printf("EST   https://127.0.0.1:%u\n", ports[1]);
     printf("root  %s/root.pem  SHA-256 %s     example passwords: %s/credentials (0600)\n",
         conf->dir, mu_buf_str(&root.sha256), conf->dir);
     if (strcmp(conf->dir, "demo") == 0)
@@ -258,19 +272,25 @@ static enum mu_code is_ours(const struct instance_conf *conf, struct mu_err *err
 static enum mu_code conf_make(const struct cmd_args *args, struct cmd_context *ctx,
     struct instance_conf *conf, struct mu_err *err)
 {
-    const char *value, *port = cmd_get(args, "port");
+    const char *value, *port = cmd_get(args, "port"), *est_port = cmd_get(args, "est-port");
     struct instance_conf here = {0};
     char address[64];
-    int64_t number = 8080;
+    int64_t number = 8080, est_number;
     enum mu_code rc;
 
     if (port != NULL && (rc = mu_text_int(port, 0, 65535, &number, err)) != MU_OK)
         return rc;
+    est_number = number == 0 ? 0 : 8443;
+    if (est_port != NULL && (rc = mu_text_int(est_port, 0, 65535, &est_number, err)) != MU_OK)
+        return rc;
     if ((rc = instance_conf_defaults(ctx, conf, err)) != MU_OK)
         return rc;
-    conf->demo = true;
+    conf->demo = conf->tls_srp = conf->tls_send_root = true;
     snprintf(address, sizeof address, "127.0.0.1:%lld", (long long)number);
-    if ((rc = instance_conf_listen(conf, address, err)) != MU_OK)
+    if ((rc = instance_conf_listen(conf, address, false, err)) != MU_OK)
+        return rc;
+    snprintf(address, sizeof address, "127.0.0.1:%lld", (long long)est_number);
+    if ((rc = instance_conf_listen(conf, address, true, err)) != MU_OK)
         return rc;
     if (cmd_has(args, "memory")) {
         free(conf->database);
@@ -307,12 +327,13 @@ int cmd_demo(struct cmd_context *ctx, int argc, char **argv)
     else if (ctx->dir == NULL)
         ctx->dir = "demo";
     debug = cmd_get(&args, "debug");
-    if (debug != NULL && mu_proto_parse(debug) != MU_PROTO_SCEP)
-        return cmd_usage("--debug knows scep");
+    if (debug != NULL && mu_proto_parse(debug) == MU_PROTO_NONE)
+        return cmd_usage("--debug knows scep, est, cmp");
     struct demo d = {.conf = &conf, .allow_legacy = cmd_has(&args, "allow-legacy")};
     struct server_options o = {.conf = &conf,
         .create = true,
         .debug = debug != NULL || cmd_has(&args, "verbose"),
+        .only = debug != NULL && !cmd_has(&args, "verbose") ? mu_proto_parse(debug) : MU_PROTO_NONE,
         .quiet = cmd_has(&args, "quiet"),
         .prepare = prepare,
         .ready = ready,

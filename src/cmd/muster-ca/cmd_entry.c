@@ -122,6 +122,7 @@ static int entry_new(struct cmd_context *ctx, int argc, char **argv)
     static const struct cmd_opt options[] = {
         {0, "profile", "NAME", "what is issued (default)"},
         {0, "protocols", "LIST", "scep, est, cmp (all)"},
+        {0, "srp", NULL, "EST, and its password opens TLS-SRP alone (deprecated)"},
         {0, "ca", "NAME", "only this CA"},
         {0, "once", NULL, "the password is good for one certificate (default)"},
         {0, "reusable", NULL, "for any number"},
@@ -150,10 +151,13 @@ static int entry_new(struct cmd_context *ctx, int argc, char **argv)
         return code;
     if (cmd_has(&args, "once") && (cmd_has(&args, "reusable") || cmd_has(&args, "max-uses")))
         return cmd_usage("--once, --reusable or --max-uses, not two of them");
+    if (cmd_has(&args, "srp") && cmd_has(&args, "protocols"))
+        return cmd_usage("--srp is of EST: without --protocols");
     in = json_object();
     mu_kit_json_set_text(in, "name", args.operand[0]);
     mu_kit_json_set_text(in, "profile", cmd_get(&args, "profile"));
-    mu_kit_json_set_text(in, "protocols", cmd_get(&args, "protocols"));
+    mu_kit_json_set_text(
+        in, "protocols", cmd_has(&args, "srp") ? "srp" : cmd_get(&args, "protocols"));
     mu_kit_json_set_text(in, "ca", cmd_get(&args, "ca"));
     mu_kit_json_set_text(in, "comments", cmd_get(&args, "comments"));
     mu_kit_json_set_text(in, "max_uses", cmd_get(&args, "max-uses"));

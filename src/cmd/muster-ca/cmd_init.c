@@ -26,6 +26,7 @@ static const struct cmd_opt options[] = {
     {0, "no-ra", NULL,
         "no RA certificate: the issuing CA, which must be RSA then, answers clients"},
     {0, "listen", "ADDR:PORT,...", "written into the configuration (127.0.0.1:8080)"},
+    {0, "listen-tls", "ADDR:PORT,...", "the same for EST, with TLS (none)"},
     {0, NULL, NULL, NULL},
 };
 
@@ -90,7 +91,7 @@ static bool any_view(void *cookie, const struct mu_ca_view *view)
 }
 
 static enum mu_code config_put(const struct cmd_context *ctx, const struct instance_conf *conf,
-    const char *listen, struct mu_err *err)
+    const char *listen, const char *listen_tls, struct mu_err *err)
 {
     struct mu_buf text = {0};
     enum mu_code rc;
@@ -106,6 +107,10 @@ static enum mu_code config_put(const struct cmd_context *ctx, const struct insta
         "# database: muster-ca ca, profile, entry. All keys: muster-ca(8).\n"
         "[server]\nlisten = %s\n",
         listen);
+    if (listen_tls != NULL)
+        mu_buf_putf(&text, "listen-tls = %s\n", listen_tls);
+    else
+        mu_buf_put_str(&text, "# listen-tls = 127.0.0.1:8443\n");
     if (ctx->dir == NULL)
         mu_buf_put_str(
             &text, "# dir = /var/lib/muster-ca\n# admin-socket = /run/muster-ca/admin.sock\n");
@@ -166,7 +171,7 @@ static enum mu_code make(
     struct instance_options open = {.create = true};
     struct instance instance = {.lock_fd = -1};
     struct instance_conf conf = {0};
-    const char *listen = cmd_get(args, "listen");
+    const char *listen = cmd_get(args, "listen"), *listen_tls = cmd_get(args, "listen-tls");
     struct result result = {.out = out, .conf = &conf};
     struct plan plan = {0};
     bool there = false;
@@ -178,7 +183,9 @@ static enum mu_code make(
         goto out;
     if (listen == NULL)
         listen = "127.0.0.1:8080";
-    if ((rc = instance_conf_listen(&conf, listen, err)) != MU_OK)
+    if ((rc = instance_conf_listen(&conf, listen, false, err)) != MU_OK)
+        goto out;
+    if (listen_tls != NULL && (rc = instance_conf_listen(&conf, listen_tls, true, err)) != MU_OK)
         goto out;
     if ((rc = instance_open(&conf, &open, &instance, err)) != MU_OK)
         goto out;
@@ -192,7 +199,7 @@ static enum mu_code make(
     }
     if ((rc = mu_ca_init(instance.ca, &plan.init, err)) != MU_OK)
         goto out;
-    if ((rc = config_put(ctx, &conf, listen, err)) != MU_OK)
+    if ((rc = config_put(ctx, &conf, listen, listen_tls, err)) != MU_OK)
         goto out;
     mu_ca_each(instance.ca, root_write, &result);
     (void)json_object_set_new(out, "schema", json_string("muster/1"));

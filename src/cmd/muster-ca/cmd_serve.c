@@ -8,9 +8,10 @@
 
 static const struct cmd_opt options[] = {
     {'v', "verbose", NULL, "the trace of every message in the log"},
-    {0, "debug", "scep", "the same for one protocol"},
+    {0, "debug", "PROTO", "the same for one protocol: scep, est, cmp"},
     {'q', "quiet", NULL, "only warnings in the log"},
     {0, "listen", "ADDR:PORT,...", "instead of the configuration's addresses"},
+    {0, "listen-tls", "ADDR:PORT,...", "the same for those with TLS (EST)"},
     {0, "workers", "N", "threads; 0: one per core"},
     {0, "log", "FILE", "instead of stderr"},
     {0, "record", "DIR", "keep every request and answer as files there"},
@@ -20,7 +21,7 @@ static const struct cmd_opt options[] = {
 static const struct cmd_spec spec = {
     .usage = "serve [option...]",
     .about =
-        "Answers SCEP and the admin socket until SIGINT or SIGTERM. SIGHUP reads CAs, profiles\n"
+        "Answers SCEP, EST and the admin socket until SIGINT or SIGTERM. SIGHUP reads CAs, profiles\n"
         "and settings from the database again and opens the log file anew.",
     .opts = options,
 };
@@ -34,7 +35,11 @@ static enum mu_code ready(
         const char *a = conf->listen[i].address;
         bool is_v6 = strchr(a, ':') != NULL;
 
-        printf("SCEP  http://%s%s%s:%u/scep/\n", is_v6 ? "[" : "", a, is_v6 ? "]" : "", ports[i]);
+        if (conf->listen[i].tls)
+            printf("EST   https://%s%s%s:%u\n", is_v6 ? "[" : "", a, is_v6 ? "]" : "", ports[i]);
+        else
+            printf("SCEP  http://%s%s%s:%u/scep/\n", is_v6 ? "[" : "", a, is_v6 ? "]" : "",
+                ports[i]);
     }
     if (fflush(stdout) != 0)
         return mu_err_set(err, MU_STORAGE, MU_REASON_NONE, "cannot write to stdout");
@@ -48,7 +53,10 @@ static enum mu_code overrides(
     enum mu_code rc;
 
     if ((value = cmd_get(args, "listen")) != NULL
-        && (rc = instance_conf_listen(conf, value, err)) != MU_OK)
+        && (rc = instance_conf_listen(conf, value, false, err)) != MU_OK)
+        return rc;
+    if ((value = cmd_get(args, "listen-tls")) != NULL
+        && (rc = instance_conf_listen(conf, value, true, err)) != MU_OK)
         return rc;
     if ((value = cmd_get(args, "workers")) != NULL
         && (rc = mu_text_int(value, 0, 256, &conf->workers, err)) != MU_OK)
@@ -76,10 +84,11 @@ int cmd_serve(struct cmd_context *ctx, int argc, char **argv)
     if (code >= 0)
         return code;
     debug = cmd_get(&args, "debug");
-    if (debug != NULL && mu_proto_parse(debug) != MU_PROTO_SCEP)
-        return cmd_usage("--debug knows scep");
+    if (debug != NULL && mu_proto_parse(debug) == MU_PROTO_NONE)
+        return cmd_usage("--debug knows scep, est, cmp");
     struct server_options o = {.conf = &conf,
         .debug = debug != NULL || cmd_has(&args, "verbose"),
+        .only = debug != NULL && !cmd_has(&args, "verbose") ? mu_proto_parse(debug) : MU_PROTO_NONE,
         .quiet = cmd_has(&args, "quiet"),
         .ready = ready};
     code = 0;

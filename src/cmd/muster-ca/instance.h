@@ -23,10 +23,16 @@ struct instance_conf {
     struct instance_listen {
         char *address; /* "127.0.0.1", "::1" */
         uint16_t port;
+        bool tls;
     } listen[INSTANCE_MAX_LISTEN];
     size_t listen_n;
     int64_t workers, max_connections;
     int64_t rate_burst, rate_per_s, password_attempts;
+    /* of the listeners with TLS: from files, or issued by a CA here */
+    char *tls_cert, *tls_key; /* paths; NULL: issued */
+    char *tls_ca; /* NULL: the default CA */
+    char *tls_names; /* "DNS:ca.example,IP:192.0.2.1"; NULL: localhost and the host's name */
+    bool tls_srp, tls_send_root;
     bool demo; /* made by 'demo': takes a clock shift */
 };
 
@@ -36,9 +42,9 @@ enum mu_code instance_conf_defaults(
 /* The same with what the file says; no file is MU_NOT_FOUND. Errors are M706 with the line. */
 enum mu_code instance_conf_load(
     const struct cmd_context *ctx, struct instance_conf *conf, struct mu_err *err) MU_CHECK;
-/* "127.0.0.1:8080, [::1]:8080" instead of what is there. */
+/* "127.0.0.1:8080, [::1]:8080" instead of what is there of this kind; "none". */
 enum mu_code instance_conf_listen(
-    struct instance_conf *conf, const char *words, struct mu_err *err) MU_CHECK;
+    struct instance_conf *conf, const char *words, bool tls, struct mu_err *err) MU_CHECK;
 /* Replaces one path: relative ones are below dir. */
 enum mu_code instance_conf_path(const struct instance_conf *conf, char **member, const char *value,
     struct mu_err *err) MU_CHECK;

@@ -27,6 +27,10 @@ void instance_conf_clear(struct instance_conf *conf)
     free(conf->log);
     free(conf->log_level);
     free(conf->record);
+    free(conf->tls_cert);
+    free(conf->tls_key);
+    free(conf->tls_ca);
+    free(conf->tls_names);
     *conf = (struct instance_conf){0};
 }
 
@@ -79,7 +83,8 @@ out:
 }
 
 /* "[::1]:8080", "127.0.0.1:8080" */
-static enum mu_code listen_add(struct instance_conf *conf, char *word, struct mu_err *err)
+static enum mu_code listen_add(
+    struct instance_conf *conf, char *word, bool tls, struct mu_err *err)
 {
     char *colon = strrchr(word, ':'), *address = word;
     int64_t port;
@@ -98,29 +103,69 @@ static enum mu_code listen_add(struct instance_conf *conf, char *word, struct mu
         address++;
     }
     conf->listen[conf->listen_n].port = (uint16_t)port;
+    conf->listen[conf->listen_n].tls = tls;
     if (mu_text_dup(address, &conf->listen[conf->listen_n].address, err) != MU_OK)
         return MU_MEMORY;
     conf->listen_n++;
     return MU_OK;
 }
 
-enum mu_code instance_conf_listen(struct instance_conf *conf, const char *words, struct mu_err *err)
+static void listen_clear(struct instance_conf *conf, bool tls)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < conf->listen_n; i++) {
+        if (conf->listen[i].tls == tls)
+            free(conf->listen[i].address);
+        else
+            conf->listen[kept++] = conf->listen[i];
+    }
+    conf->listen_n = kept;
+}
+
+enum mu_code instance_conf_listen(
+    struct instance_conf *conf, const char *words, bool tls, struct mu_err *err)
 {
     char *copy = NULL, *word, *rest = NULL;
     enum mu_code rc = mu_text_dup(words, &copy, err);
 
-    for (size_t i = 0; i < conf->listen_n; i++)
-        free(conf->listen[i].address);
-    conf->listen_n = 0;
+    size_t before;
+
+    listen_clear(conf, tls);
+    before = conf->listen_n;
     if (rc != MU_OK)
         return rc;
+    if (strcmp(words, "none") == 0) {
+        free(copy);
+        return MU_OK;
+    }
     for (word = strtok_r(copy, ", \t\n", &rest); word != NULL && rc == MU_OK;
          word = strtok_r(NULL, ", \t\n", &rest))
-        rc = listen_add(conf, word, err);
-    if (rc == MU_OK && conf->listen_n == 0)
+        rc = listen_add(conf, word, tls, err);
+    if (rc == MU_OK && conf->listen_n == before)
         rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "no address to listen on");
     free(copy);
     return rc;
+}
+
+static enum mu_code text_set(char **member, const char *value, struct mu_err *err)
+{
+    char *copy = NULL;
+    enum mu_code rc = mu_text_dup(value, &copy, err);
+
+    if (rc != MU_OK)
+        return rc;
+    free(*member);
+    *member = copy;
+    return MU_OK;
+}
+
+static enum mu_code yes_no(bool *member, const char *value, struct mu_err *err)
+{
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the value is neither yes nor no");
+    *member = strcmp(value, "yes") == 0;
+    return MU_OK;
 }
 
 static enum mu_code level_set(struct instance_conf *conf, const char *value, struct mu_err *err)
@@ -137,13 +182,14 @@ static enum mu_code setting(
 {
     static const char *const known[] = {"listen", "database", "keys", "hash-key", "admin-socket",
         "workers", "max-connections", "log", "log-level", "record", "rate-burst", "rate-per-second",
-        "password-attempts", "demo", NULL};
+        "password-attempts", "demo", "listen-tls", "tls-cert", "tls-key", "tls-ca", "tls-names",
+        "tls-srp", "tls-send-root", NULL};
     struct {
         const char *key;
         char **member;
     } paths[] = {{"database", &conf->database}, {"keys", &conf->keys},
         {"hash-key", &conf->hash_key}, {"admin-socket", &conf->admin}, {"log", &conf->log},
-        {"record", &conf->record}};
+        {"record", &conf->record}, {"tls-cert", &conf->tls_cert}, {"tls-key", &conf->tls_key}};
     struct {
         const char *key;
         int64_t *member, min, max;
@@ -155,7 +201,17 @@ static enum mu_code setting(
     const char *near_word;
 
     if (strcmp(key, "listen") == 0)
-        return instance_conf_listen(conf, value, err);
+        return instance_conf_listen(conf, value, false, err);
+    if (strcmp(key, "listen-tls") == 0)
+        return instance_conf_listen(conf, value, true, err);
+    if (strcmp(key, "tls-ca") == 0)
+        return text_set(&conf->tls_ca, value, err);
+    if (strcmp(key, "tls-names") == 0)
+        return text_set(&conf->tls_names, value, err);
+    if (strcmp(key, "tls-srp") == 0)
+        return yes_no(&conf->tls_srp, value, err);
+    if (strcmp(key, "tls-send-root") == 0)
+        return yes_no(&conf->tls_send_root, value, err);
     if (strcmp(key, "log-level") == 0)
         return level_set(conf, value, err);
     if (strcmp(key, "demo") == 0) {

@@ -22,6 +22,7 @@ static struct {
     const char *path;
     int fd;
     enum log_level level;
+    enum mu_proto only;
     const struct mu_env *env;
 } the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
@@ -187,11 +188,18 @@ void log_event(void *cookie, const struct mu_record_audit *event)
     mu_buf_clear(&serial);
 }
 
+void log_trace_only(enum mu_proto proto)
+{
+    the_log.only = proto;
+}
+
 void log_trace(void *ctx, const struct mu_trace_event *event)
 {
     char when[MU_TIME_TEXT];
     struct mu_buf line;
 
+    if (the_log.only != MU_PROTO_NONE && event->proto != the_log.only)
+        return;
     mu_buf_init(&line, (size_t)1 << 20);
     mu_buf_putf(&line, "%s %s %s: %s",
         mu_time_rfc3339(the_log.env != NULL ? mu_env_now(the_log.env) : (int64_t)time(NULL), when),

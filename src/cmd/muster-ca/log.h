@@ -20,6 +20,8 @@ void log_line(enum log_level level, const char *action, const char *fmt, ...)
 void log_error(const char *action, const struct mu_err *err);
 /* For mu_ca_config.event; the cookie is not looked at. */
 void log_event(void *cookie, const struct mu_record_audit *event);
+/* The trace of this protocol alone; MU_PROTO_NONE: of all. */
+void log_trace_only(enum mu_proto proto);
 /* For mu_env.trace: "scep step: fact" with the time in front. */
 void log_trace(void *ctx, const struct mu_trace_event *event);
 /* The clock that lines carry; NULL: the system's. */

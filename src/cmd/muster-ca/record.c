@@ -114,7 +114,9 @@ void record_reply(struct record *record, unsigned number, const struct mu_http_r
     mu_buf_putf(&text, "HTTP/1.1 %d %s\n", response->status, mu_http_status_text(response->status));
     put_headers(&text, response->headers, response->header_n);
     put_file(record, number, "reply.txt", mu_buf_bytes(&text));
-    if (response->body.n != 0)
+    if (response->body.secret) /* a key made for the client */
+        put_file(record, number, "reply.der", mu_bytes_str("*"));
+    else if (response->body.n != 0)
         put_file(record, number, "reply.der", mu_buf_bytes(&response->body));
     mu_buf_clear(&text);
 }

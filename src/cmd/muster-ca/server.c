@@ -11,6 +11,7 @@
 #include "cmd/muster-ca/files.h"
 #include "cmd/muster-ca/log.h"
 #include "cmd/muster-ca/record.h"
+#include "cmd/muster-ca/server_tls.h"
 #include "cmd/muster-ca/socket.h"
 #include "net/net_loop.h"
 #include "net/net_server.h"
@@ -24,6 +25,7 @@ struct server {
     struct mu_loop *loop;
     struct mu_loop_timer *tick;
     struct mu_net_server *public, *admin;
+    struct server_tls tls;
     struct socket_path admin_path;
     struct mu_web_ca web;
     struct mu_kit_router router;
@@ -89,6 +91,25 @@ static void on_stop(void *cookie)
     mu_loop_stop(s->loop);
 }
 
+/* From files that were exchanged, or by the CA anew. */
+static void renew_tls(struct server *s)
+{
+    struct server_tls fresh = {0};
+    struct mu_err err = {0};
+    enum mu_code rc = server_tls_open(&s->instance, &fresh, &err);
+
+    if (rc == MU_OK)
+        rc = mu_net_server_renew_tls(s->public, &fresh.tls, &err);
+    if (rc != MU_OK) {
+        log_error("tls", &err);
+        server_tls_close(&fresh);
+        return;
+    }
+    server_tls_close(&s->tls);
+    s->tls = fresh;
+    log_line(LOG_LEVEL_NOTICE, "tls", "The TLS listeners have a new certificate.");
+}
+
 static void on_reload(void *cookie)
 {
     struct server *s = cookie;
@@ -99,6 +120,8 @@ static void on_reload(void *cookie)
         log_error("reload", &err);
     else
         log_line(LOG_LEVEL_NOTICE, "reload", "CAs, profiles and settings read again.");
+    if (s->tls.tls.key != NULL && !s->tls.is_issued)
+        renew_tls(s);
 }
 
 static void on_tick(void *cookie)
@@ -108,6 +131,8 @@ static void on_tick(void *cookie)
 
     if (mu_ca_tick(s->instance.ca, &err) != MU_OK)
         log_error("tick", &err);
+    if (server_tls_is_due(&s->tls, mu_env_now(&s->instance.env)))
+        renew_tls(s);
     mu_loop_timer_free(s->loop, s->tick);
     s->tick = mu_loop_after(s->loop, TICK_MS, on_tick, s);
 }
@@ -133,9 +158,12 @@ static enum mu_code public_start(struct server *s, struct mu_err *err)
         .env = &s->instance.env};
     enum mu_code rc = mu_net_server_new(&config, &s->public, err);
 
+    if (rc == MU_OK && server_tls_is_wanted(conf))
+        rc = server_tls_open(&s->instance, &s->tls, err);
     for (size_t i = 0; rc == MU_OK && i < conf->listen_n; i++) {
         struct mu_net_listener listener = {.address = conf->listen[i].address,
             .port = conf->listen[i].port,
+            .tls = conf->listen[i].tls ? &s->tls.tls : NULL,
             .handler = on_request,
             .cookie = s};
 
@@ -202,6 +230,7 @@ static enum mu_code start(struct server *s, struct mu_err *err)
     if ((rc = instance_open(o->conf, &open, &s->instance, err)) != MU_OK)
         return rc;
     log_clock(&s->instance.env);
+    log_trace_only(o->only);
     if (mu_env_system_shift() != 0)
         log_line(LOG_LEVEL_WARNING, "clock", "The clock is shifted by %lld s (MUSTER_CLOCK_SHIFT).",
             (long long)mu_env_system_shift());
@@ -243,6 +272,7 @@ enum mu_code server_run(const struct server_options *options, struct mu_err *err
     instance_close(&s.instance);
     mu_net_server_free(s.public);
     mu_net_server_free(s.admin);
+    server_tls_close(&s.tls);
     socket_path_close(&s.admin_path);
     mu_loop_timer_free(s.loop, s.tick);
     mu_net_loop_free(s.loop);

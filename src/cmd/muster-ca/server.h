@@ -8,6 +8,7 @@ struct server_options {
     const struct instance_conf *conf;
     bool create; /* what is missing of the instance */
     bool debug; /* the trace of each message into the log */
+    enum mu_proto only; /* of this protocol; MU_PROTO_NONE: of all */
     bool quiet; /* warnings only */
     /* Before anything is served; a failure ends the start. */
     enum mu_code (*prepare)(void *cookie, struct instance *instance, struct mu_err *err);

@@ -152,6 +152,8 @@ void mu_web_ca_set_protocols(json_t *object, const char *key, unsigned protocols
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++)
         if ((protocols & 1u << each[i]) != 0)
             mu_buf_putf(&text, "%s%s", text.n != 0 ? ", " : "", mu_proto_name(each[i]));
+    if ((protocols & MU_RECORD_ENTRY_SRP) != 0)
+        mu_buf_put_str(&text, ", srp");
     mu_kit_json_set_text(object, key, text.n != 0 ? mu_buf_str(&text) : "all");
     mu_buf_clear(&text);
 }

@@ -97,10 +97,14 @@ static enum mu_code protocols_parse(const char *words, unsigned *out, struct mu_
     for (word = strtok_r(copy, ", ", &rest); word != NULL; word = strtok_r(NULL, ", ", &rest)) {
         enum mu_proto p = mu_proto_parse(word);
 
+        if (strcmp(word, "srp") == 0) { /* of EST, and for nothing else */
+            bits |= 1u << MU_PROTO_EST | MU_RECORD_ENTRY_SRP;
+            continue;
+        }
         if (p == MU_PROTO_NONE) {
             mu_err_set(err, MU_INPUT, MU_REASON_NONE, "there is no protocol '%s'",
                 mu_text_escape_to(shown, sizeof shown, mu_bytes_str(word)));
-            mu_err_next(err, "Known: all, scep, est, cmp.");
+            mu_err_next(err, "Known: all, scep, est, cmp, srp.");
             return MU_INPUT;
         }
         bits |= 1u << p;
