@@ -100,6 +100,7 @@ class Demo(Server):
         self.host = re.match(r"(http://[^/]+)", self.url).group(1)
         self.port = int(self.host.rsplit(":", 1)[1])
         self.root = self.dir / "root.pem"
+        self.est = self._wait(re.compile(rb"EST +(https://\S+)"), 20).group(1).decode()
 
     def secret(self, name, path):
         """Writes the challenge of this name ('challenge1') to a 0600 file and returns it."""
