@@ -4,6 +4,7 @@
 
 #include "agent/agent_internal.h"
 #include "base/text.h"
+#include "enroll/enroll_lifecycle.h"
 #include "pki/pki_name.h"
 
 enum { DAY_S = 86400, SHORT_S = 3 * DAY_S };
@@ -29,24 +30,13 @@ const char *mu_agent_state_word(enum mu_agent_state state)
     return "";
 }
 
-/* PRODUCT "When things happen": whole days left <= renew_days; a third of the lifetime for auto
- * and for lifetimes under three days. */
 bool mu_agent_is_due(int64_t not_before_s, int64_t not_after_s, int renew_days, int64_t now_s,
     int64_t *from)
 {
-    int64_t lifetime = not_after_s - not_before_s, due;
+    int64_t due = mu_enroll_lifecycle_due(not_before_s, not_after_s, renew_days, 0);
 
-    if (renew_days == 0) {
-        if (from != NULL)
-            *from = 0;
-        return false;
-    }
-    if (renew_days < 0 || lifetime < SHORT_S)
-        due = not_after_s - lifetime / 3;
-    else
-        due = not_after_s - ((int64_t)renew_days + 1) * DAY_S + 1;
     if (from != NULL)
-        *from = due;
+        *from = due != INT64_MAX ? due : 0;
     return now_s >= due;
 }
 
