@@ -7,7 +7,7 @@
 #include "enroll/enroll_lifecycle.h"
 #include "pki/pki_name.h"
 
-enum { DAY_S = 86400, SHORT_S = 3 * DAY_S };
+enum { DAY_S = 86400 };
 
 const char *mu_agent_state_word(enum mu_agent_state state)
 {
