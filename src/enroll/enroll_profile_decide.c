@@ -72,19 +72,17 @@ static enum mu_code check_renewal(struct work *w)
 static enum mu_code check_key(struct work *w)
 {
     const struct mu_enroll_profile *p = w->profile;
-    struct mu_pki_key *key = NULL;
     struct mu_pki_key_spec spec = {0};
     char shown[32];
     bool ok = false;
     enum mu_code rc;
 
-    if ((rc = mu_pki_key_from_spki(w->facts->csr->spki, &key, w->err)) != MU_OK) {
+    /* The key itself has been used: its signature over the request is verified. */
+    if ((rc = mu_pki_key_spec_of_spki(w->facts->csr->spki, &spec, w->err)) != MU_OK) {
         if (w->err != NULL)
             mu_err_narrow(w->err, MU_REFUSE_KEY_WEAK);
         return rc;
     }
-    mu_pki_key_spec_of(key, &spec);
-    mu_pki_key_free(key);
     switch (spec.type) {
     case MU_PKI_KEY_RSA:
         ok = p->rsa_min != 0 && spec.bits >= p->rsa_min;

@@ -6,6 +6,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,12 +206,12 @@ enum mu_code mu_pki_key_generate(const struct mu_pki_key_spec *spec, struct mu_p
 
 /* ---- public keys ---- */
 
-static EVP_PKEY *ec_from_params(OSSL_PARAM *params)
+static EVP_PKEY *ec_from_params(OSSL_PARAM *params, int selection)
 {
     EVP_PKEY *evp = NULL;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1
-        || EVP_PKEY_fromdata(ctx, &evp, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+        || EVP_PKEY_fromdata(ctx, &evp, selection, params) != 1) {
         EVP_PKEY_free(evp);
         evp = NULL;
     }
@@ -229,12 +230,52 @@ static const char *curve_of(struct mu_bytes oid, char *buf, size_t size)
     return OBJ_nid2sn(OBJ_txt2nid(mu_pki_oid_text(oid, buf, size)));
 }
 
+/* The curves everybody uses, made once: making a group costs more than all else of a public key. */
+static const char *const known_curves[] = {"P-256", "P-384", "P-521"};
+enum { KNOWN_CURVES = sizeof(known_curves) / sizeof(known_curves[0]) };
+static EVP_PKEY *known_groups[KNOWN_CURVES]; /* parameters without a key; NULL: could not be made */
+
+static void make_known_groups(void)
+{
+    for (size_t i = 0; i < KNOWN_CURVES; i++) {
+        char group[16];
+        OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+            OSSL_PARAM_construct_end(),
+        };
+        snprintf(group, sizeof(group), "%s", known_curves[i]);
+        known_groups[i] = ec_from_params(params, EVP_PKEY_KEY_PARAMETERS);
+    }
+}
+
+/* NULL: the curve is not among them, or the point is not on it. */
+static EVP_PKEY *ec_of_known_group(const char *curve, struct mu_bytes bits)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    EVP_PKEY *evp;
+    size_t i = 0;
+    pthread_once(&once, make_known_groups);
+    while (i < KNOWN_CURVES && strcmp(known_curves[i], curve) != 0)
+        i++;
+    if (i == KNOWN_CURVES || known_groups[i] == NULL || (evp = EVP_PKEY_new()) == NULL)
+        return NULL;
+    if (EVP_PKEY_copy_parameters(evp, known_groups[i]) == 1
+        && EVP_PKEY_set1_encoded_public_key(evp, bits.p, bits.n) == 1)
+        return evp;
+    EVP_PKEY_free(evp);
+    ERR_clear_error();
+    return NULL;
+}
+
 static EVP_PKEY *ec_from_bits(const char *curve, struct mu_bytes bits)
 {
     char group[64];
     uint8_t point[160];
     if (bits.n == 0 || bits.n > sizeof(point))
         return NULL;
+    EVP_PKEY *quick = ec_of_known_group(curve, bits);
+    if (quick)
+        return quick;
     snprintf(group, sizeof(group), "%s", curve);
     memcpy(point, bits.p, bits.n);
     OSSL_PARAM params[] = {
@@ -242,7 +283,7 @@ static EVP_PKEY *ec_from_bits(const char *curve, struct mu_bytes bits)
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, bits.n),
         OSSL_PARAM_construct_end(),
     };
-    return ec_from_params(params);
+    return ec_from_params(params, EVP_PKEY_PUBLIC_KEY);
 }
 
 static enum mu_code ec_from_spki(struct mu_bytes alg_params, struct mu_bytes bits, EVP_PKEY **evp,
@@ -330,6 +371,54 @@ bool mu_pki_key_is_token(const struct mu_pki_key *key)
 void mu_pki_key_spec_of(const struct mu_pki_key *key, struct mu_pki_key_spec *out)
 {
     *out = key->spec;
+}
+
+static bool spec_from_der(struct mu_bytes spki, struct mu_pki_key_spec *out)
+{
+    struct mu_der seq, alg, oid, curve, bit_string, numbers, modulus;
+    struct mu_bytes bits;
+    if (!mu_der_only(spki, MU_DER_SEQUENCE, &seq) || !mu_der_get(&seq.value, MU_DER_SEQUENCE, &alg)
+        || !mu_der_get(&seq.value, MU_DER_BIT_STRING, &bit_string)
+        || !mu_der_bits(bit_string.value, &bits) || !mu_der_get(&alg.value, MU_DER_OID, &oid))
+        return false;
+    if (mu_der_oid_is(oid.value, MU_OID_EC)) {
+        if (!mu_der_only(alg.value, MU_DER_OID, &curve))
+            return false;
+        out->type = MU_PKI_KEY_EC;
+        out->bits = mu_der_oid_is(curve.value, "1.2.840.10045.3.1.7") ? 256
+            : mu_der_oid_is(curve.value, "1.3.132.0.34")              ? 384
+            : mu_der_oid_is(curve.value, "1.3.132.0.35")              ? 521
+                                                                      : 0;
+        return out->bits != 0;
+    }
+    if (!mu_der_oid_is(oid.value, MU_OID_RSA) || !mu_der_only(bits, MU_DER_SEQUENCE, &numbers)
+        || !mu_der_get(&numbers.value, MU_DER_INTEGER, &modulus))
+        return false;
+    while (modulus.value.n > 0 && modulus.value.p[0] == 0)
+        modulus.value = mu_bytes(modulus.value.p + 1, modulus.value.n - 1);
+    if (modulus.value.n == 0 || modulus.value.n > 4096)
+        return false;
+    out->type = MU_PKI_KEY_RSA;
+    out->bits = (unsigned)modulus.value.n * 8;
+    for (uint8_t top = modulus.value.p[0]; (top & 0x80) == 0; top = (uint8_t)(top << 1))
+        out->bits--;
+    return true;
+}
+
+enum mu_code mu_pki_key_spec_of_spki(
+    struct mu_bytes spki, struct mu_pki_key_spec *out, struct mu_err *err)
+{
+    struct mu_pki_key *key = NULL;
+    enum mu_code rc;
+    *out = (struct mu_pki_key_spec){0};
+    if (spec_from_der(spki, out))
+        return MU_OK;
+    *out = (struct mu_pki_key_spec){0};
+    if ((rc = mu_pki_key_from_spki(spki, &key, err)) != MU_OK)
+        return rc;
+    mu_pki_key_spec_of(key, out);
+    mu_pki_key_free(key);
+    return MU_OK;
 }
 
 struct mu_bytes mu_pki_key_spki(const struct mu_pki_key *key)

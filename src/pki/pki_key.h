@@ -44,6 +44,10 @@ bool mu_pki_key_has_private(const struct mu_pki_key *key);
 /* In a token: cannot be encoded, and may be slow. */
 bool mu_pki_key_is_token(const struct mu_pki_key *key);
 void mu_pki_key_spec_of(const struct mu_pki_key *key, struct mu_pki_key_spec *out);
+/* Of a SubjectPublicKeyInfo, without making a key of it where its DER says enough. Whether the key is
+ * a valid one, its signature has to show. */
+enum mu_code mu_pki_key_spec_of_spki(struct mu_bytes spki, struct mu_pki_key_spec *out,
+    struct mu_err *err) MU_CHECK;
 /* DER SubjectPublicKeyInfo, borrowed from the key. */
 struct mu_bytes mu_pki_key_spki(const struct mu_pki_key *key);
 bool mu_pki_key_equal(const struct mu_pki_key *a, const struct mu_pki_key *b);

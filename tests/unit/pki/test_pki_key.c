@@ -65,6 +65,10 @@ static void public_keys_come_back_from_their_encoding(void **state)
         mu_pki_key_spec_of(again, &b);
         assert_int_equal(a.type, b.type);
         assert_int_equal(a.bits, b.bits);
+        b = (struct mu_pki_key_spec){0};
+        kit_ok(mu_pki_key_spec_of_spki(mu_pki_key_spki(key), &b, kit_err_));
+        assert_int_equal(a.type, b.type);
+        assert_int_equal(a.bits, b.bits);
         assert_int_equal(EVP_PKEY_eq(mu_pki_key_evp(key), mu_pki_key_evp(again)), 1);
         assert_true(mu_pki_key_equal(key, again));
         assert_false(mu_pki_key_equal(again, kit_key(all_types[(i + 1) % ALL_TYPES], 0)));
