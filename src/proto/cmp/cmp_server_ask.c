@@ -135,6 +135,8 @@ static enum mu_code ask_crmf(struct mu_cmp_server *s, const struct mu_credential
     if (s->wants_key && s->msg->header.pvno != MU_CMP_2021)
         return mu_err_set(err, MU_INPUT, MU_REFUSE_VERSION,
             "cmp: central key generation needs version 3 (RFC 9483 4.1.6)");
+    if (s->wants_key && (rc = mu_cmp_server_deliverable(s, err)) != MU_OK)
+        return rc;
     if (s->wants_key)
         key_wish(tmpl, &question->key_spec);
     rc = mu_pki_csr_frame(tmpl->subject, s->wants_key ? mu_bytes(NULL, 0) : tmpl->spki,

@@ -141,8 +141,10 @@ static enum mu_code issued_body(struct mu_cmp_server *s, const struct mu_credent
     ca_pubs(s, decision->chain != NULL ? decision->chain : credential->ca_chain, body, keep);
     if (decision->key == NULL)
         return MU_OK;
-    return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,
-        "cmp: central key generation is not served yet");
+    enum mu_code rc = mu_cmp_server_package(s, credential, decision, &keep->private_key, err);
+    if (rc == MU_OK)
+        response->private_key = mu_buf_bytes(&keep->private_key);
+    return rc;
 }
 
 static enum mu_code rep_body(struct mu_cmp_server *s, const struct mu_credential *credential,

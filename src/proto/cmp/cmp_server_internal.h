@@ -43,8 +43,13 @@ struct mu_cmp_server {
 enum mu_code mu_cmp_server_ask(struct mu_cmp_server *s, const struct mu_credential *credential,
     struct mu_question *question, struct mu_err *err) MU_CHECK;
 
-/* cmp_server_write.c: what may be told of a failure, and how. The bit, and whether it is about the
- * body of a request (CMP-44). */
+/* cmp_server_key.c: whether a key made here could be sent, asked before it is made; and its
+ * EnvelopedData. */
+enum mu_code mu_cmp_server_deliverable(const struct mu_cmp_server *s, struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmp_server_package(struct mu_cmp_server *s, const struct mu_credential *credential,
+    const struct mu_decision *decision, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+
+/* cmp_server_body.c: the bit of PKIFailureInfo. */
 int mu_cmp_server_fail_bit(const struct mu_err *refusal);
 
 /* cmp_server_body.c: bodies of answers. Views in body point into keep, decision and credential. */
