@@ -221,7 +221,8 @@ static enum mu_code settings_keep(
 static struct mu_agent_secrets secrets_of(const struct mu_agent_enroll *request)
 {
     return (struct mu_agent_secrets){
-        request->challenge, request->key_password, request->password, request->srp_password};
+        request->challenge, request->key_password, request->password, request->srp_password,
+        request->secret};
 }
 
 static enum mu_code enroll_new(

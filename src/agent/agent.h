@@ -153,6 +153,7 @@ struct mu_agent_enroll {
     const struct mu_secret *challenge;   /* NULL: the stored one, if any; so with all of them */
     const struct mu_secret *key_password; /* encrypts a new key, opens a given one */
     const struct mu_secret *password, *srp_password; /* EST */
+    const struct mu_secret *secret;      /* CMP: of settings.ref */
     bool replace;     /* a new key and certificate although there is one */
     bool drop_pending; /* --new: forget a pending request first */
     bool no_wait;     /* PENDING: return, do not poll */
@@ -206,15 +207,17 @@ enum mu_agent_query_op {
     MU_AGENT_QUERY_CERT,    /* by serial, in the name of an entry */
     MU_AGENT_QUERY_CRL,     /* in the name of an entry over its protocol, or a CRL's http URL; stored */
     MU_AGENT_QUERY_PROBE,   /* which protocol, what it can, chain, clock */
+    MU_AGENT_QUERY_REVOKE,  /* of an entry, over CMP, signed with the certificate in question */
 };
 struct mu_agent_query {
     enum mu_agent_query_op op;
     const char *name;          /* entry; NULL: url and settings only */
     const char *url;
     const char *serial;        /* CERT: as typed */
+    int revoke_reason;         /* REVOKE: CRLReason, 0: unspecified */
     enum mu_proto only;        /* PROBE: this protocol alone; MU_PROTO_NONE: what there is */
     const struct mu_agent_settings *settings; /* connection, ca-identifier; NULL: the entry's or defaults */
-    const struct mu_secret *key_password, *password, *srp_password;
+    const struct mu_secret *key_password, *password, *srp_password, *secret;
 };
 enum mu_code mu_agent_query(struct mu_agent *agent, const struct mu_agent_query *query,
     const struct mu_agent_host *host, struct mu_agent_job **out, struct mu_err *err) MU_CHECK;

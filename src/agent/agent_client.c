@@ -298,6 +298,8 @@ enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err)
         ? request_config(job, &config, &subject, &extensions, err)
         : csr_config(job, &config, err);
     if (rc == MU_OK)
+        rc = mu_agent_cmp_config(job, &config, err);
+    if (rc == MU_OK)
         rc = mu_client_new(&config, &job->client, err);
     mu_buf_clear(&subject);
     mu_buf_clear(&extensions);

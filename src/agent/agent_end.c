@@ -50,6 +50,15 @@ static enum mu_code changed_tell(
 static void saved_trace(const struct mu_agent_job *job)
 {
     bool replaces = job->saved.replaced[0] != '\0' && strcmp(job->saved.replaced, job->saved.stem) != 0;
+    char present[MU_KEYSTORE_STEM];
+
+    if (mu_agent_settings_is_cmp(&job->settings)) { /* before the switch: C040 */
+        replaces = mu_keystore_current(job->agent->store, job->name, present);
+        mu_trace(job->agent->env, MU_PROTO_CMP, MU_TRACE_SAVED, "%s, %s/certs/%s/%s.crt, %s%s",
+            job->name, mu_keystore_root(job->agent->store), job->name, job->saved.stem,
+            replaces ? "replaces " : "new", replaces ? present : "");
+        return;
+    }
 
     mu_trace(job->agent->env, job_proto(job), MU_TRACE_SAVED, "%s, %s/certs/%s/%s.crt, %s%s",
         job->name, mu_keystore_root(job->agent->store), job->name, job->saved.stem,
@@ -76,7 +85,8 @@ static enum mu_code server_key_take(struct mu_agent_job *job, struct mu_err *err
 enum mu_code mu_agent_job_save(
     struct mu_agent_job *job, const struct mu_pki_certs *certs, struct mu_err *err)
 {
-    struct mu_keystore_pair pair = {.later = job->pending.next_ca[0] != '\0'};
+    struct mu_keystore_pair pair = {.later = job->pending.next_ca[0] != '\0'
+            || mu_agent_settings_is_cmp(&job->settings)};
     struct mu_pki_certs chain = {0};
     enum mu_code rc;
 
@@ -269,6 +279,10 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
     struct mu_err err = failed != NULL ? *failed : (struct mu_err){0};
     bool waits = err.code == MU_PENDING;
 
+    if (failed == NULL && mu_agent_cmp_finish(job, &err) != MU_OK)
+        failed = &err;
+    else if (err.reason == MU_M(508))
+        mu_agent_cmp_refused(job);
     if (failed != NULL) {
         trust_hint(job, &err);
         failed = &err;

@@ -108,6 +108,13 @@ static bool renews_by_certificate(const struct mu_agent_job *job)
         && (job->settings.renew_auth == NULL || strcmp(job->settings.renew_auth, "password") != 0);
 }
 
+enum mu_code mu_agent_identity_named(struct mu_agent_job *job, const char *name,
+    struct mu_tls_identity *identity, struct mu_err *err)
+{
+    return strchr(name, '/') != NULL ? from_file(job, name, identity, err)
+                                     : from_entry(job, name, identity, err);
+}
+
 /* A renewal shows the present certificate (E100, RFC 7030 3.3.2), a first enrollment what
  * client-cert names. */
 static enum mu_code client_certificate(
@@ -123,8 +130,7 @@ static enum mu_code client_certificate(
     if (name == NULL)
         return MU_OK;
     snprintf(job->shows, sizeof(job->shows), "%s", name);
-    return strchr(name, '/') != NULL ? from_file(job, name, identity, err)
-                                     : from_entry(job, name, identity, err);
+    return mu_agent_identity_named(job, name, identity, err);
 }
 
 static bool tls_below_1_2(const struct mu_agent_job *job)

@@ -43,10 +43,11 @@ void mu_agent_last_clear(struct mu_agent_last *last);
 
 /* ---- agent_secret.c ---- */
 struct mu_agent_secrets {
-    const struct mu_secret *challenge, *key_password, *password, *srp_password; /* NULL: not given */
+    const struct mu_secret *challenge, *key_password, *password, *srp_password,
+        *secret; /* NULL: not given */
 };
 struct mu_agent_secret_values {
-    struct mu_secret challenge, key_password, password, srp_password;
+    struct mu_secret challenge, key_password, password, srp_password, secret;
 };
 /* What is given, else what is kept for the entry. */
 enum mu_code mu_agent_secrets_take(struct mu_agent *agent, const char *name,
@@ -125,6 +126,8 @@ struct mu_agent_job {
     struct mu_agent_trusted trusted;
     struct mu_pki_cert *next_cert;      /* of pending.next_ca */
     struct mu_tls_identity *identity;
+    struct mu_tls_identity *signer;     /* CMP: client-cert, key and chain only */
+    struct mu_pki_certs server_certs;   /* CMP: server-cert */
     struct mu_client *client;
     struct mu_pki_cert *trust_ca;       /* asked about */
     bool trust_given;                   /* and accepted */
@@ -175,9 +178,20 @@ enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err) M
  * system's; for EST also what we show ourselves with. None for http. */
 enum mu_code mu_agent_job_identity(struct mu_agent_job *job, bool bootstrap, struct mu_err *err) MU_CHECK;
 
+/* Key and chain of client-cert: an entry's name, or a file. */
+enum mu_code mu_agent_identity_named(struct mu_agent_job *job, const char *name,
+    struct mu_tls_identity *identity, struct mu_err *err) MU_CHECK;
 void mu_agent_identity_free(struct mu_tls_identity *identity);
 /* May it lack the key usage for TLS client authentication (E101)? */
 bool mu_agent_cert_lacks_client_auth(const struct mu_pki_cert *cert);
+
+/* ---- agent_cmp.c; nothing for other protocols ---- */
+enum mu_code mu_agent_cmp_config(struct mu_agent_job *job, struct mu_client_config *config,
+    struct mu_err *err) MU_CHECK;
+/* The confirmation was accepted, or none was wanted: what was saved becomes the present pair. */
+enum mu_code mu_agent_cmp_finish(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* It was not: what was saved stays in its files and is nobody's next pair. */
+void mu_agent_cmp_refused(struct mu_agent_job *job);
 
 /* ---- agent_learn.c ---- */
 /* Keeps the CA certificates of the answer that a CA known here vouches for. Once; before there is

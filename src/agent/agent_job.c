@@ -58,6 +58,8 @@ void mu_agent_job_free(struct mu_agent_job *job)
     mu_transport_close(job->session);
     mu_loop_timer_free(job->agent->loop, job->timer);
     mu_agent_identity_free(job->identity);
+    mu_agent_identity_free(job->signer);
+    mu_pki_certs_clear(&job->server_certs);
     mu_agent_settings_clear(&job->settings);
     mu_agent_secrets_clear(&job->secret);
     mu_keystore_entry_clear(&job->entry);
@@ -188,7 +190,8 @@ static enum mu_code request_make(struct mu_agent_job *job, struct mu_err *err)
     mu_buf_clear(&job->pending.csr);
     if (!mu_agent_engine_makes_csr(&job->settings)) {
         rc = mu_agent_make_csr(&job->settings, renews ? job->entry.cert : NULL,
-            &job->secret.challenge, job->key, &job->pending.csr, err);
+            mu_agent_settings_is_cmp(&job->settings) ? NULL : &job->secret.challenge, job->key,
+            &job->pending.csr, err);
         if (rc != MU_OK)
             return rc;
     }

@@ -288,6 +288,8 @@ static enum mu_client_op client_op(enum mu_agent_query_op op)
         return MU_CLIENT_CERT;
     case MU_AGENT_QUERY_CRL:
         return MU_CLIENT_CRL;
+    case MU_AGENT_QUERY_REVOKE:
+        return MU_CLIENT_REVOKE;
     case MU_AGENT_QUERY_CA:
     case MU_AGENT_QUERY_PROBE:
         break;
@@ -316,6 +318,11 @@ static enum mu_code over_engine(struct mu_agent_job *job, struct mu_err *err)
     config.max_body = job->query.op == MU_AGENT_QUERY_CRL ? MU_LIMIT_CRL : 0;
     if (looks)
         config.trusted = NULL;
+    if (looks && mu_agent_settings_is_cmp(&job->settings))
+        config.trusted = &job->trusted.certs; /* the answer is protected, so it can be checked */
+    config.revoke_reason = job->query.revoke_reason;
+    if ((rc = mu_agent_cmp_config(job, &config, err)) != MU_OK)
+        return rc;
     config.bootstrap = job->bootstrap = looks && mu_agent_settings_is_est(&job->settings);
     rc = mu_client_new(&config, &job->client, err);
     if (job->query.op == MU_AGENT_QUERY_CERT)
@@ -349,7 +356,8 @@ static enum mu_code entry_take(
     job->has_entry = rc == MU_OK;
     if (rc == MU_OK)
         rc = mu_keystore_key_read(job->entry.key_file, query->key_password, &job->signer_key, err);
-    else if (rc == MU_NOT_FOUND && query->op != MU_AGENT_QUERY_CERT && query->op != MU_AGENT_QUERY_CRL)
+    else if (rc == MU_NOT_FOUND && query->op != MU_AGENT_QUERY_CERT
+        && query->op != MU_AGENT_QUERY_CRL && query->op != MU_AGENT_QUERY_REVOKE)
         rc = MU_OK;
     return rc;
 }
@@ -386,6 +394,7 @@ static enum mu_code query_prepare(
     enum mu_code rc = MU_OK;
 
     job->query.op = query->op;
+    job->query.revoke_reason = query->revoke_reason;
     job->probe_only = query->only;
     if (query->name != NULL)
         rc = entry_take(job, query, err);
@@ -397,6 +406,14 @@ static enum mu_code query_prepare(
         rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the question needs a URL or an entry");
     if (rc == MU_OK && query->op == MU_AGENT_QUERY_CERT)
         rc = mu_pki_serial_parse(query->serial != NULL ? query->serial : "", &job->file, err);
+    if (rc == MU_OK && query->op == MU_AGENT_QUERY_REVOKE && !mu_agent_settings_is_cmp(&job->settings)) {
+        mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
+            "only CMP can revoke, and %s was not enrolled over it", query->name);
+        mu_err_next(err, "ask the CA's operator, or give its CMP service with --via cmp --url URL");
+        rc = MU_UNSUPPORTED;
+    }
+    if (rc == MU_OK)
+        rc = mu_agent_secret_copy(&job->secret.secret, query->secret, err);
     if (rc == MU_OK)
         rc = mu_agent_trusted_load(job->agent, &job->settings, &job->trusted, err);
     return rc;

@@ -31,10 +31,14 @@ enum mu_code mu_agent_settings_complete(
 
     if (online && settings->protocol == NULL) {
         lacks = "a protocol";
-        flag = "--via scep or --via est";
+        flag = "--via scep, --via est or --via cmp";
     } else if (online && settings->url == NULL) {
         lacks = "the URL of the CA";
         flag = "--url URL";
+    } else if (online && mu_agent_settings_is_cmp(settings) && settings->ref == NULL
+        && settings->client_cert == NULL) {
+        lacks = "a reference and its secret, or a certificate to sign with";
+        flag = "--ref REFERENCE --secret-file FILE, or --client-cert NAME";
     } else if (settings->subject == NULL && settings->san == NULL) {
         lacks = "a name to ask for";
         flag = "--subject /CN=...";
@@ -292,6 +296,14 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
         = settings->scep_standard != NULL && strcmp(settings->scep_standard, "expect") == 0;
     out->ignore_csrattrs = settings->csrattrs != NULL && strcmp(settings->csrattrs, "ignore") == 0;
     out->server_key = settings->server_key > 0;
+    out->path = settings->path;
+    out->ref = settings->ref;
+    out->pbmac1 = settings->mac != NULL && strcmp(settings->mac, "pbmac1") == 0;
+    out->implicit_confirm = settings->implicit_confirm > 0;
+    out->cmp_request = settings->cmp_request == NULL || strcmp(settings->cmp_request, "ir") == 0
+        ? MU_CLIENT_REQUEST_IR
+        : strcmp(settings->cmp_request, "cr") == 0 ? MU_CLIENT_REQUEST_CR
+                                                   : MU_CLIENT_REQUEST_P10CR;
     out->srp_user = settings->srp_user;
     out->server_cert = settings->trust;
     out->compat_iis = settings->compat != NULL && strcmp(settings->compat, "iis") == 0;

@@ -45,7 +45,10 @@ enum mu_code mu_agent_secrets_take(struct mu_agent *agent, const char *name,
         return rc;
     if ((rc = take(agent, name, "password", given->password, &to->password, err)) != MU_OK)
         return rc;
-    return take(agent, name, "srp-password", given->srp_password, &to->srp_password, err);
+    if ((rc = take(agent, name, "srp-password", given->srp_password, &to->srp_password, err))
+        != MU_OK)
+        return rc;
+    return take(agent, name, "secret", given->secret, &to->secret, err);
 }
 
 static enum mu_code keep(struct mu_agent *agent, const char *name, const char *kind,
@@ -68,7 +71,9 @@ enum mu_code mu_agent_secrets_keep(struct mu_agent *agent, const char *name,
         return rc;
     if ((rc = keep(agent, name, "password", given->password, err)) != MU_OK)
         return rc;
-    return keep(agent, name, "srp-password", given->srp_password, err);
+    if ((rc = keep(agent, name, "srp-password", given->srp_password, err)) != MU_OK)
+        return rc;
+    return keep(agent, name, "secret", given->secret, err);
 }
 
 void mu_agent_secrets_clear(struct mu_agent_secret_values *values)
@@ -77,4 +82,5 @@ void mu_agent_secrets_clear(struct mu_agent_secret_values *values)
     mu_secret_clear(&values->key_password);
     mu_secret_clear(&values->password);
     mu_secret_clear(&values->srp_password);
+    mu_secret_clear(&values->secret);
 }

@@ -88,6 +88,20 @@ static enum mu_code check_renew_auth(const char *value, struct mu_err *err)
     return one_of(value, words, err);
 }
 
+static enum mu_code check_mac(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"pbm", "pbmac1", NULL};
+
+    return one_of(value, words, err);
+}
+
+static enum mu_code check_cmp_request(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"ir", "cr", "p10cr", NULL};
+
+    return one_of(value, words, err);
+}
+
 /* What is too old is judged where allow-legacy is known. */
 static enum mu_code check_tls_min(const char *value, struct mu_err *err)
 {
@@ -191,6 +205,11 @@ static const struct word words[] = {
     {"user", TEXT, AT(user), OWN, NULL},
     {"srp-user", TEXT, AT(srp_user), OWN, NULL},
     {"client-cert", TEXT, AT(client_cert), OWN, NULL},
+    {"server-cert", TEXT, AT(server_cert), OWN, NULL},
+    {"path", TEXT, AT(path), WAY, NULL},
+    {"ref", TEXT, AT(ref), OWN, NULL},
+    {"mac", TEXT, AT(mac), OWN, check_mac},
+    {"cmp-request", TEXT, AT(cmp_request), OWN, check_cmp_request},
     {"csrattrs", TEXT, AT(csrattrs), OWN, check_csrattrs},
     {"renew-auth", TEXT, AT(renew_auth), OWN, check_renew_auth},
     {"pin-sha256", TEXT, AT(pin_sha256), OWN, check_pin},
@@ -220,6 +239,7 @@ static const struct word words[] = {
     {"challenge-once", YES_NO, AT(challenge_once), OWN, NULL},
     {"allow-legacy", YES_NO, AT(allow_legacy), OWN, NULL},
     {"server-key", YES_NO, AT(server_key), OWN, NULL},
+    {"implicit-confirm", YES_NO, AT(implicit_confirm), OWN, NULL},
 };
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
 
@@ -392,6 +412,11 @@ bool mu_agent_settings_get(
 bool mu_agent_settings_is_est(const struct mu_agent_settings *settings)
 {
     return settings->protocol != NULL && strcmp(settings->protocol, "est") == 0;
+}
+
+bool mu_agent_settings_is_cmp(const struct mu_agent_settings *settings)
+{
+    return settings->protocol != NULL && strcmp(settings->protocol, "cmp") == 0;
 }
 
 void mu_agent_settings_clear(struct mu_agent_settings *settings)

@@ -20,6 +20,11 @@ struct mu_agent_settings {
     char *tls_min;          /* "1.2"; lower with allow-legacy */
     char *user, *srp_user;  /* their passwords lie under secrets/ */
     char *client_cert;      /* an entry here, or a file with certificate and key */
+    char *server_cert;      /* CMP: CA or certificate expected from the server, as trust */
+    char *path;             /* CMP: where the URL names only the host */
+    char *ref;              /* CMP: names the secret under secrets/ */
+    char *mac;              /* CMP: "pbm" or "pbmac1" */
+    char *cmp_request;      /* CMP: "ir", "cr" or "p10cr" */
     char *csrattrs;         /* "use" or "ignore" */
     char *renew_auth;       /* "certificate" or "password" */
     char *subject;          /* as typed */
@@ -36,10 +41,11 @@ struct mu_agent_settings {
     char *renew_days;       /* "auto", "0", "30" */
     char *comments;
     int64_t timeout_s, await_s, max_await_s;
-    int reuse_key, challenge_once, allow_legacy, server_key; /* 0: not set, 1: yes, -1: no */
+    int reuse_key, challenge_once, allow_legacy, server_key, implicit_confirm; /* 0: not set, 1: yes, -1: no */
 };
 
 bool mu_agent_settings_is_est(const struct mu_agent_settings *settings);
+bool mu_agent_settings_is_cmp(const struct mu_agent_settings *settings);
 void mu_agent_settings_clear(struct mu_agent_settings *settings);
 enum mu_code mu_agent_settings_copy(const struct mu_agent_settings *from,
     struct mu_agent_settings *to, struct mu_err *err) MU_CHECK;

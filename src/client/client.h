@@ -19,7 +19,9 @@ enum mu_client_op {
     MU_CLIENT_CERT,    /* by serial */
     MU_CLIENT_CRL,
     MU_CLIENT_ATTRS,   /* EST: what the CA wants in a request */
+    MU_CLIENT_REVOKE,  /* CMP: signer_cert */
 };
+enum mu_client_request { MU_CLIENT_REQUEST_IR, MU_CLIENT_REQUEST_CR, MU_CLIENT_REQUEST_P10CR };
 enum mu_client_method { MU_CLIENT_METHOD_AUTO, MU_CLIENT_METHOD_GET, MU_CLIENT_METHOD_POST };
 
 struct mu_client;
@@ -96,6 +98,16 @@ struct mu_client_config {
     const char *srp_user, *client_cert, *server_cert; /* for the trace: TLS is the identity's */
     bool client_cert_lacks_eku, has_key_password;
     bool bootstrap;                     /* TLS is not verified: CA certificates only (EST-19) */
+
+    /* CMP: a reference and its secret, or signer_cert as a first request's (signs_first). */
+    const char *path;                   /* where the URL has none; NULL: the protocol's */
+    const char *ref;
+    const struct mu_secret *secret;
+    bool pbmac1, implicit_confirm, signs_first;
+    enum mu_client_request cmp_request;
+    const struct mu_pki_certs *signer_chain;
+    const struct mu_pki_certs *server_certs; /* expected from the server; NULL: below trusted */
+    int revoke_reason;
 
     int64_t await_s, max_await_s;
     bool no_wait;                       /* PENDING ends the run with MU_PENDING */

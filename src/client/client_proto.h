@@ -19,6 +19,7 @@ struct mu_client_proto {
 /* The row of a protocol; NULL if there is none. */
 const struct mu_client_proto *mu_client_proto_find(enum mu_proto proto);
 
+extern const struct mu_client_proto mu_client_proto_cmp;  /* client_cmp.c */
 extern const struct mu_client_proto mu_client_proto_scep; /* client_scep.c */
 extern const struct mu_client_proto mu_client_proto_est;  /* client_est.c */
 

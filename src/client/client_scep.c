@@ -19,7 +19,8 @@ static enum mu_scep_client_op op_of(enum mu_client_op op)
         return MU_SCEP_CLIENT_CERT;
     case MU_CLIENT_CRL:
         return MU_SCEP_CLIENT_CRL;
-    case MU_CLIENT_ATTRS: /* refused in scep_open */
+    case MU_CLIENT_ATTRS: /* refused in scep_open, as is REVOKE */
+    case MU_CLIENT_REVOKE:
     case MU_CLIENT_ENROLL:
         break;
     }
@@ -75,7 +76,7 @@ static enum mu_code scep_open(
     struct mu_scep_client *client = NULL;
     enum mu_code rc;
 
-    if (c->op == MU_CLIENT_ATTRS || c->server_key)
+    if (c->op == MU_CLIENT_ATTRS || c->op == MU_CLIENT_REVOKE || c->server_key)
         return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, "SCEP has no %s",
             c->server_key ? "keys made by the server" : "csrattrs");
     rc = c->state.n > 0 ? mu_scep_client_restore(&config, c->state, &client, err)

@@ -83,6 +83,10 @@ bool mu_keystore_next(struct mu_keystore *store, const char *name, char stem[MU_
 enum mu_code mu_keystore_activate(struct mu_keystore *store, const char *name,
     struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;
 
+/* What waits does so no longer; its files stay. None waits: success. */
+enum mu_code mu_keystore_next_drop(struct mu_keystore *store, const char *name, struct mu_err *err)
+    MU_CHECK;
+
 /* Lists of names, sorted; each is called once. */
 typedef void mu_keystore_each_call(void *cookie, const char *name);
 /* Entries: all with certificates, settings or a pending request. */

@@ -457,6 +457,19 @@ out:
     return rc;
 }
 
+enum mu_code mu_keystore_next_drop(struct mu_keystore *store, const char *name, struct mu_err *err)
+{
+    struct mu_keystore_dir entry = {-1, NULL};
+    enum mu_code rc = entry_dir(store, name, &entry, err);
+
+    if (rc == MU_OK) {
+        (void)mu_keystore_io_unlink(entry.fd, "next");
+        rc = mu_keystore_dir_sync(&entry, err);
+    }
+    mu_keystore_dir_close(&entry);
+    return rc;
+}
+
 struct each_serial {
     mu_keystore_each_call *call;
     void *cookie;

@@ -27,6 +27,8 @@ enum {
     MU_ARGS_POLL = 1 << 15,
     MU_ARGS_INSTALL = 1 << 16,
     MU_ARGS_NEXT = 1 << 17, /* --next-ca */
+    MU_ARGS_REVOKE = 1 << 18,
+    MU_ARGS_SECRET = 1 << 19, /* --ref and its secret, where a question needs them */
 };
 
 enum { MU_ARGS_MAX_LIST = 64, MU_ARGS_MAX_WORDS = 16 };
@@ -54,6 +56,8 @@ struct mu_cmd_args {
     /* auth */
     const char *challenge_file, *challenge_fd;
     bool no_challenge;
+    const char *ref, *secret_file, *secret_fd, *server_cert, *path, *mac, *cmp_request, *reason;
+    bool implicit_confirm;
     const char *user, *password_file, *password_fd, *client_cert;
     const char *srp_user, *srp_password_file, *srp_password_fd;
     /* the rest */

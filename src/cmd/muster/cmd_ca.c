@@ -78,6 +78,7 @@ int mu_cmd_ca_fetch(struct mu_cmd *cmd)
 {
     struct mu_agent_settings settings = {0};
     struct mu_agent_query query = {.op = MU_AGENT_QUERY_CA, .settings = &settings};
+    struct mu_cmd_secrets secrets = {0};
     struct mu_buf url = {0};
     struct mu_cmd_job job;
     struct mu_err err = {0};
@@ -93,13 +94,16 @@ int mu_cmd_ca_fetch(struct mu_cmd *cmd)
     if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
         || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
         || (cmd->args.word_n == 0 && (rc = mu_cmd_settings_demo(cmd, &url, &err)) != MU_OK)
-        || (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK) {
+        || (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK
+        || (rc = mu_cmd_secrets_options(cmd, &secrets, &err)) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else {
+        query.secret = mu_cmd_secrets_given(&secrets.secret);
         query.url = job.url = cmd->args.word_n > 0 ? cmd->args.words[0] : mu_buf_str(&url);
         rc = mu_agent_query(&cmd->agent, &query, &job.host, &job.running, &err);
         exit_code = mu_cmd_job_finish(&job, rc, &err);
     }
+    mu_cmd_secrets_clear(&secrets);
     mu_buf_clear(&url);
     mu_agent_settings_clear(&settings);
     return exit_code;

@@ -76,7 +76,8 @@ static const char **secret_of(struct mu_cmd_config_secrets *secrets, const char 
         const char *word;
         const char **at;
     } words[] = {{"challenge", &secrets->challenge}, {"password", &secrets->password},
-        {"srp-password", &secrets->srp_password}, {"key-password", &secrets->key_password}};
+        {"srp-password", &secrets->srp_password}, {"key-password", &secrets->key_password},
+        {"secret", &secrets->secret}};
     size_t i;
 
     for (i = 0; i < sizeof words / sizeof words[0]; i++) {

@@ -17,7 +17,7 @@ bool mu_cmd_config_has_entry(const struct mu_ini *ini, const char *name);
 /* Secrets as the configuration writes them: file:PATH, credential:NAME, or the thing itself.
  * Borrowed from ini; NULL: it says nothing. */
 struct mu_cmd_config_secrets {
-    const char *challenge, *password, *srp_password, *key_password;
+    const char *challenge, *password, *srp_password, *key_password, *secret;
 };
 /* Adds to settings and secrets what [ca "name"] says. */
 enum mu_code mu_cmd_config_ca(const struct mu_ini *ini, const char *name,

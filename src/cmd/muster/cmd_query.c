@@ -2,11 +2,13 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_certs.h"
 #include "cmd/muster/cmd_job.h"
 #include "cmd/muster/cmd_print.h"
 #include "cmd/muster/cmd_settings.h"
 #include "cmd/muster/sscep_files.h"
+#include "enroll/enroll_record.h"
 #include "pki/pki_crl.h"
 
 /* Runs one query; name or url may be NULL. */
@@ -26,15 +28,16 @@ static int ask(struct mu_cmd *cmd, struct mu_agent_query *query,
     if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
         || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
         || (rc = mu_cmd_secrets_options(cmd, &secrets, &err)) != MU_OK
-        || (query->name == NULL
+        || ((query->name == NULL || cmd->args.via != NULL)
             && (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK)) {
         exit_code = mu_cmd_print_error(cmd, query->name, &err);
     } else {
-        if (query->name == NULL)
+        if (query->name == NULL || cmd->args.via != NULL)
             query->settings = &settings;
         query->key_password = mu_cmd_secrets_given(&secrets.key_password);
         query->password = mu_cmd_secrets_given(&secrets.password);
         query->srp_password = mu_cmd_secrets_given(&secrets.srp_password);
+        query->secret = mu_cmd_secrets_given(&secrets.secret);
         rc = mu_agent_query(&cmd->agent, query, &job.host, &job.running, &err);
         exit_code = mu_cmd_job_finish(&job, rc, &err);
     }
@@ -229,7 +232,7 @@ static int probe_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outco
         return exit_code;
     }
     printf("protocol     %s\nurl          %s\n",
-        outcome->proto == MU_PROTO_EST ? "EST" : "SCEP", outcome->url != NULL ? outcome->url : "-");
+        outcome->proto == MU_PROTO_EST ? "EST" : outcome->proto == MU_PROTO_CMP ? "CMP" : "SCEP", outcome->url != NULL ? outcome->url : "-");
     printf("offers       %s\n", a != NULL && a->caps[0] != '\0' ? a->caps : "-");
     if (outcome->csr_attrs.n > 0) {
         mu_text_base64(&out, outcome->csr_attrs, 0);
@@ -267,4 +270,51 @@ int mu_cmd_probe(struct mu_cmd *cmd)
     exit_code = ask(cmd, &query, probe_answer);
     mu_buf_clear(&url);
     return exit_code;
+}
+
+static int revoke_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, void *ctx)
+{
+    struct mu_buf out = {0};
+    struct mu_cmd_json j;
+    int exit_code = MU_CMD_OK;
+
+    (void)ctx;
+    if (cmd->args.json) {
+        mu_cmd_print_json_begin(cmd, &j, &out);
+        mu_cmd_json_text(&j, "revoked", cmd->args.words[0]);
+        mu_cmd_json_close(&j, '}');
+        exit_code = mu_cmd_print_json(cmd, &out);
+    } else {
+        printf("revoked      %s\n", cmd->args.words[0]);
+        if (outcome->answer != NULL && outcome->answer->transaction_id != NULL)
+            printf("transaction  %s\n", outcome->answer->transaction_id);
+    }
+    mu_buf_clear(&out);
+    return exit_code;
+}
+
+int mu_cmd_revoke(struct mu_cmd *cmd)
+{
+    struct mu_agent_query query = {.op = MU_AGENT_QUERY_REVOKE, .name = cmd->args.words[0]};
+    char stem[MU_KEYSTORE_STEM];
+    struct mu_err err = {0};
+
+    if (cmd->args.reason != NULL
+        && mu_enroll_record_reason_parse(cmd->args.reason, &query.revoke_reason, &err) != MU_OK)
+        return mu_cmd_print_usage_error(cmd, &err);
+    if (mu_cmd_open_store(cmd, false, &err) != MU_OK)
+        return mu_cmd_print_error(cmd, query.name, &err);
+    if (!mu_keystore_current(cmd->store, query.name, stem)) {
+        mu_err_set(&err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no certificate to revoke", query.name);
+        return mu_cmd_print_error(cmd, query.name, &err);
+    }
+    if (!cmd->args.yes && (!mu_cmd_ask_possible() || cmd->args.no_input)) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            "%s would be revoked for good, and nobody can be asked: add --yes", query.name);
+        return mu_cmd_print_usage_error(cmd, &err);
+    }
+    if (!cmd->args.yes
+        && !mu_cmd_ask_yes("The certificate is of no use any more. Do you want to continue?"))
+        return MU_CMD_FAILED;
+    return ask(cmd, &query, revoke_answer);
 }

@@ -10,7 +10,7 @@
 #include "cmd/muster/cmd_config.h"
 #include "cmd/muster/cmd_print.h"
 
-enum { KINDS = 4 };
+enum { KINDS = 5 };
 
 struct kind {
     const char *word, *variable;
@@ -29,6 +29,7 @@ static const struct kind kinds[KINDS] = {
     ROW(key_password, "KEY_PASSWORD", key_pass_file, SIZE_MAX),
     ROW(password, "PASSWORD", password_file, FD(password_fd)),
     ROW(srp_password, "SRP_PASSWORD", srp_password_file, FD(srp_password_fd)),
+    ROW(secret, "SECRET", secret_file, FD(secret_fd)),
 };
 
 static struct mu_secret *secret_at(struct mu_cmd_secrets *secrets, size_t at)
@@ -189,8 +190,12 @@ static enum mu_code ask_password(struct mu_cmd *cmd, const char *user, const cha
 enum mu_code mu_cmd_secrets_ask(struct mu_cmd *cmd, const char *name,
     const struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
 {
-    bool is_est = mu_agent_settings_is_est(settings);
+    bool is_est = mu_agent_settings_is_est(settings), is_cmp = mu_agent_settings_is_cmp(settings);
     enum mu_code rc = MU_OK;
+
+    if (is_cmp && settings->ref != NULL && settings->client_cert == NULL
+        && !mu_secret_is_set(&secrets->secret) && is_needed(cmd, name, "secret"))
+        return ask_password(cmd, settings->ref, "secret-file", &secrets->secret, err);
 
     if (is_est && settings->user != NULL && !mu_secret_is_set(&secrets->password)
         && is_needed(cmd, name, "password"))
@@ -198,7 +203,7 @@ enum mu_code mu_cmd_secrets_ask(struct mu_cmd *cmd, const char *name,
     if (rc == MU_OK && is_est && settings->srp_user != NULL
         && !mu_secret_is_set(&secrets->srp_password) && is_needed(cmd, name, "srp-password"))
         rc = ask_password(cmd, settings->srp_user, "srp-password-file", &secrets->srp_password, err);
-    if (rc != MU_OK || is_est || cmd->args.no_challenge || mu_secret_is_set(&secrets->challenge)
+    if (rc != MU_OK || is_est || is_cmp || cmd->args.no_challenge || mu_secret_is_set(&secrets->challenge)
         || !may_ask(cmd) || !is_needed(cmd, name, "challenge"))
         return rc;
     /* Nothing typed means none. */

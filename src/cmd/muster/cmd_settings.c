@@ -111,13 +111,10 @@ out:
 enum mu_code mu_cmd_settings_via(const struct mu_cmd_args *args, struct mu_err *err)
 {
     if (args->via == NULL || mu_proto_parse(args->via) == MU_PROTO_SCEP
-        || mu_proto_parse(args->via) == MU_PROTO_EST)
+        || mu_proto_parse(args->via) == MU_PROTO_EST || mu_proto_parse(args->via) == MU_PROTO_CMP)
         return MU_OK;
-    return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
-        mu_proto_parse(args->via) != MU_PROTO_NONE
-            ? "--via %s: not available in this version, only scep and est"
-            : "--via %s: known are scep, est, cmp",
-        args->via);
+    return mu_err_set(
+        err, MU_UNSUPPORTED, MU_REASON_NONE, "--via %s: known are scep, est, cmp", args->via);
 }
 
 /* Where a name of this host's store would do, a file is one with a slash. */
@@ -129,13 +126,38 @@ static enum mu_code set_name_or_file(struct mu_agent_settings *settings, const c
     return set(settings, key, value, option, err);
 }
 
+/* CMP's address may stand without a scheme (C012). */
+static enum mu_code set_url(
+    const char *url, struct mu_agent_settings *settings, struct mu_err *err)
+{
+    struct mu_buf whole = {.max = 8 * 1024};
+    enum mu_code rc;
+
+    if (url == NULL)
+        return MU_OK;
+    if (mu_agent_settings_is_cmp(settings) && strstr(url, "://") == NULL)
+        mu_buf_put_str(&whole, "http://");
+    mu_buf_put_str(&whole, url);
+    rc = mu_buf_check(&whole, "URL", err);
+    if (rc == MU_OK)
+        rc = check_url(mu_buf_str(&whole), mu_agent_settings_is_est(settings), err);
+    if (rc == MU_OK)
+        rc = set(settings, "url", mu_buf_str(&whole), "url", err);
+    mu_buf_clear(&whole);
+    return rc;
+}
+
 enum mu_code mu_cmd_settings_args(
     const struct mu_cmd_args *args, struct mu_agent_settings *settings, struct mu_err *err)
 {
     const struct {
         const char *key, *value, *option;
     } plain[] = {
-        {"url", args->url, "url"},
+        {"ref", args->ref, "ref"},
+        {"path", args->path, "path"},
+        {"mac", args->mac, "mac"},
+        {"cmp-request", args->cmp_request, "cmp-request"},
+        {"implicit-confirm", args->implicit_confirm ? "yes" : NULL, "implicit-confirm"},
         {"ca-identifier", args->label, "label"},
         {"pin-sha256", args->pin, "pin"},
         {"server-name", args->server_name, "server-name"},
@@ -170,7 +192,7 @@ enum mu_code mu_cmd_settings_args(
         return rc;
     if (settings->protocol == NULL && (rc = set(settings, "protocol", "scep", "via", err)) != MU_OK)
         return rc;
-    if ((rc = check_url(args->url, mu_agent_settings_is_est(settings), err)) != MU_OK)
+    if ((rc = set_url(args->url, settings, err)) != MU_OK)
         return rc;
     for (i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if ((rc = set(settings, plain[i].key, plain[i].value, plain[i].option, err)) != MU_OK)
@@ -178,6 +200,8 @@ enum mu_code mu_cmd_settings_args(
     }
     if ((rc = set_name_or_file(settings, "trust", args->ca_cert, "ca-cert", err)) != MU_OK
         || (rc = set_name_or_file(settings, "client-cert", args->client_cert, "client-cert", err))
+            != MU_OK
+        || (rc = set_name_or_file(settings, "server-cert", args->server_cert, "server-cert", err))
             != MU_OK
         || (rc = set_file(settings, "ra-cert", args->ra_cert, "ra-cert", err)) != MU_OK
         || (rc = set_key(args, settings, err)) != MU_OK)
@@ -287,7 +311,7 @@ enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url, struct
 
 /* As the configuration would write them: file:PATH. */
 struct demo_secrets {
-    struct mu_buf challenge, password;
+    struct mu_buf challenge, password, secret;
 };
 
 static void demo_secret(const struct mu_ini *ini, const char *key, struct mu_buf *text, const char **to)
@@ -320,6 +344,11 @@ static enum mu_code demo(struct mu_cmd *cmd, struct mu_agent_settings *settings,
         && cmd->args.client_cert == NULL && demo_value(ini, "est-user") != NULL) {
         rc = set(settings, "user", demo_value(ini, "est-user"), "demo", err);
         demo_secret(ini, "est-password-file", &kept->password, &secrets->password);
+    }
+    if (strcmp(proto, "cmp") == 0 && cmd->args.ref == NULL && cmd->args.client_cert == NULL
+        && demo_value(ini, "cmp-reference") != NULL) {
+        rc = set(settings, "ref", demo_value(ini, "cmp-reference"), "demo", err);
+        demo_secret(ini, "cmp-password-file", &kept->secret, &secrets->secret);
     }
 out:
     mu_ini_free(ini);
@@ -421,6 +450,7 @@ enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
 out:
     mu_buf_clear(&of_demo.challenge);
     mu_buf_clear(&of_demo.password);
+    mu_buf_clear(&of_demo.secret);
     mu_agent_settings_clear(&made);
     return rc;
 }

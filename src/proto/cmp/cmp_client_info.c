@@ -41,7 +41,8 @@ void mu_cmp_client_info_ask(
     if (c->config.op == MU_CMP_CLIENT_ROOT_UPDATE)
         mu_buf_put_bytes(value, c->trusted.v[0]->der);
     else if (c->config.op == MU_CMP_CLIENT_CRL)
-        put_crl_status(value, c->trusted.v[0]->subject);
+        put_crl_status(value,
+            c->config.signer_cert != NULL ? c->config.signer_cert->issuer : c->trusted.v[0]->subject);
     if (value->n != 0)
         body->u.gen.v[0].value = mu_buf_bytes(value);
 }

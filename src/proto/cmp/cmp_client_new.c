@@ -107,7 +107,7 @@ static enum mu_code check_config(const struct mu_cmp_client *c, struct mu_err *e
         lacks = "a private key";
     else if (config->op == MU_CMP_CLIENT_ROOT_UPDATE && c->trusted.n == 0)
         lacks = "the present root certificate (RFC 9483 4.3.2)";
-    else if (config->op == MU_CMP_CLIENT_CRL && c->trusted.n == 0)
+    else if (config->op == MU_CMP_CLIENT_CRL && c->trusted.n == 0 && !by_cert)
         lacks = "the certificate of the CA whose CRL it is (RFC 9483 4.3.4)";
     if (lacks != NULL)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "cmp: this operation needs %s", lacks);
