@@ -72,9 +72,14 @@ enum mu_code mu_agent_cmp_finish(struct mu_agent_job *job, struct mu_err *err)
     char stem[MU_KEYSTORE_STEM];
     enum mu_code rc;
 
-    if (!mu_agent_settings_is_cmp(&job->settings) || job->pending.next_ca[0] != '\0'
-        || !mu_keystore_next(job->agent->store, job->name, stem))
+    if (!mu_agent_settings_is_cmp(&job->settings) || job->pending.next_ca[0] != '\0')
         return MU_OK;
+    if (!mu_keystore_next(job->agent->store, job->name, stem)) {
+        if (!job->saved.waits) /* it was the present one before a restart */
+            return MU_OK;
+        job->saved.waits = false; /* the CA handed out the same certificate again */
+        return mu_keystore_next_drop(job->agent->store, job->name, err);
+    }
     rc = mu_keystore_activate(job->agent->store, job->name, &job->saved, err);
     if (rc == MU_OK) {
         job->saved.waits = false;

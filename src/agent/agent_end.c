@@ -85,8 +85,8 @@ static enum mu_code server_key_take(struct mu_agent_job *job, struct mu_err *err
 enum mu_code mu_agent_job_save(
     struct mu_agent_job *job, const struct mu_pki_certs *certs, struct mu_err *err)
 {
-    struct mu_keystore_pair pair = {.later = job->pending.next_ca[0] != '\0'
-            || mu_agent_settings_is_cmp(&job->settings)};
+    struct mu_keystore_pair pair = {.later = job->pending.next_ca[0] != '\0',
+        .held = mu_agent_settings_is_cmp(&job->settings)};
     struct mu_pki_certs chain = {0};
     enum mu_code rc;
 

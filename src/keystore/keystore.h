@@ -47,6 +47,7 @@ struct mu_keystore_pair {
     struct mu_pki_cert *cert;
     const struct mu_pki_certs *chain; /* issuer first; may be empty */
     bool later;                      /* it waits beside a current one: mu_keystore_activate */
+    bool held;                       /* it waits whether there is a current one or not */
 };
 struct mu_keystore_saved {
     char stem[MU_KEYSTORE_STEM];     /* "4A96E1736D" or "4A96E1736D-2" */

@@ -282,9 +282,13 @@ enum mu_code mu_keystore_save(struct mu_keystore *store, const char *name,
         goto out;
     if ((rc = generation_put(&entry, done.stem, pair->chain, err)) != MU_OK)
         goto out;
-    if (pair->later && done.replaced[0] != '\0') {
+    if (pair->held || (pair->later && done.replaced[0] != '\0')) {
+        bool is_first = done.replaced[0] == '\0';
+
         done.replaced[0] = '\0';
         done.waits = true;
+        if (is_first && (rc = mu_keystore_dir_sync(&store->certs, err)) != MU_OK)
+            goto out;
         if ((rc = next_set(&entry, done.stem, err)) == MU_OK)
             *saved = done;
         goto out;

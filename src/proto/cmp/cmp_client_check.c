@@ -53,9 +53,9 @@ static enum mu_code uncheckable(struct mu_cmp_client *c, const struct mu_cmp_msg
 
     error_text(msg, text);
     mu_cmp_client_trace(
-        c, MU_TRACE_REPLY, "error, signature cannot be checked, not authenticated: \"%s\"", text);
+        c, MU_TRACE_REPLY, "error, protection cannot be checked, not authenticated: \"%s\"", text);
     mu_err_set(err, MU_AUTH, MU_M(503),
-        "cmp: the error is signed and nothing here can check it (%.200s)", why->what);
+        "cmp: the error is protected and nothing here can check it (%.200s)", why->what);
     mu_err_next(err, "Give server-cert. Unverified: \"%.300s\"", text);
     return MU_AUTH;
 }
@@ -133,9 +133,15 @@ static enum mu_code check_protection(
     if (kind == MU_CMP_UNPROTECTED)
         return unprotected(c, msg, err);
     if (kind == MU_CMP_BY_MAC) {
-        if (!mu_secret_is_set(&c->secret) || !mu_cmp_client_by_mac(c))
-            return mu_err_set(err, MU_AUTH, MU_M(502),
+        if (!mu_cmp_client_by_mac(c)) {
+            mu_err_set(&why, MU_AUTH, MU_M(502),
                 "cmp: the answer to a signed request is protected by a password (RFC 9483 3.2)");
+            if (msg->body.type == MU_CMP_ERROR)
+                return uncheckable(c, msg, &why, err);
+            if (err != NULL)
+                *err = why;
+            return MU_AUTH;
+        }
         rc = mu_cmp_protect_verify_mac(msg, &c->secret, c->config.allow_legacy, &c->peer_mac, &why);
         if (rc == MU_MEMORY || rc == MU_OK)
             return rc;

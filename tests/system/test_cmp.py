@@ -1,0 +1,348 @@
+"""CMP: our client against the mock server of `openssl cmp`, and against our own responder.
+
+Rows of ACCEPTANCE (C...) and CONFORMANCE (CMP-..., IOP-...) stand in the names. The mock hands out one
+certificate, which has to be for the client's key: so the client is given that key."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import need, run
+
+OPENSSL = need("openssl")
+KEYS = {
+    "rsa": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+    "ec": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "ed25519": ["-algorithm", "ED25519"],
+}
+
+
+def openssl(*args, cwd=None):
+    r = subprocess.run([OPENSSL, *map(str, args)], capture_output=True, text=True, cwd=cwd)
+    assert r.returncode == 0, r.stderr
+    return r.stdout
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def make_certificate(dir, name, subject, key, usage):
+    openssl("genpkey", *KEYS[key], "-out", dir / f"{name}.key")
+    openssl("req", "-new", "-key", dir / f"{name}.key", "-subj", subject, "-out", dir / f"{name}.csr")
+    (dir / "ext").write_text(f"keyUsage=critical,{usage}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    openssl("x509", "-req", "-in", dir / f"{name}.csr", "-CA", dir / "ca.crt", "-CAkey", dir / "ca.key", "-CAcreateserial",
+            "-days", "30", "-extfile", dir / "ext", "-out", dir / f"{name}.crt")
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """A CA, the mock's own certificate, and for each kind of key a client's; in folders by kind."""
+    dirs = {}
+    for kind in KEYS:
+        d = tmp_path_factory.mktemp("pki-" + kind)
+        server = "rsa" if kind == "ed25519" else kind  # 3.0 signs no message with Ed25519
+        openssl("genpkey", *KEYS[server], "-out", d / "ca.key")
+        openssl("req", "-x509", "-new", "-key", d / "ca.key", "-subj", "/O=Mock/CN=cmpCA", "-days", "60", "-out", d / "ca.crt",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        make_certificate(d, "srv", "/O=Mock/CN=cmp server", server, "digitalSignature")
+        make_certificate(d, "cl", "/CN=client1", kind, "digitalSignature")
+        make_certificate(d, "other", "/CN=client1", kind, "digitalSignature")
+        dirs[kind] = d
+    return dirs
+
+
+class Mock:
+    def __init__(self, dir, *options):
+        self.port, self.dir = free_port(), dir
+        env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+        self.log = open(dir / "mock.log", "ab")
+        self.process = subprocess.Popen(
+            [OPENSSL, "cmp", "-port", str(self.port), "-srv_ref", "1234", "-srv_secret", "pass:test", "-srv_cert", "srv.crt",
+             "-srv_key", "srv.key", "-srv_trusted", "ca.crt", "-rsp_cert", "cl.crt", "-rsp_capubs", "ca.crt", "-rsp_extracerts",
+             "ca.crt", *options], cwd=dir, env=env, stdout=self.log, stderr=self.log)
+        end = time.monotonic() + 20
+        listening = f":{self.port:04X} "  # asked of the kernel: a connection would be its first client
+        while not any(listening in line and " 0A " in line for t in ("tcp", "tcp6") for line in open("/proc/net/" + t)):
+            assert time.monotonic() < end and self.process.poll() is None, "the mock does not serve"
+            time.sleep(0.01)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture
+def mock(pki):
+    started = []
+
+    def start(kind="rsa", *options):
+        m = Mock(pki[kind], *options)
+        started.append(m)
+        return m
+
+    yield start
+    for m in started:
+        m.stop()
+
+
+class Client:
+    """muster with a store of its own that knows the CA as fac.root."""
+
+    def __init__(self, muster, dir, mock, trust=True):
+        self.muster, self.dir, self.mock, self.store = muster, dir, mock, dir / "store"
+        self.secret = self.file("secret", "test\n")
+        if trust:
+            assert self("ca", "trust", mock.dir / "ca.crt", "--name", "fac.root", "--yes").code == 0
+
+    def file(self, name, text):
+        p = self.dir / name
+        p.touch(mode=0o600)
+        p.write_text(text)
+        return p
+
+    def __call__(self, *args):
+        return run(self.muster, "--store", self.store, *args)
+
+    @property
+    def url(self):
+        return f"127.0.0.1:{self.mock.port}/pkix/"
+
+    def mac(self):
+        return ["--ref", "1234", "--secret-file", self.secret]
+
+    def sign(self):
+        return ["--client-cert", self.mock.dir / "cl.crt"]
+
+    def enroll(self, *args, name="cmptest1", key="cl.key", subject="/CN=client1"):
+        return self("enroll", name, "--via", "cmp", "--url", self.url, "--subject", subject, "--key-file", self.mock.dir / key,
+                    "--trace", *args)
+
+    def latest(self, name="cmptest1"):
+        return self.store / "certs" / name / "latest.crt"
+
+
+@pytest.fixture
+def client(muster, tmp_path):
+    return lambda mock, **how: Client(muster, tmp_path, mock, **how)
+
+
+def trace(r):
+    return [line for line in r.err.splitlines() if line.startswith("cmp ")]
+
+
+def in_order(lines, *patterns):
+    at = 0
+    for pattern in patterns:
+        while at < len(lines) and not re.search(pattern, lines[at]):
+            at += 1
+        assert at < len(lines), f"no {pattern!r} (in this place) in\n" + "\n".join(lines)
+        at += 1
+
+
+def is_issued(c, r):
+    assert r.code == 0, r
+    assert openssl("x509", "-in", c.latest(), "-noout", "-serial") == openssl("x509", "-in", c.mock.dir / "cl.crt", "-noout",
+                                                                             "-serial")
+
+
+# ---- our client against the mock ----
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("request_kind", ["ir", "cr", "p10cr"])
+def test_requests_by_mac_against_openssl(client, mock, kind, request_kind):
+    """CMP-48, CMP-56, CMP-61, CMP-75, CMP-76: RSA, EC, Ed25519, explicitly confirmed."""
+    c = client(mock(kind))
+    r = c.enroll(*c.mac(), "--cmp-request", request_kind)
+    is_issued(c, r)
+    in_order(trace(r), f"start: {request_kind} for", "auth: reference 1234, secret \\*", "reply: [ic]p, protection ok, pkistatus: SUCCESS",
+             "confirm: needed", "saved: cmptest1, .*, new", "confirm: certConf sent", "confirm: accepted", "result: ok")
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+@pytest.mark.parametrize("request_kind", ["ir", "cr", "p10cr"])
+def test_C015_requests_by_signature_against_openssl(client, mock, kind, request_kind):
+    c = client(mock(kind))
+    r = c.enroll(*c.sign(), "--cmp-request", request_kind)
+    is_issued(c, r)
+    in_order(trace(r), f"start: {request_kind} for", "auth: signed with the certificate of serial", "reply: .*protection ok",
+             "confirm: accepted")
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+def test_C058_a_renewal_is_a_kur_signed_with_the_current_certificate(client, mock, kind):
+    c = client(mock(kind))
+    is_issued(c, c.enroll(*c.mac()))
+    (c.store / "secrets" / "cmptest1.secret").unlink()
+    r = c("renew", "cmptest1", "--force", "--trace")
+    is_issued(c, r)
+    in_order(trace(r), "start: kur for 'cmptest1'", "auth: signed with the certificate of serial", "reply: kup, protection ok",
+             "confirm: accepted", "result: ok")
+    assert "reference" not in r.err
+
+
+def test_revoke_is_an_rr_signed_with_the_certificate(client, mock):
+    """CMP-87, CMP-88"""
+    c = client(mock())
+    is_issued(c, c.enroll(*c.mac()))
+    r = c("revoke", "cmptest1", "--reason", "superseded", "--yes", "--trace")
+    assert r.code == 0 and "revoked      cmptest1" in r.out, r
+    in_order(trace(r), "start: rr for 'cmptest1'", "auth: signed", "reply: rp, protection ok, pkistatus: SUCCESS")
+    assert c("revoke", "cmptest1", "--reason", "superseeded", "--yes").code == 64
+    assert c("revoke", "nobody", "--yes").code != 0
+
+
+def test_ca_fetch_asks_by_genm(client, mock):
+    """CMP-91, CMP-92: the mock has none to give, and says so in a protected genp."""
+    c = client(mock())
+    r = c("ca", "fetch", c.url, "--via", "cmp", *c.mac(), "--trace")
+    in_order(trace(r), "start: genm caCerts", "reply: genp, protection ok")
+    assert r.code != 0 and "no certificates to hand out" in r.err, r
+
+
+def test_pbmac1_is_what_the_mock_does_not_know_and_says(client, mock):
+    """CMP-25: 3.0 has no PBMAC1; its refusal is shown, whatever its protection."""
+    c = client(mock())
+    r = c.enroll(*c.mac(), "--mac", "pbmac1")
+    assert r.code != 0 and "no suitable sender cert" in r.err, r
+
+
+def test_C039_implicit_confirm_granted_and_not(client, mock):
+    """CMP-15, CMP-73"""
+    c = client(mock("rsa", "-grant_implicitconf"))
+    r = c.enroll(*c.mac(), "--implicit-confirm")
+    is_issued(c, r)
+    in_order(trace(r), "confirm: implicit", "saved:", "result: ok")
+    assert "confirm: needed" not in r.err and "certConf" not in r.err
+    c.mock.stop()
+    other = client(mock("rsa"), trust=False)
+    r = other.enroll(*other.mac(), "--implicit-confirm", "--replace")
+    is_issued(other, r)
+    in_order(trace(r), "confirm: needed", "confirm: certConf sent", "confirm: accepted")
+
+
+def test_polling_until_it_is_issued(client, mock):
+    """CMP-100..104"""
+    c = client(mock("rsa", "-poll_count", "2", "-check_after", "1"))
+    r = c.enroll(*c.mac(), "--await-result", "1s")
+    is_issued(c, r)
+    in_order(trace(r), "reply: ip, protection ok, pkistatus: PENDING", "poll: again in 1 s", "reply: pollRep, protection ok.*check after 1 s", "reply: ip, protection ok, pkistatus: SUCCESS", "confirm: accepted")
+
+
+def test_M509_no_wait_ends_with_what_the_server_asks(client, mock):
+    """The mock forgets a transaction with its connection, so that it goes on is tried elsewhere."""
+    c = client(mock("ec", "-poll_count", "1", "-check_after", "1"))
+    r = c.enroll(*c.sign(), "--no-wait")
+    assert r.code == 5 and "M509" in r.err, r
+    assert "PENDING" in c("list").out
+
+
+def test_C017_a_wrong_secret_is_M502_and_never_shown(client, mock):
+    c = client(mock())
+    wrong = c.file("wrong", "geheim-falsch\n")
+    r = c.enroll("--ref", "1234", "--secret-file", wrong)
+    assert r.code == 7 and "M502" in r.err and "1234" in r.err, r
+    assert "geheim" not in r.err + r.out
+
+
+def test_M501_an_error_without_protection_is_shown_and_not_believed(client, mock):
+    """CMP-39, IOP-29"""
+    c = client(mock("rsa", "-send_error", "-send_unprotected"))
+    r = c.enroll(*c.mac())
+    assert r.code == 2 and "M501" in r.err and "not authenticated" in r.err, r
+
+
+def test_a_protected_refusal_shows_bit_and_words(client, mock):
+    """CMP-40, CMP-41, CMP-70"""
+    c = client(mock("rsa", "-pkistatus", "2", "-failure", "9", "-statusstring", "no proof"))
+    r = c.enroll(*c.mac())
+    assert r.code != 0 and "badPOP" in r.err and "no proof" in r.err, r
+    in_order(trace(r), 'pkistatus: FAILURE, badPOP, "no proof"')
+    assert not c.latest().exists()
+
+
+def test_IOP38_a_certificate_for_another_key_is_rejected_by_certConf(client, mock):
+    c = client(mock())
+    r = c.enroll(*c.mac(), key="other.key")
+    assert r.code != 0 and "M214" in r.err, r
+    in_order(trace(r), "confirm: certConf sent, certificate rejected")
+    assert not c.latest().exists()
+
+
+def test_a_certificate_of_another_ca_is_rejected_by_certConf(client, mock, pki, tmp_path):
+    """CMP-72: the MAC is right, the chain is not."""
+    m = mock()
+    c = client(m, trust=False)
+    assert c("ca", "trust", pki["ec"] / "ca.crt", "--name", "other", "--yes").code == 0
+    r = c.enroll(*c.mac())
+    assert r.code != 0, r
+    in_order(trace(r), "confirm: certConf sent, certificate rejected")
+    assert not c.latest().exists()
+
+
+def test_M504_nothing_of_cmp_behind_the_path(client, mock, demo):
+    m = mock()
+    c = client(m)
+    r = c("enroll", "x", "--via", "cmp", "--url", f"{demo.host}/app/cert/other", "--subject", "/CN=x", *c.mac())
+    assert "M504" in r.err and "404" in r.err, r
+
+
+def test_C002_C014_a_ca_that_is_not_here(client, mock):
+    c = client(mock(), trust=False)
+    r = c.enroll(*c.mac())
+    assert r.code == 4 and "M210" in r.err and "muster ca trust" in r.err, r
+    for _ in range(2):
+        assert c("ca", "trust", c.mock.dir / "ca.crt", "--yes").code == 0
+    r = c.enroll(*c.mac(), "--ca-cert", "nowhere", "--replace")
+    assert r.code == 4 and "M210" in r.err and ("cmpCA" in r.err or "CA_Cert_1" in r.err), r
+
+
+def test_C022_to_C045_the_trace_in_its_order(client, mock):
+    """C022 C025 C027 C029 C032 C034 C037 C039 C040 C043 C044 C045; the mock keeps its connection."""
+    c = client(mock())
+    r = c.enroll(*c.mac(), "--server-cert", "fac.root", "--ca-cert", "fac.root")
+    is_issued(c, r)
+    lines = trace(r)
+    in_order(
+        lines,
+        "^cmp start: ir for 'cmptest1'$",  # C025
+        "^cmp trust: fac.root expected from the server, fac.root trusted$",  # C022
+        "^cmp resolve: 127.0.0.1 is 127.0.0.1$",  # C027
+        "^cmp connect: opened 127.0.0.1:\\d+ for 'cmptest1', socket \\d+$",  # C029
+        "^cmp auth: reference 1234, secret \\*$",
+        "^cmp request: transaction id: [0-9A-F]{32}, senderNonce [0-9A-F]{32}$",
+        "^cmp http: POST http://127.0.0.1:\\d+/pkix/, \\d+ bytes$",  # C032
+        "^cmp http: sent (\\d+) bytes, pos 0 of \\1$",
+        "^cmp http: HTTP result code 200$",  # C034
+        "^cmp http: header: Content-type: application/pkixcmp$",
+        "^cmp http: body \\d+ bytes, complete",  # C037
+        "^cmp reply: ip, protection ok, pkistatus: SUCCESS$",
+        "^cmp confirm: needed$",  # C039
+        "^cmp saved: cmptest1, .*/certs/cmptest1/[0-9A-F]+.crt, new$",  # C040
+        "^cmp connect: (reused|closed|opened) ?",  # C043
+        "^cmp confirm: certConf sent$",  # C044
+        "^cmp http: POST .*, \\d+ bytes$",
+        "^cmp http: HTTP result code 200$",
+        "^cmp confirm: accepted$",
+        "^cmp result: ok \\(0\\)$",  # C045
+    )
+    sent = re.search(r"POST \S+, (\d+) bytes", "\n".join(lines)).group(1)
+    assert f"cmp http: sent {sent} bytes, pos 0 of {sent}" in lines
+    assert r.err.rstrip().endswith("Done.")
+
+
+def test_C012_C018_url_without_scheme_and_whole_subjects(client, mock):
+    c = client(mock())
+    r = c("enroll", "p", "--via", "cmp", "--url", f"127.0.0.1:{c.mock.port}", "--path", "pkix/", "--subject", "CN=client1,O=b",
+          "--key-file", c.mock.dir / "cl.key", "--trace", *c.mac())
+    assert r.code == 0, r
+    assert f"POST http://127.0.0.1:{c.mock.port}/pkix/" in r.err
+    r = c("enroll", "q", "--via", "cmp", "--url", f"127.0.0.1:{c.mock.port}", "--subject", "CN=client1", "--trace", *c.mac())
+    assert f"POST http://127.0.0.1:{c.mock.port}/app/cert/cmp2" in r.err and "M504" in r.err, r
