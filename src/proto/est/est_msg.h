@@ -1,6 +1,6 @@
 /*
- * What EST's bodies hold: certificates (certs-only), keys made by the server (RFC 7030 4.4.2), and
- * the attributes by which a client asks for its key to be encrypted (4.4.1). Both directions.
+ * What EST's bodies hold: certificates (certs-only) and plain keys made by the server (RFC 7030
+ * 4.4.2). Both directions. Encrypted keys are pki/pki_key_package.h's.
  */
 #ifndef MU_PROTO_EST_MSG_H
 #define MU_PROTO_EST_MSG_H
@@ -8,10 +8,6 @@
 #include "base/env.h"
 #include "pki/pki_cert.h"
 #include "pki/pki_csr.h"
-
-#define MU_EST_OID_DECRYPT_KEY "1.2.840.113549.1.9.16.2.37"
-#define MU_EST_OID_ASYMMETRIC_DECRYPT_KEY "1.2.840.113549.1.9.16.2.54"
-#define MU_EST_OID_SMIME_CAPABILITIES "1.2.840.113549.1.9.15"
 
 /* A body of certificates: certs-only, or what else comes (IOP-22). Appended to list. */
 enum mu_code mu_est_msg_certs_decode(struct mu_bytes body, struct mu_pki_certs *list,

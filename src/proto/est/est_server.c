@@ -258,6 +258,36 @@ static void take_key_spec(const struct mu_est_server *s, struct mu_question *que
     mu_pki_key_free(key);
 }
 
+/* Whether the key could be encrypted as asked for, before one is made (RFC 7030 4.4.1: an unknown
+ * identifier is an error). */
+static enum mu_code check_delivery(struct mu_est_server *s, const struct mu_credential *credential,
+    struct mu_err *err)
+{
+    enum mu_code rc = mu_est_keygen_get(s->csr, &s->keygen, err);
+    size_t wrap;
+
+    if (rc != MU_OK || s->keygen.to == MU_EST_KEYGEN_PLAIN)
+        return rc;
+    if (s->keygen.to == MU_EST_KEYGEN_CERT) {
+        if (mu_est_keygen_names(s->keygen.id, s->signer))
+            return MU_OK;
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNDELIVERABLE,
+            "est: the key is to be encrypted to a certificate that is not the TLS client's "
+            "(RFC 7030 4.4.1.2)");
+    }
+    if (credential->kek == NULL || !mu_secret_is_set(credential->kek)
+        || !mu_bytes_equal(s->keygen.id, credential->kek_id))
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNDELIVERABLE,
+            "est: the key is to be encrypted to a secret that is not known here "
+            "(RFC 7030 4.4.1.1)");
+    wrap = credential->kek->n / 8 - 2;
+    if (wrap > 2 || !s->keygen.wraps[wrap])
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
+            "est: the AES key wrap of that secret is not among the SMIMECapabilities "
+            "(RFC 7030 4.4.1.1)");
+    return MU_OK;
+}
+
 static enum mu_code check_possession(
     const struct mu_est_server *s, const struct mu_credential *credential, struct mu_err *err)
 {
@@ -298,13 +328,16 @@ static enum mu_code read_csr(struct mu_est_server *s, const struct mu_credential
 
     if ((rc = decode_csr(s, err)) != MU_OK)
         return rc;
-    if (s->claim.op == MU_OP_KEYGEN)
+    if (s->claim.op == MU_OP_KEYGEN) {
         take_key_spec(s, question);
-    else if ((rc = check_possession(s, credential, err)) != MU_OK)
-        return rc;
-    else
+        if ((rc = check_delivery(s, credential, err)) != MU_OK)
+            return rc;
+    } else {
+        if ((rc = check_possession(s, credential, err)) != MU_OK)
+            return rc;
         mu_est_server_trace(s, MU_TRACE_CHECK, "proof of possession ok, %s",
             name_text(s->csr->subject, name, sizeof name));
+    }
     if ((rc = check_link(s, credential, err)) != MU_OK)
         return rc;
     /* EST-61: the password that this option takes out of the CSR. */

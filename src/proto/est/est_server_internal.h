@@ -4,6 +4,7 @@
 
 #include "http/http_auth.h"
 #include "proto/est/est_http.h"
+#include "proto/est/est_keygen.h"
 #include "proto/est/est_server.h"
 
 struct mu_est_server {
@@ -20,6 +21,7 @@ struct mu_est_server {
     /* after read */
     struct mu_pki_csr *csr;
     uint8_t request_digest[32];
+    struct mu_est_keygen keygen; /* how the key is to be encrypted */
 };
 
 #define mu_est_server_trace(s, step, ...) mu_trace((s)->env, MU_PROTO_EST, (step), __VA_ARGS__)

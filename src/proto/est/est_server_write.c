@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "pki/pki_key_package.h"
 #include "proto/est/est_auth.h"
 #include "proto/est/est_body.h"
 #include "proto/est/est_csrattrs.h"
@@ -203,36 +204,67 @@ static enum mu_code certs_only(const struct mu_credential *credential,
     return rc;
 }
 
+/* The key as PrivateKeyInfo, or signed by who made it and encrypted as the client wants it. */
+static enum mu_code key_part(struct mu_est_server *s, const struct mu_credential *credential,
+    const struct mu_pki_key *key, struct mu_buf *der, struct mu_err *err)
+{
+    bool has_kga = credential->kga_key != NULL && credential->kga_cert != NULL;
+    struct mu_pki_key_package_params params = {
+        .key = key,
+        .signer_key = has_kga ? credential->kga_key : credential->key,
+        .signer = has_kga ? credential->kga_cert : credential->cert,
+        .to = {.cipher = s->keygen.cipher, .allow_legacy = credential->allow_legacy},
+    };
+
+    if (key == NULL)
+        return mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "est: a decision without its key");
+    if (s->keygen.to == MU_EST_KEYGEN_PLAIN)
+        return mu_est_msg_key_encode(key, der, err);
+    if (s->keygen.to == MU_EST_KEYGEN_CERT) {
+        params.to.recipient = s->signer;
+        params.to.rid_by_skid = true;
+    } else {
+        params.to.kek = credential->kek;
+        params.to.kek_id = credential->kek_id;
+    }
+    return mu_pki_key_package_make(&params, s->env, der, err);
+}
+
+static void put_part(struct mu_buf *body, const char *boundary, const char *type,
+    const struct mu_buf *der, bool one_line)
+{
+    struct mu_buf text = {.max = 0};
+
+    mu_buf_init_secret(&text, 2 * MU_LIMIT_REPLY);
+    mu_est_body_encode(&text, mu_buf_bytes(der), one_line);
+    mu_est_multipart_put(body, boundary, type, mu_buf_bytes(&text));
+    if (text.failed)
+        body->failed = true;
+    mu_buf_clear(&text);
+}
+
 static enum mu_code write_key(struct mu_est_server *s, const struct mu_credential *credential,
     const struct mu_decision *decision, struct mu_http_response *response, struct mu_err *err)
 {
-    struct mu_buf key = {.max = 0}, text = {.max = 0}, body = {.max = 0};
-    struct mu_buf certs = {.max = MU_LIMIT_REPLY};
+    const char *key_type
+        = s->keygen.to == MU_EST_KEYGEN_PLAIN ? MU_EST_MEDIA_PKCS8 : MU_EST_MEDIA_KEY_CMS;
+    struct mu_buf key = {.max = 0}, body = {.max = 0}, certs = {.max = MU_LIMIT_REPLY};
     char boundary[MU_EST_BOUNDARY_MAX + 1], type[160];
     enum mu_code rc;
 
     mu_buf_init_secret(&key, MU_LIMIT_MESSAGE);
-    mu_buf_init_secret(&text, 2 * MU_LIMIT_REPLY);
     mu_buf_init_secret(&body, 2 * MU_LIMIT_REPLY);
-    if (decision->key == NULL)
-        rc = mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "est: a decision without its key");
-    else
-        rc = mu_est_msg_key_encode(decision->key, &key, err);
+    rc = key_part(s, credential, decision->key, &key, err);
     if (rc == MU_OK)
         rc = certs_only(credential, decision, &certs, err);
     if (rc == MU_OK)
         rc = mu_est_multipart_boundary(s->env, boundary, err);
     if (rc != MU_OK)
         goto out;
-    mu_est_body_encode(&text, mu_buf_bytes(&key), credential->one_line);
-    mu_est_multipart_put(&body, boundary, MU_EST_MEDIA_PKCS8, mu_buf_bytes(&text));
-    rc = mu_buf_check(&text, "key", err);
-    mu_buf_clear(&text);
-    mu_est_body_encode(&text, mu_buf_bytes(&certs), credential->one_line);
-    mu_est_multipart_put(&body, boundary, MU_EST_MEDIA_CERTS_ONLY, mu_buf_bytes(&text));
+    put_part(&body, boundary, key_type, &key, credential->one_line);
+    put_part(&body, boundary, MU_EST_MEDIA_CERTS_ONLY, &certs, credential->one_line);
     mu_est_multipart_end(&body, boundary);
-    if (rc == MU_OK)
-        rc = mu_buf_check(&body, "key and certificate", err);
+    rc = mu_buf_check(&body, "key and certificate", err);
     snprintf(type, sizeof type, MU_EST_MEDIA_MULTIPART "; boundary=%s", boundary);
     response->body.secret = true;
     if (rc == MU_OK)
@@ -241,7 +273,6 @@ static enum mu_code write_key(struct mu_est_server *s, const struct mu_credentia
         mu_est_server_trace(s, MU_TRACE_REPLY, "HTTP 200, key * and certificate");
 out:
     mu_buf_clear(&key);
-    mu_buf_clear(&text);
     mu_buf_clear(&body);
     mu_buf_clear(&certs);
     return rc;
