@@ -151,7 +151,8 @@ void mu_ca_answer(struct mu_http_response *response, mu_ca_reply *reply, void *c
     };
 
     for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
-        if (mu_http_response_add(response, common[i].name, common[i].value, NULL) != MU_OK)
+        if (mu_http_header_get(response->headers, response->header_n, common[i].name) == NULL
+            && mu_http_response_add(response, common[i].name, common[i].value, NULL) != MU_OK)
             break;
     reply(cookie, response);
 }
@@ -186,6 +187,7 @@ static void answer_crl(struct mu_ca *ca, const char *name, mu_ca_reply *reply, v
     struct mu_buf der = {.max = 64 << 20};
     char when[MU_TIME_TEXT];
 
+    mu_ca_crl_refresh(ca);
     if (mu_ca_crl_read(ca, name, &der, &facts, NULL) != MU_OK) {
         mu_buf_clear(&der);
         mu_ca_answer_text(404, "There is no revocation list of this name.\n", reply, cookie);
@@ -246,6 +248,7 @@ static const struct service {
         const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
 } services[] = {
     {MU_PROTO_EST, "EST", "/.well-known/est (https)", is_est, mu_ca_est},
+    {MU_PROTO_CMP, "CMP", "/.well-known/cmp", mu_ca_cmp_is, mu_ca_cmp},
     {MU_PROTO_SCEP, "SCEP", "/scep", is_scep, mu_ca_scep},
 };
 enum { SERVICE_N = sizeof services / sizeof services[0] };

@@ -22,6 +22,10 @@
  *                      certificate of client-ca gets; empty: none
  *   labels             the same for labels: iot:est, old:est+one-line
  *   client-ca          certificates in PEM: who has one of them that is valid may enroll by EST
+ *   cmp-confirm-wait   5min: how long a certConf is waited for; then the certificate is revoked
+ *   cmp-implicit-confirm  yes: grant implicitConfirm to those who ask for it
+ *   client-profile     profile of requests signed by certificates below client-ca, or by an RA;
+ *                      empty: they are refused
  *   default            no: this CA answers where neither path nor identifier names one
  */
 #ifndef MU_CA_CA_H
@@ -169,6 +173,10 @@ struct mu_ca_entry_new {
 /* password (secret, may be NULL if one was given) gets the random one: shown once, by nobody else.
  * A password that another entry has is refused: entries are found by it. */
 enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *entry,
+    struct mu_secret *password, struct mu_err *err) MU_CHECK;
+/* The password of one device of a wildcard entry (CMP), derived from the entry's: the same at each
+ * call until that changes. */
+enum mu_code mu_ca_entry_device(struct mu_ca *ca, const char *name, const char *reference,
     struct mu_secret *password, struct mu_err *err) MU_CHECK;
 /* given NULL: random. */
 enum mu_code mu_ca_entry_passwd(struct mu_ca *ca, const char *name, const struct mu_secret *given,

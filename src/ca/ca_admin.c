@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "ca/ca_cmp.h"
 #include "ca/ca_internal.h"
 #include "ca/ca_seal.h"
 
@@ -74,6 +75,47 @@ static enum mu_code check_names(
     return rc;
 }
 
+/* C004, D10: an entry for many devices is for CMP only, and only where the profile says so; each
+ * device has a secret of its own that is derived from the entry's. */
+static enum mu_code check_wildcard(
+    struct mu_ca *ca, const struct mu_ca_entry_new *entry, struct mu_err *err)
+{
+    struct mu_ca_snapshot *s = mu_ca_snapshot_get(ca);
+    const struct mu_enroll_profile *p = mu_ca_snapshot_profile(s, entry->profile);
+    bool allowed = p != NULL && p->wildcard;
+    enum mu_code rc = MU_OK;
+
+    mu_ca_snapshot_free(s);
+    if (entry->protocols != 1u << MU_PROTO_CMP) {
+        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "a wildcard entry is for CMP alone; other protocols know no reference");
+        mu_err_next(err, "Add --protocol cmp.");
+    } else if (!allowed) {
+        rc = mu_err_set(err, MU_DENIED, MU_REASON_NONE,
+            "wildcard entries are not supported for CMP unless the profile says so: each client "
+            "has an entry of its own");
+        mu_err_next(err,
+            "Make one entry for each device, or set wildcard = yes in profile '%.64s'; then each "
+            "device gets a password of its own by 'entry device'.",
+            entry->profile);
+    }
+    return rc;
+}
+
+static enum mu_code check_entry_name(
+    struct mu_ca *ca, const struct mu_ca_entry_new *entry, struct mu_err *err)
+{
+    char plain[72];
+
+    snprintf(plain, sizeof plain, "%.70s", entry->name);
+    for (char *p = plain; (p = strchr(p, '*')) != NULL;)
+        *p = 'x';
+    if (!mu_text_is_entry_name(plain))
+        return mu_err_set(err, MU_INPUT, MU_M(706),
+            "that is no name for an entry: letters, digits, '.', '_', '-'");
+    return strchr(entry->name, '*') != NULL ? check_wildcard(ca, entry, err) : MU_OK;
+}
+
 enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *entry,
     struct mu_secret *password, struct mu_err *err)
 {
@@ -91,10 +133,8 @@ enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *ent
     struct mu_store_change change = {.entry = &row, .entry_put = MU_STORE_CREATE};
     enum mu_code rc;
 
-    if (!mu_text_is_entry_name(entry->name))
-        return mu_err_set(err, MU_INPUT, MU_M(706),
-            "that is no name for an entry: letters, digits, '.', '_', '-'");
-    if ((rc = check_names(ca, entry->profile, entry->ca, err)) != MU_OK
+    if ((rc = check_entry_name(ca, entry, err)) != MU_OK
+        || (rc = check_names(ca, entry->profile, entry->ca, err)) != MU_OK
         || (rc = choose_password(ca, entry->name, entry->password, password, &kept, err)) != MU_OK)
         return rc;
     mu_ca_kept_put(&kept, &row);
@@ -104,6 +144,51 @@ enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *ent
         rc = mu_err_set(err, MU_DENIED, MU_REASON_NONE,
             "there is an entry '%s' already, or another one has this password", entry->name);
     return rc;
+}
+
+struct device {
+    struct mu_ca *ca;
+    const char *reference;
+    struct mu_secret *out;
+    bool found;
+    enum mu_code rc;
+    struct mu_err err;
+};
+
+static bool derive_device(void *cookie, const struct mu_record_entry *row)
+{
+    struct device *d = cookie;
+    struct mu_secret master = {0};
+
+    d->found = true;
+    d->rc = mu_ca_unseal(d->ca, MU_CA_SEAL_ENTRY, row->name, row->sealed, &master, &d->err);
+    if (d->rc == MU_OK)
+        d->rc = mu_ca_cmp_who_derive(mu_secret_bytes(&master), d->reference, d->out, &d->err);
+    mu_secret_clear(&master);
+    return false;
+}
+
+enum mu_code mu_ca_entry_device(struct mu_ca *ca, const char *name, const char *reference,
+    struct mu_secret *password, struct mu_err *err)
+{
+    const struct mu_store_filter filter = {.name = name, .limit = 1};
+    struct device d = {.ca = ca, .reference = reference, .out = password};
+    enum mu_code rc;
+
+    if (strchr(name, '*') == NULL)
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "'%.64s' is no wildcard entry: its password is that of its one device", name);
+    if (!mu_text_is_entry_name(reference) || !mu_ca_cmp_who_fits(name, reference))
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "the reference does not fit the wildcard entry '%.64s'", name);
+    if ((rc = mu_ca_entries_each(ca, &filter, derive_device, &d, err)) != MU_OK)
+        return rc;
+    if (!d.found)
+        return mu_err_set(
+            err, MU_NOT_FOUND, MU_REASON_NONE, "there is no entry '%.64s'", name);
+    if (d.rc != MU_OK && err != NULL)
+        *err = d.err;
+    return d.rc;
 }
 
 /* One entry read, changed by call, written. */

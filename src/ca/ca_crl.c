@@ -234,10 +234,30 @@ static enum mu_code tick_one(
     return rc != MU_OK ? rc : mu_store_submit_wait(ca->config.store, &change, NULL, err);
 }
 
+/* Makes new lists if a client revoked something: asked for where lists are handed out, so that they
+ * are never behind what was answered, and never made on the store's thread. */
+void mu_ca_crl_refresh(struct mu_ca *ca)
+{
+    struct mu_ca_snapshot *s;
+    struct mu_buf der = {0};
+
+    if (!atomic_exchange(&ca->crl_due, false))
+        return;
+    s = mu_ca_snapshot_get(ca);
+    for (size_t i = 0; i < s->ca_n; i++) {
+        if (s->cas[i].ca.key != NULL && mu_ca_crl_make(ca, &s->cas[i], &der, NULL) != MU_OK)
+            atomic_store(&ca->crl_due, true); /* at the next one */
+        mu_buf_clear(&der);
+    }
+    mu_ca_snapshot_free(s);
+}
+
 enum mu_code mu_ca_tick(struct mu_ca *ca, struct mu_err *err)
 {
     struct mu_ca_snapshot *s = mu_ca_snapshot_get(ca);
-    enum mu_code rc = MU_OK, one;
+    enum mu_code rc = mu_ca_confirm_tick(ca, mu_env_now(ca->config.env), err), one;
+
+    mu_ca_crl_refresh(ca);
 
     for (size_t i = 0; i < s->ca_n; i++)
         if ((one = tick_one(ca, &s->cas[i], mu_env_now(ca->config.env), err)) != MU_OK)

@@ -505,6 +505,7 @@ enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err)
             "csrattrs = 1.3.6.1.1.1.1.22, emailAddress, secp384r1, sha384\nkeygen = yes\n"},
         {"cmp",
             "protocols = cmp\nlifetime = 365d\nrenew-before = any\nmax-requests = 0\n"
+            "keys = rsa:2048, ec:P-256, ec:P-384, ec:P-521, ed25519\nkeygen = yes\n"
             "key-usage = digitalSignature, keyEncipherment\neku = serverAuth, clientAuth\n"},
     };
     static const struct mu_ca_init init = {.name = MU_CA_DEMO_NAME,
@@ -518,6 +519,7 @@ enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err)
         {"demo-auto", "challenge1", "scep-auto", 1u << MU_PROTO_SCEP},
         {"demo-manual", "challenge2", "scep-manual", 1u << MU_PROTO_SCEP},
         {"estuser", "estpwd", "est", 1u << MU_PROTO_EST},
+        {"fgt100f", "fortinet1", "cmp", 1u << MU_PROTO_CMP},
         {"srpuser", "srppwd", "est", 1u << MU_PROTO_EST | MU_RECORD_ENTRY_SRP},
     };
     enum mu_code rc = MU_OK;

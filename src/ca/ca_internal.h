@@ -36,6 +36,10 @@ struct mu_ca_one {
     struct mu_ca_label *labels; /* the unlabeled path first */
     size_t label_n;
     struct mu_pki_certs client_ca; /* whose certificates are accepted beside our own */
+    int64_t confirm_wait_s;
+    char *client_profile;
+    struct mu_ca_pair kga; /* signs keys made for clients; none: key NULL */
+    bool implicit_confirm;
     bool allow_legacy, single_ca_cert, sign_alg_rsa_encryption, caps_sha384, is_default;
 };
 
@@ -103,6 +107,7 @@ struct mu_ca {
     pthread_mutex_t reload_lock; /* one reading at a time: the last one read is the last put in use */
     pthread_mutex_t admin_lock; /* one change of configuration or CRL at a time */
     struct mu_ca_rate *rate;
+    atomic_bool crl_due; /* something was revoked since the last lists */
     struct {
         atomic_uint_fast64_t requests, issued, renewed, pending, refused, rate_limited, resent;
         atomic_uint_fast64_t refused_by[MU_REFUSE_LAST - MU_REFUSE_FIRST];
@@ -151,6 +156,11 @@ void mu_ca_scep(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
     const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
 void mu_ca_est(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
     const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
+void mu_ca_cmp(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,
+    const struct mu_http_request *request, mu_ca_reply *reply, void *cookie);
+bool mu_ca_cmp_is(const struct mu_http_request *request, struct mu_bytes path);
+/* Revokes what was not confirmed in time. */
+enum mu_code mu_ca_confirm_tick(struct mu_ca *ca, int64_t now_s, struct mu_err *err) MU_CHECK;
 /* Headers every answer has (ACCEPTANCE C036), then the reply. */
 void mu_ca_answer(struct mu_http_response *response, mu_ca_reply *reply, void *cookie);
 void mu_ca_answer_text(int status, const char *text, mu_ca_reply *reply, void *cookie);
@@ -158,6 +168,8 @@ void mu_ca_answer_text(int status, const char *text, mu_ca_reply *reply, void *c
 /* Makes and stores the next CRL of one. */
 enum mu_code mu_ca_crl_make(
     struct mu_ca *ca, const struct mu_ca_one *one, struct mu_buf *der, struct mu_err *err) MU_CHECK;
+/* Makes new lists if something was revoked since, as mu_ca_crl_make; not from a store's callback. */
+void mu_ca_crl_refresh(struct mu_ca *ca);
 /* The latest, copied. MU_NOT_FOUND if there is none. */
 enum mu_code mu_ca_crl_read(struct mu_ca *ca, const char *name, struct mu_buf *der,
     struct mu_record_crl *facts, struct mu_err *err) MU_CHECK;

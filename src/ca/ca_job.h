@@ -60,6 +60,7 @@ struct mu_ca_job {
     bool is_label_named; /* and entries of other profiles have no business there */
     bool new_name; /* csr asks for another name than that of the certificate it renews */
     struct mu_est_part *est;
+    int64_t confirm_until_s; /* a confirmation has to come until then; 0: none is waited for */
     int64_t known_id; /* of the record that is answered from; 0: none */
     const struct mu_record_cert *known_cert; /* its certificate; during the answer only */
     uint8_t signer[32], password_hash[32], key_hash[32], asked_hash[32], planned_hash[32];

@@ -5,7 +5,7 @@
 #include "ca/ca_internal.h"
 #include "store/store_row.h"
 
-enum { TRANSACTION_MAX = 10000 };
+enum { TRANSACTION_MAX = 10000, FETCH_WINDOW_S = 30 * 86400 };
 
 /* A waiting request with all that a decision needs. */
 struct waiting {
@@ -201,6 +201,11 @@ static enum mu_code approve(
     issue.row.profile = w->profile->name;
     issue.row.entry = w->row->entry;
     issue.row.transaction_id = w->row->transaction_id;
+    if (w->row->proto == MU_PROTO_CMP) { /* the wait is set anew when the client fetches it */
+        issue.row.confirm = MU_RECORD_CONFIRM_WAITING;
+        issue.row.confirm_until_s =
+            mu_env_now(w->ca->config.env) + FETCH_WINDOW_S + w->one->confirm_wait_s;
+    }
     audit.subject = issue.row.subject;
     audit.serial = issue.row.serial;
     audit.message = issue.message;

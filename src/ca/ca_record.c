@@ -257,6 +257,10 @@ void mu_ca_record_issue(struct mu_ca_job *job)
     issue->row.profile = job->profile->name;
     issue->row.entry = job->entry;
     issue->row.transaction_id = job->claim.transaction_id;
+    if (job->confirm_until_s != 0) {
+        issue->row.confirm = MU_RECORD_CONFIRM_WAITING;
+        issue->row.confirm_until_s = job->confirm_until_s;
+    }
     job->row.state = MU_RECORD_ISSUED;
     job->row.serial = issue->row.serial;
     job->change.cert = &issue->row;

@@ -32,6 +32,9 @@ static const struct {
     {"est", TEXT, offsetof(struct mu_ca_one, est), ""},
     {"labels", TEXT, offsetof(struct mu_ca_one, label_list), ""},
     {"client-ca", TEXT, offsetof(struct mu_ca_one, client_ca_text), ""},
+    {"cmp-confirm-wait", DURATION, offsetof(struct mu_ca_one, confirm_wait_s), "5min"},
+    {"cmp-implicit-confirm", YES_NO, offsetof(struct mu_ca_one, implicit_confirm), "yes"},
+    {"client-profile", TEXT, offsetof(struct mu_ca_one, client_profile), ""},
     {"default", YES_NO, offsetof(struct mu_ca_one, is_default), "no"},
 };
 enum { KEY_N = sizeof keys / sizeof keys[0] };
@@ -108,6 +111,7 @@ static void one_clear(struct mu_ca_one *one)
     free(one->ca_issuers_url);
     free(one->no_challenge);
     mu_ca_label_clear(one);
+    free(one->client_profile);
 }
 
 enum mu_code mu_ca_settings_parse(

@@ -244,9 +244,16 @@ static enum mu_code check_dates(struct work *w)
     return MU_OK;
 }
 
+/* CMP-59: whoever holds such a certificate speaks for the CA; a person has to say so each time. */
+static bool delegates(const struct mu_enroll_profile *p)
+{
+    return p->has_eku && (p->eku & (MU_EKU_CMC_CA | MU_EKU_CMC_RA | MU_EKU_CM_KGA));
+}
+
 static enum mu_code check_approval(struct work *w)
 {
-    w->grant->manual = w->profile->manual && !w->facts->approved && w->facts->renews == NULL;
+    w->grant->manual = !w->facts->approved
+        && (delegates(w->profile) || (w->profile->manual && w->facts->renews == NULL));
     return MU_OK;
 }
 

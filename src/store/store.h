@@ -99,6 +99,8 @@ struct mu_store_change {
     struct mu_bytes revoke_serial;
     int revoke_reason;
     bool revoke_lenient; /* already revoked is no loss */
+    bool revoke_lift; /* the other way: a certificate on hold (reason 6) is in force again.
+                         Condition: it is on hold */
 
     const struct mu_record_crl *crl; /* condition: number above the last one of its CA */
 
@@ -184,6 +186,7 @@ typedef bool mu_store_setting_call(
 struct mu_store_filter {
     const char *ca;
     const char *name; /* entries */
+    bool only_wildcard; /* entries: with a '*' in the name; no limit */
     int64_t id; /* requests */
     int64_t before_id;
     unsigned limit; /* 0: 100 */

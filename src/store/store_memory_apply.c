@@ -349,9 +349,9 @@ void mu_memory_apply(
     }
     put_confirm(m, c);
     if (c->revoke_serial.n != 0 && (box = mu_memory_cert(m, c->revoke_ca, c->revoke_serial)) != NULL
-        && box->row->revoked_s == 0) {
-        box->row->revoked_s = c->now_s;
-        box->row->revoke_reason = c->revoke_reason;
+        && (c->revoke_lift || box->row->revoked_s == 0)) {
+        box->row->revoked_s = c->revoke_lift ? 0 : c->now_s;
+        box->row->revoke_reason = c->revoke_lift ? 0 : c->revoke_reason;
     }
     if (p->crl != NULL) {
         if (mu_memory_crl(m, c->crl->ca, &at) != NULL)

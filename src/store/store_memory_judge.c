@@ -111,7 +111,8 @@ static enum mu_store_lost judge_cert(
     if (c->revoke_serial.n == 0)
         return MU_STORE_LOST_NONE;
     box = mu_memory_cert(m, c->revoke_ca, c->revoke_serial);
-    if (box == NULL || (box->row->revoked_s != 0 && !c->revoke_lenient)) {
+    if (box == NULL || (!c->revoke_lift && box->row->revoked_s != 0 && !c->revoke_lenient)
+        || (c->revoke_lift && (box->row->revoked_s == 0 || box->row->revoke_reason != 6))) {
         v->cert = box != NULL ? box->row : NULL;
         return MU_STORE_LOST_REVOKED;
     }

@@ -151,7 +151,8 @@ static void memory_entries(struct mu_store *store, const struct mu_store_filter 
     for (size_t i = 0; i < m->entries.n; i++) {
         const struct mu_record_entry *row = m->entries.v[i];
 
-        if (row != NULL && wanted_text(row->name, f->name) && wanted_text(row->profile, f->profile)
+        if (row != NULL && wanted_text(row->name, f->name)
+            && (!f->only_wildcard || strchr(row->name, '*') != NULL) && wanted_text(row->profile, f->profile)
             && !pick(&picked, MU_STORE_ROW_ENTRY, row))
             break;
     }

@@ -484,6 +484,8 @@ static void sqlite_entries(struct mu_store *store, const struct mu_store_filter 
 
     mu_buf_put_str(&q.sql, "SELECT " MU_SQLITE_ENTRY ", rowid AS id FROM entry");
     where_text(&q, "name=?", f->name);
+    if (f->only_wildcard)
+        where(&q, "name LIKE '%*%'");
     where_text(&q, "profile=?", f->profile);
     entry_list(store, &q, f->limit == 0, 0, call, cookie);
 }

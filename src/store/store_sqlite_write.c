@@ -22,6 +22,7 @@ enum sql {
     CERT_GET,
     CERT_REVOKE,
     CERT_CONFIRM,
+    CERT_LIFT,
     ENTRY_USE,
     ENTRY_GET,
     ENTRY_NEW,
@@ -88,6 +89,8 @@ const char *const mu_sqlite_write_sql[] = {
     [CERT_CONFIRM] =
         "UPDATE cert SET confirm=?3, confirm_until_s=?4, delivery_known=max(delivery_known, ?5)"
         " WHERE serial=?1 AND ca=?2 AND confirm=1",
+    [CERT_LIFT] = "UPDATE cert SET revoked_s=0, revoke_reason=0 WHERE serial=? AND ca=?"
+                  " AND revoked_s>0 AND revoke_reason=6",
     [ENTRY_USE] = "UPDATE entry SET uses=uses+1, last_use_s=?2 WHERE name=?1 AND disabled=0"
                   " AND (expires_s=0 OR expires_s>?2) AND (max_uses=0 OR uses<max_uses)",
     [ENTRY_GET] = "SELECT " MU_SQLITE_ENTRY " FROM entry WHERE name=?",
@@ -386,8 +389,9 @@ static enum mu_code apply_revoke(struct mu_sqlite_conn *w, struct mu_sqlite_outc
     if (c->revoke_serial.n == 0)
         return MU_OK;
     rc = run(w,
-        mu_sqlite_bind(w, CERT_REVOKE, "iibt", c->now_s, (int64_t)c->revoke_reason,
-            c->revoke_serial, c->revoke_ca),
+        c->revoke_lift ? mu_sqlite_bind(w, CERT_LIFT, "bt", c->revoke_serial, c->revoke_ca)
+                       : mu_sqlite_bind(w, CERT_REVOKE, "iibt", c->now_s, (int64_t)c->revoke_reason,
+                           c->revoke_serial, c->revoke_ca),
         &changed, &o->err);
     if (rc != MU_OK || changed)
         return rc;

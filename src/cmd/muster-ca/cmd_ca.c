@@ -1,4 +1,4 @@
-/* muster-ca ca list|show|new|set|next|activate, scep enable|disable, stats */
+/* muster-ca ca list|show|new|set|next|activate, scep, cmp enable|disable, stats */
 #include <stdio.h>
 #include <string.h>
 
@@ -191,36 +191,41 @@ int cmd_ca(struct cmd_context *ctx, int argc, char **argv)
     return cmd_verb(verbs, "ca", ctx, argc, argv);
 }
 
-/* ---- scep ---- */
+/* ---- services ---- */
 
-static int service(struct cmd_context *ctx, int argc, char **argv, const char *usage, bool enable)
+static int service(struct cmd_context *ctx, int argc, char **argv, const char *proto, bool enable)
 {
-    const struct cmd_spec spec = {
-        .usage = usage, .about = "Switches the SCEP service; it stays so over a restart."};
+    char usage[32], about[96], path[64], upper[8];
+    const struct cmd_spec spec = {.usage = usage, .about = about};
     struct cmd_args args;
     json_t *out;
-    int code = cmd_parse(ctx, &spec, argc, argv, &args);
+    int code;
 
-    if (code >= 0)
+    snprintf(upper, sizeof upper, "%s", proto);
+    for (char *p = upper; *p != '\0'; p++)
+        *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+    snprintf(usage, sizeof usage, "%s %s", proto, enable ? "enable" : "disable");
+    snprintf(about, sizeof about, "Switches the %s service; it stays so over a restart.", upper);
+    snprintf(path, sizeof path, "/v1/services/%s/%s", proto, enable ? "enable" : "disable");
+    if ((code = cmd_parse(ctx, &spec, argc, argv, &args)) >= 0)
         return code;
-    code = cmd_ask_print(
-        ctx, "POST", enable ? "/v1/services/scep/enable" : "/v1/services/scep/disable", NULL, &out);
+    code = cmd_ask_print(ctx, "POST", path, NULL, &out);
     if (out == NULL)
         return code;
-    printf("SCEP is %s\n",
-        cmd_bool(json_object_get(out, "services"), "scep") ? "enabled" : "disabled");
+    printf("%s is %s\n", upper,
+        cmd_bool(json_object_get(out, "services"), proto) ? "enabled" : "disabled");
     json_decref(out);
     return 0;
 }
 
 static int scep_enable(struct cmd_context *ctx, int argc, char **argv)
 {
-    return service(ctx, argc, argv, "scep enable", true);
+    return service(ctx, argc, argv, "scep", true);
 }
 
 static int scep_disable(struct cmd_context *ctx, int argc, char **argv)
 {
-    return service(ctx, argc, argv, "scep disable", false);
+    return service(ctx, argc, argv, "scep", false);
 }
 
 int cmd_scep(struct cmd_context *ctx, int argc, char **argv)
@@ -232,6 +237,27 @@ int cmd_scep(struct cmd_context *ctx, int argc, char **argv)
     };
 
     return cmd_verb(verbs, "scep", ctx, argc, argv);
+}
+
+static int cmp_enable(struct cmd_context *ctx, int argc, char **argv)
+{
+    return service(ctx, argc, argv, "cmp", true);
+}
+
+static int cmp_disable(struct cmd_context *ctx, int argc, char **argv)
+{
+    return service(ctx, argc, argv, "cmp", false);
+}
+
+int cmd_cmp(struct cmd_context *ctx, int argc, char **argv)
+{
+    static const struct cmd verbs[] = {
+        {"enable", "answer CMP", cmp_enable},
+        {"disable", "refuse it", cmp_disable},
+        {NULL, NULL, NULL},
+    };
+
+    return cmd_verb(verbs, "cmp", ctx, argc, argv);
 }
 
 /* ---- stats ---- */

@@ -10,6 +10,8 @@
 #include "cmd/muster-ca/server.h"
 #include "keystore/keystore.h"
 
+#define CMP_PATH "/app/cert/cmp2"
+
 static const struct cmd_opt options[] = {
     {0, "dir", "DIR", "where it keeps its files (demo)"},
     {'p', "port", "N", "on 127.0.0.1; 0 takes any free one (8080)"},
@@ -32,7 +34,7 @@ static const struct cmd_spec spec = {
         "A CA to try things with: loopback only, no configuration, until Ctrl-C. Its challenge\n"
         "passwords are examples and are found in DIR/credentials: challenge1 is signed at\n"
         "once, challenge2 and no challenge wait for 'muster-ca --dir DIR queue approve'; EST\n"
-        "takes estuser and, by TLS-SRP, srpuser.",
+        "takes estuser and, by TLS-SRP, srpuser; CMP the reference fgt100f.",
     .opts = options,
 };
 
@@ -173,7 +175,7 @@ static bool root_copy(void *cookie, const struct mu_ca_view *view)
  * like real ones so that what one learns here is right elsewhere. */
 static enum mu_code credentials_put(const struct instance_conf *conf, struct mu_err *err)
 {
-    static const char *const names[] = {"challenge1", "challenge2", "estpwd", "srppwd"};
+    static const char *const names[] = {"challenge1", "challenge2", "estpwd", "srppwd", "fortinet1"};
     char line[32];
     enum mu_code rc;
 
@@ -189,7 +191,9 @@ static enum mu_code credentials_put(const struct instance_conf *conf, struct mu_
         "challenge2=challenge2\n"
         "# EST: user estuser by HTTP, srpuser by TLS-SRP.\n"
         "estuser=estpwd\n"
-        "srpuser=srppwd\n",
+        "srpuser=srppwd\n"
+        "# CMP: reference fgt100f with this password, for any number of certificates.\n"
+        "fgt100f=fortinet1\n",
         0600, err);
 }
 
@@ -211,6 +215,10 @@ static enum mu_code files_put(const struct instance_conf *conf, const struct roo
         "est-url = https://127.0.0.1:%u\nest-user = estuser\nest-password-file = estpwd\n"
         "est-srp-user = srpuser\nest-srp-password-file = srppwd\n",
         ports[1]);
+    mu_buf_putf(&text,
+        "cmp-url = http://127.0.0.1:%u" CMP_PATH "\ncmp-reference = fgt100f\n"
+        "cmp-password-file = fortinet1\n",
+        ports[0]);
     if ((rc = mu_buf_check(&text, "demo.conf", err)) != MU_OK)
         goto out;
     if ((rc = put(conf, "demo.conf", mu_buf_str(&text), 0644, err)) != MU_OK)
@@ -241,6 +249,7 @@ static enum mu_code ready(
         goto out;
     printf("SCEP  %s\n", url);
     printf("EST   https://127.0.0.1:%u\n", ports[1]);
+    printf("CMP   http://127.0.0.1:%u%s     reference fgt100f\n", ports[0], CMP_PATH);
     printf("root  %s/root.pem  SHA-256 %s     example passwords: %s/credentials (0600)\n",
         conf->dir, mu_buf_str(&root.sha256), conf->dir);
     if (strcmp(conf->dir, "demo") == 0)

@@ -25,6 +25,8 @@ static void put_entry(const json_t *e)
     if (json_is_string(json_object_get(e, "expires")))
         printf(", good until %s", cmd_time(e, "expires", when));
     printf("\n");
+    if (strstr(cmd_text(e, "protocols"), "cmp") != NULL)
+        printf("  CMP reference %s\n", cmd_text(e, "name"));
     if (json_is_string(json_object_get(e, "comments")))
         printf("  %s\n", cmd_text(e, "comments"));
 }
@@ -123,6 +125,7 @@ static int entry_new(struct cmd_context *ctx, int argc, char **argv)
         {0, "profile", "NAME", "what is issued (default)"},
         {0, "protocols", "LIST", "scep, est, cmp (all)"},
         {0, "srp", NULL, "EST, and its password opens TLS-SRP alone (deprecated)"},
+        {0, "protocol", "NAME", "the same for one"},
         {0, "ca", "NAME", "only this CA"},
         {0, "once", NULL, "the password is good for one certificate (default)"},
         {0, "reusable", NULL, "for any number"},
@@ -156,8 +159,10 @@ static int entry_new(struct cmd_context *ctx, int argc, char **argv)
     in = json_object();
     mu_kit_json_set_text(in, "name", args.operand[0]);
     mu_kit_json_set_text(in, "profile", cmd_get(&args, "profile"));
-    mu_kit_json_set_text(
-        in, "protocols", cmd_has(&args, "srp") ? "srp" : cmd_get(&args, "protocols"));
+    mu_kit_json_set_text(in, "protocols",
+        cmd_has(&args, "srp")            ? "srp"
+            : cmd_has(&args, "protocol") ? cmd_get(&args, "protocol")
+                                         : cmd_get(&args, "protocols"));
     mu_kit_json_set_text(in, "ca", cmd_get(&args, "ca"));
     mu_kit_json_set_text(in, "comments", cmd_get(&args, "comments"));
     mu_kit_json_set_text(in, "max_uses", cmd_get(&args, "max-uses"));

@@ -35,11 +35,14 @@ static enum mu_code ready(
         const char *a = conf->listen[i].address;
         bool is_v6 = strchr(a, ':') != NULL;
 
-        if (conf->listen[i].tls)
-            printf("EST   https://%s%s%s:%u\n", is_v6 ? "[" : "", a, is_v6 ? "]" : "", ports[i]);
-        else
-            printf("SCEP  http://%s%s%s:%u/scep/\n", is_v6 ? "[" : "", a, is_v6 ? "]" : "",
-                ports[i]);
+        const char *open = is_v6 ? "[" : "", *shut = is_v6 ? "]" : "";
+
+        if (conf->listen[i].tls) {
+            printf("EST   https://%s%s%s:%u\n", open, a, shut, ports[i]);
+        } else {
+            printf("SCEP  http://%s%s%s:%u/scep/\n", open, a, shut, ports[i]);
+            printf("CMP   http://%s%s%s:%u/.well-known/cmp\n", open, a, shut, ports[i]);
+        }
     }
     if (fflush(stdout) != 0)
         return mu_err_set(err, MU_STORAGE, MU_REASON_NONE, "cannot write to stdout");

@@ -38,7 +38,8 @@ static json_t *services_json(const struct mu_kit_call *call)
 {
     json_t *o = json_object();
 
-    mu_kit_json_set_bool(o, "scep", mu_ca_service_enabled(mu_web_ca_of(call), MU_PROTO_SCEP));
+    for (enum mu_proto p = MU_PROTO_SCEP; p <= MU_PROTO_CMP; p++)
+        mu_kit_json_set_bool(o, mu_proto_name(p), mu_ca_service_enabled(mu_web_ca_of(call), p));
     return o;
 }
 
@@ -207,10 +208,10 @@ static void service_set(struct mu_kit_call *call, bool enabled)
     struct mu_err err = {0};
     char operator[32], shown[40];
 
-    if (proto != MU_PROTO_SCEP) {
+    if (proto == MU_PROTO_NONE) {
         mu_err_set(&err, MU_NOT_FOUND, MU_REASON_NONE, "there is no service '%s'",
             mu_text_escape_to(shown, sizeof shown, mu_bytes_str(call->arg)));
-        mu_err_next(&err, "Known: scep.");
+        mu_err_next(&err, "Known: scep, est, cmp.");
         mu_kit_call_fail(call, &err);
         return;
     }
