@@ -71,6 +71,8 @@ static bool is_about_body(const struct mu_cmp_server *s, const struct mu_err *re
 
     if (!s->verified || mu_cmp_server_request_type(s) < 0)
         return false;
+    if (s->msg->body.type == MU_CMP_POLL_REQ && !s->asked) /* the poll, not what it asks for */
+        return false;
     if (refusal->reason < MU_REFUSE_FIRST)
         return refusal->code == MU_INPUT || refusal->code == MU_DENIED
             || refusal->code == MU_UNSUPPORTED;

@@ -29,6 +29,7 @@ struct mu_cmp_server {
     struct mu_buf entry, transaction_id, profile_name, words;
 
     /* after read */
+    bool asked;                   /* read came to its end */
     bool has_kept;
     struct mu_cmp_kept kept;
     struct mu_pki_csr *csr;

@@ -152,6 +152,7 @@ enum mu_code mu_cmp_server_read(struct mu_cmp_server *s, const struct mu_credent
     }
     question->implicit_confirm = s->has_kept ? s->kept.implicit_asked : s->msg->header.implicit_confirm;
     rc = mu_cmp_server_ask(s, credential, question, err);
+    s->asked = rc == MU_OK;
     question->op = s->claim.op;
     question->claim = s->claim;
     question->peer = s->request->peer;
