@@ -127,13 +127,38 @@ static bool name_fits(X509 *leaf, const char *host)
         && X509_check_host(leaf, host, 0, X509_CHECK_FLAG_NO_WILDCARDS, NULL) == 1;
 }
 
-static bool check_name(struct mu_net_session *s, X509 *leaf)
+/* RFC 7030 3.6.1: an EST server under an explicit anchor may be known by id-kp-cmcRA instead of its
+ * name. Under the system's anchors that counts for nothing (3.6.2): anybody may get such a
+ * certificate somewhere. */
+static bool is_est_ra(const struct mu_net_session *s, X509_STORE_CTX *ctx, X509 *leaf)
+{
+    STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
+    EXTENDED_KEY_USAGE *usages;
+    bool explicit_anchor = false, has = false;
+    unsigned char *der = NULL;
+    int n;
+
+    if (s->proto != MU_PROTO_EST || sk_X509_num(path) < 1)
+        return false;
+    n = i2d_X509(sk_X509_value(path, sk_X509_num(path) - 1), &der);
+    for (size_t i = 0; n > 0 && i < s->identity.anchors.n; i++)
+        explicit_anchor = explicit_anchor
+            || mu_bytes_equal(mu_bytes(der, (size_t)n), s->identity.anchors.v[i]->der);
+    OPENSSL_free(der);
+    usages = X509_get_ext_d2i(leaf, NID_ext_key_usage, NULL, NULL);
+    for (int i = 0; i < sk_ASN1_OBJECT_num(usages); i++)
+        has = has || OBJ_obj2nid(sk_ASN1_OBJECT_value(usages, i)) == NID_cmcRA;
+    EXTENDED_KEY_USAGE_free(usages);
+    return explicit_anchor && has;
+}
+
+static bool check_name(struct mu_net_session *s, X509_STORE_CTX *ctx, X509 *leaf)
 {
     const char *host = s->server_name != NULL ? s->server_name : s->url.host;
     struct mu_buf names = {0};
     char shown[300];
 
-    if (name_fits(leaf, host))
+    if (name_fits(leaf, host) || is_est_ra(s, ctx, leaf))
         return true;
     list_names(leaf, &names);
     mu_err_set(&s->err, MU_AUTH, MU_M(202), "The server's certificate is for %s, not %s.",
@@ -222,7 +247,7 @@ static int verify(X509_STORE_CTX *ctx, void *cookie)
         describe(s, ctx, leaf);
         return 0;
     }
-    if (!check_name(s, leaf)) {
+    if (!check_name(s, ctx, leaf)) {
         X509_STORE_CTX_set_error(ctx, X509_V_ERR_HOSTNAME_MISMATCH);
         return 0;
     }

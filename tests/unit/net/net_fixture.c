@@ -69,6 +69,8 @@ void fix_cert_make(struct fix_cert *out, const struct fix_cert_spec *spec, const
         spec->ca ? "critical,CA:TRUE" : "CA:FALSE");
     if (spec->san != NULL)
         add_ext(x, x, NID_subject_alt_name, spec->san);
+    if (spec->eku != NULL)
+        add_ext(x, x, NID_ext_key_usage, spec->eku);
     MUST(X509_sign(x, issuer != NULL ? issuer->evp : out->evp, EVP_sha256()) > 0);
     decode_both(out);
     MUST(mu_pki_certs_add(&out->chain, out->cert, NULL) == MU_OK);

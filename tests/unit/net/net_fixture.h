@@ -16,6 +16,7 @@
 struct fix_cert_spec {
     const char *cn;
     const char *san;  /* "DNS:a,IP:127.0.0.1"; NULL: none */
+    const char *eku;  /* "cmcRA"; NULL: none */
     bool ca;
     int from_s, to_s; /* relative to the present; both 0: one day around it */
     unsigned bits;    /* RSA; 0: P-256 */

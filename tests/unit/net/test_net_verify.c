@@ -289,6 +289,49 @@ static void our_refused_certificate_is_m207(void **state)
         }
 }
 
+/* EST-15, EST-16: id-kp-cmcRA stands for the name under an anchor of ours, for EST only; never where
+ * the certificate comes from an anchor that is not ours. */
+static void an_ra_needs_no_name_under_our_anchor(void **state)
+{
+    struct fix_cert ra, plain;
+    struct mu_tls_identity ours = {.anchors = {.v = &root.cert, .n = 1}};
+    struct mu_tls_identity system = {.use_system_anchors = true};
+    char file[] = "/tmp/test_net_verify.XXXXXX";
+    int fd = mkstemp(file);
+    struct mu_buf pem = {0};
+
+    assert_true(fd >= 0 && mu_pki_cert_to_pem(root.cert, &pem));
+    assert_int_equal(write(fd, pem.p, pem.n), (ssize_t)pem.n);
+    close(fd);
+    setenv("SSL_CERT_FILE", file, 1); /* our root as one of the system's */
+
+    fix_cert_make(&ra, &(struct fix_cert_spec){.cn = "ra", .san = "DNS:elsewhere.example",
+        .eku = "serverAuth,cmcRA"}, &root);
+    fix_cert_make(&plain, &(struct fix_cert_spec){.cn = "ra", .san = "DNS:elsewhere.example",
+        .eku = "serverAuth"}, &root);
+    for (int i = 0; i < 4; i++) {
+        const struct fix_cert *shown = i == 1 ? &plain : &ra;
+        struct mu_net_tls tls = {.key = shown->key, .chain = shown->chain};
+        struct mu_http_session_spec spec = {.identity = i == 3 ? &system : &ours, .entry = "est-test",
+            .proto = i == 2 ? MU_PROTO_CMP : MU_PROTO_EST};
+        struct mu_http_session *s = fix_open(&spec);
+        enum mu_code rc = fix_ask(s, est(fix_serve(count, &tls), "cacerts"), NULL);
+
+        if (i == 0 && rc != MU_OK)
+            fail_msg("%s", fix_err.what);
+        if (i != 0) {
+            assert_int_equal(rc, MU_AUTH);
+            assert_int_equal(fix_err.reason, MU_M(202));
+        }
+        mu_transport_close(s);
+    }
+    unsetenv("SSL_CERT_FILE");
+    unlink(file);
+    mu_buf_clear(&pem);
+    fix_cert_clear(&ra);
+    fix_cert_clear(&plain);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, fix_teardown)
 
 int main(void)
@@ -300,6 +343,7 @@ int main(void)
         TEST(a_lost_connection_costs_the_binding),
         TEST(a_certificate_nobody_asked_for_is_told),
         TEST(our_refused_certificate_is_m207),
+        TEST(an_ra_needs_no_name_under_our_anchor),
     };
     return cmocka_run_group_tests(tests, make_all, clear_all);
 }
