@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -325,6 +326,61 @@ static int on_cert_wanted(SSL *ssl, void *cookie)
     return 1;
 }
 
+/* ---- which anchors are ours (RFC 6066 6, RFC 7030 4.1.3) ---- */
+
+/* With explicit anchors alone, an EST server hears which: it may have been verified by another before
+ * (EST-21). TrustedAuthorities: each by the SHA-1 of its certificate. */
+enum { TRUSTED_CA_KEYS = 3, CERT_SHA1_HASH = 3, AUTHORITY = 21, AUTHORITIES_MAX = 16 };
+
+static int on_trusted_ca_keys(SSL *ssl, unsigned type, unsigned context, const unsigned char **out,
+    size_t *n, X509 *x, size_t chain_at, int *alert, void *cookie)
+{
+    struct mu_net_session *s = cookie;
+    size_t count = s->identity.anchors.n < AUTHORITIES_MAX ? s->identity.anchors.n : AUTHORITIES_MAX;
+    unsigned char *p = malloc(2 + count * AUTHORITY);
+    uint8_t digest[64];
+
+    if (p == NULL)
+        return 0;
+    p[0] = (unsigned char)(count * AUTHORITY >> 8);
+    p[1] = (unsigned char)(count * AUTHORITY);
+    for (size_t i = 0; i < count; i++) {
+        if (mu_pki_digest(MU_PKI_SHA1, s->identity.anchors.v[i]->der, digest) != AUTHORITY - 1) {
+            free(p);
+            return 0;
+        }
+        p[2 + i * AUTHORITY] = CERT_SHA1_HASH;
+        memcpy(p + 3 + i * AUTHORITY, digest, AUTHORITY - 1);
+    }
+    *out = p;
+    *n = 2 + count * AUTHORITY;
+    return 1;
+}
+
+static void on_trusted_ca_keys_sent(
+    SSL *ssl, unsigned type, unsigned context, const unsigned char *out, void *cookie)
+{
+    free((void *)(uintptr_t)out);
+}
+
+/* A server that takes note says so with an empty extension. */
+static int on_trusted_ca_keys_answer(SSL *ssl, unsigned type, unsigned context,
+    const unsigned char *in, size_t n, X509 *x, size_t chain_at, int *alert, void *cookie)
+{
+    return 1;
+}
+
+static bool offer_anchors(SSL_CTX *ctx, struct mu_net_session *s)
+{
+    if (s->proto != MU_PROTO_EST || s->identity.anchors.n == 0 || s->identity.use_system_anchors
+        || s->identity.insecure_bootstrap)
+        return true;
+    return SSL_CTX_add_custom_ext(ctx, TRUSTED_CA_KEYS,
+               SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_2_SERVER_HELLO, on_trusted_ca_keys,
+               on_trusted_ca_keys_sent, s, on_trusted_ca_keys_answer, s)
+        == 1;
+}
+
 static enum mu_code set_versions(SSL_CTX *ctx, const struct mu_tls_identity *identity, struct mu_err *err)
 {
     SSL_CTX_set_min_proto_version(ctx, identity->tls10_allowed ? TLS1_VERSION : TLS1_2_VERSION);
@@ -359,6 +415,10 @@ CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie)
         SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     if (set_versions(ctx, identity, &s->err) != MU_OK)
         return CURLE_SSL_CONNECT_ERROR;
+    if (!offer_anchors(ctx, s)) {
+        mu_err_set(&s->err, MU_INTERNAL, MU_REASON_NONE, "tls: trusted_ca_keys cannot be set");
+        return CURLE_SSL_CONNECT_ERROR;
+    }
     if (identity->key != NULL
         && mu_net_tls_use_chain(ctx, identity->key, &identity->chain, false, &s->err) != MU_OK)
         return CURLE_SSL_CERTPROBLEM;

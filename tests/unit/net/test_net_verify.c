@@ -289,6 +289,48 @@ static void our_refused_certificate_is_m207(void **state)
         }
 }
 
+static uint8_t seen_keys[64];
+static size_t seen_keys_n;
+
+static int on_hello(SSL *ssl, unsigned type, unsigned context, const unsigned char *in, size_t n,
+    X509 *x, size_t chain_at, int *alert, void *cookie)
+{
+    seen_keys_n = n <= sizeof(seen_keys) ? n : 0;
+    memcpy(seen_keys, in, seen_keys_n);
+    return 1;
+}
+
+/* EST-21, RFC 6066 6: which anchors are ours, in both versions; not with the system's. */
+static void the_server_hears_which_anchors_are_ours(void **state)
+{
+    uint8_t digest[64];
+
+    assert_int_equal(mu_pki_digest(MU_PKI_SHA1, root.cert->der, digest), 20);
+    for (int i = 0; i < 4; i++) {
+        struct mu_tls_identity id = {.anchors = {.v = &root.cert, .n = 1}, .key = device.key,
+            .chain = device.chain, .use_system_anchors = i > 1};
+        struct mu_http_session *s = open_with(&id);
+        struct strict o;
+
+        strict_start(&o, i % 2 == 0 ? TLS1_2_VERSION : TLS1_3_VERSION, X509_V_ERR_CERT_REVOKED);
+        assert_int_equal(SSL_CTX_add_custom_ext(
+            o.ctx, 3, SSL_EXT_CLIENT_HELLO, NULL, NULL, NULL, on_hello, NULL), 1);
+        seen_keys_n = 0;
+        assert_int_equal(fix_ask(s, est(o.port, "cacerts"), NULL), MU_AUTH);
+        mu_transport_close(s);
+        pthread_join(o.thread, NULL);
+        SSL_CTX_free(o.ctx);
+        close(o.fd);
+        if (i > 1) {
+            assert_int_equal(seen_keys_n, 0);
+            continue;
+        }
+        assert_int_equal(seen_keys_n, 2 + 1 + 20);
+        assert_memory_equal(seen_keys, "\x00\x15\x03", 3);
+        assert_memory_equal(seen_keys + 3, digest, 20);
+    }
+}
+
 /* EST-15, EST-16: id-kp-cmcRA stands for the name under an anchor of ours, for EST only; never where
  * the certificate comes from an anchor that is not ours. */
 static void an_ra_needs_no_name_under_our_anchor(void **state)
@@ -344,6 +386,7 @@ int main(void)
         TEST(a_certificate_nobody_asked_for_is_told),
         TEST(our_refused_certificate_is_m207),
         TEST(an_ra_needs_no_name_under_our_anchor),
+        TEST(the_server_hears_which_anchors_are_ours),
     };
     return cmocka_run_group_tests(tests, make_all, clear_all);
 }
