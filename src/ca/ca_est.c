@@ -142,9 +142,8 @@ static enum mu_code no_certificate(const struct mu_ca_job *job, struct mu_err *e
 /* With what right: a password, a certificate, or both where both are demanded. A password entitles
  * to a first request, so that whoever has one is not tied to the certificate his TLS happens to
  * show; without one the certificate decides. */
-static enum mu_code authorize(struct mu_ca_job *job, struct mu_err *err)
+static enum mu_code authorize(struct mu_ca_job *job, bool knows, struct mu_err *err)
 {
-    bool knows = job->question.authenticated || has_challenge(job);
     bool shows = job->is_recorded || job->is_trusted;
 
     if (job->est->switches & MU_PROFILE_EST_BOTH && !shows)
@@ -328,7 +327,7 @@ static void tell_request(struct mu_ca_job *job)
 
 static void refuse(struct mu_ca_job *job, struct mu_err *why)
 {
-    if (why->reason < MU_REFUSE_FIRST)
+    if (why->reason < MU_REFUSE_FIRST && why->code == MU_INPUT)
         mu_err_narrow(why, MU_REFUSE_MALFORMED);
     if (why->reason == MU_REFUSE_PASSWORD)
         mu_ca_login_failed(job);
@@ -339,9 +338,12 @@ static enum mu_code prepare(struct mu_ca_job *job, struct mu_err *err)
 {
     enum mu_code rc;
 
+    /* Before the body is looked at: clients of Digest send none until they are challenged. */
     judge(job);
+    if ((rc = authorize(job, job->claim.entry != NULL || job->challenge_is_password, err)) != MU_OK)
+        return rc;
     if ((rc = mu_est_server_read(job->engine, &job->credential, &job->question, err)) != MU_OK
-        || (rc = authorize(job, err)) != MU_OK)
+        || (rc = authorize(job, job->question.authenticated || has_challenge(job), err)) != MU_OK)
         return rc;
     if (!job->ignores_signer && job->is_recorded) {
         if (job->claim.is_renewal && (rc = check_same_names(job, err)) != MU_OK)

@@ -408,7 +408,8 @@ static void entries_of_other_means_do_not_log_in(void **state)
         MU_REFUSE_PASSWORD, NULL);
     refused(w, &(struct ask){.user = "srpuser", .password = "srppwd"}, 401, MU_REFUSE_PASSWORD,
         NULL);
-    refused(w, &(struct ask){.challenge = "challenge1"}, 400, MU_REFUSE_LINK, NULL);
+    refused(w, &(struct ask){.challenge = "challenge1"}, 401, MU_REFUSE_PASSWORD_MISSING, NULL);
+    refused(w, &(struct ask){.body = ""}, 401, MU_REFUSE_PASSWORD_MISSING, NULL);
 }
 
 /* E013, EST-29: the handshake has checked the password */
