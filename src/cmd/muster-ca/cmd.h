@@ -38,6 +38,7 @@ int cmd_revoke(struct cmd_context *ctx, int argc, char **argv);
 int cmd_crl(struct cmd_context *ctx, int argc, char **argv);
 int cmd_log(struct cmd_context *ctx, int argc, char **argv);
 int cmd_scep(struct cmd_context *ctx, int argc, char **argv);
+int cmd_est(struct cmd_context *ctx, int argc, char **argv);
 int cmd_cmp(struct cmd_context *ctx, int argc, char **argv);
 int cmd_stats(struct cmd_context *ctx, int argc, char **argv);
 

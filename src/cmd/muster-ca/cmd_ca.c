@@ -1,4 +1,4 @@
-/* muster-ca ca list|show|new|set|next|activate, scep, cmp enable|disable, stats */
+/* muster-ca ca list|show|new|set|next|activate, scep, est, cmp enable|disable, stats */
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +45,9 @@ static int ca_list(struct cmd_context *ctx, int argc, char **argv)
 {
     static const struct cmd_spec spec = {
         .usage = "ca list", .about = "The CAs and their certificates."};
+    static const struct {
+        const char *word, *shown;
+    } services[] = {{"scep", "SCEP"}, {"est", "EST"}, {"cmp", "CMP"}};
     struct cmd_args args;
     json_t *out, *row;
     size_t i;
@@ -56,8 +59,9 @@ static int ca_list(struct cmd_context *ctx, int argc, char **argv)
     if (out == NULL)
         return code;
     json_array_foreach(json_object_get(out, "cas"), i, row) put_ca(row, false);
-    printf("SCEP is %s\n",
-        cmd_bool(json_object_get(out, "services"), "scep") ? "enabled" : "disabled");
+    for (i = 0; i < sizeof services / sizeof services[0]; i++)
+        printf("%s is %s\n", services[i].shown,
+            cmd_bool(json_object_get(out, "services"), services[i].word) ? "enabled" : "disabled");
     json_decref(out);
     return 0;
 }
@@ -237,6 +241,27 @@ int cmd_scep(struct cmd_context *ctx, int argc, char **argv)
     };
 
     return cmd_verb(verbs, "scep", ctx, argc, argv);
+}
+
+static int est_enable(struct cmd_context *ctx, int argc, char **argv)
+{
+    return service(ctx, argc, argv, "est", true);
+}
+
+static int est_disable(struct cmd_context *ctx, int argc, char **argv)
+{
+    return service(ctx, argc, argv, "est", false);
+}
+
+int cmd_est(struct cmd_context *ctx, int argc, char **argv)
+{
+    static const struct cmd verbs[] = {
+        {"enable", "answer EST", est_enable},
+        {"disable", "refuse it", est_disable},
+        {NULL, NULL, NULL},
+    };
+
+    return cmd_verb(verbs, "est", ctx, argc, argv);
 }
 
 static int cmp_enable(struct cmd_context *ctx, int argc, char **argv)

@@ -24,6 +24,7 @@ static const struct cmd commands[] = {
     {"crl", "show or make the revocation list", cmd_crl},
     {"log", "the audit trail", cmd_log},
     {"scep", "enable, disable: the SCEP service", cmd_scep},
+    {"est", "enable, disable: the EST service", cmd_est},
     {"cmp", "enable, disable: the CMP service", cmd_cmp},
     {"stats", "figures", cmd_stats},
     {NULL, NULL, NULL},
