@@ -147,14 +147,15 @@ static void pauses_grow_and_end_before_the_certificate(void **state)
         {6, 0, 90 * DAY, 20 * DAY, 1920},
         {7, 0, 90 * DAY, 20 * DAY, HOUR},
         {4000000000u, 0, 90 * DAY, 20 * DAY, HOUR},
-        {9, 0, 90 * DAY, 2 * HOUR, 720},
-        {9, 0, 90 * DAY, 100, 60},
+        {9, 0, 90 * DAY, 2 * HOUR, 40 * 60},
+        {9, 0, 90 * DAY, 40 * 60, 30 * 60},
+        {9, 0, 90 * DAY, 100, 20 * 60},
         {0, 1, 90 * DAY, 20 * DAY, 6 * HOUR},
         {0, 2, 90 * DAY, 20 * DAY, 12 * HOUR},
         {0, 3, 90 * DAY, 20 * DAY, DAY},
         {0, 90, 90 * DAY, 20 * DAY, DAY},
         {0, 9, 90 * DAY, DAY, 6 * HOUR},
-        {9, 0, 2 * HOUR, 30 * 60, 180},
+        {9, 0, 2 * HOUR, 30 * 60, 720},
         {0, 5, 20 * HOUR, 6 * HOUR, 90 * 60},
         {0, 5, 90 * DAY, -DAY, DAY}, /* expired */
     };
