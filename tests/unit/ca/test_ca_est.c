@@ -28,12 +28,34 @@ struct ask {
     const char *user, *password; /* Basic */
     const char *challenge; /* challengePassword */
     const char *body; /* instead of a CSR made here, base64 */
-    const char *attribute; /* hex of one more attribute */
+    const char *new_subject, *new_san; /* in ChangeSubjectName */
 };
+
+/* RFC 6402 2.8: untagged elements, each of them optional. */
+static void put_new_name(const struct ask *a, struct mu_buf *attributes)
+{
+    struct mu_buf name = {0}, san = {0};
+    size_t outer = mu_der_open(attributes, MU_DER_SEQUENCE), set, value;
+
+    if (a->new_subject != NULL)
+        ca_ok(mu_pki_name_parse(a->new_subject, &name, &ca_err));
+    if (a->new_san != NULL)
+        ca_ok(mu_pki_san_parse(a->new_san, &san, &ca_err));
+    mu_der_put_oid(attributes, "1.3.6.1.5.5.7.7.36");
+    set = mu_der_open(attributes, MU_DER_SET);
+    value = mu_der_open(attributes, MU_DER_SEQUENCE);
+    mu_buf_put_bytes(attributes, mu_buf_bytes(&name));
+    mu_buf_put_bytes(attributes, mu_buf_bytes(&san));
+    mu_der_close(attributes, value);
+    mu_der_close(attributes, set);
+    mu_der_close(attributes, outer);
+    mu_buf_clear(&name);
+    mu_buf_clear(&san);
+}
 
 static void csr_text(const struct ask *a, struct mu_buf *text)
 {
-    struct mu_buf name = {0}, san = {0}, exts = {0}, der = {0};
+    struct mu_buf name = {0}, san = {0}, exts = {0}, der = {0}, attributes = {0};
     struct mu_secret challenge = {0};
     struct mu_pki_csr_params params = {0};
 
@@ -51,8 +73,13 @@ static void csr_text(const struct ask *a, struct mu_buf *text)
         ca_ok(mu_secret_set(&challenge, mu_bytes_str(a->challenge), &ca_err));
         params.challenge = &challenge;
     }
+    if (a->new_subject != NULL || a->new_san != NULL) {
+        put_new_name(a, &attributes);
+        params.attributes = mu_buf_bytes(&attributes);
+    }
     ca_ok(mu_pki_csr_make(&params, ca_key(a->key), &der, &ca_err));
     assert_true(mu_text_base64(text, mu_buf_bytes(&der), 64));
+    mu_buf_clear(&attributes);
     mu_secret_clear(&challenge);
     mu_buf_clear(&name);
     mu_buf_clear(&san);
@@ -553,6 +580,37 @@ static void a_renewal_keeps_its_names(void **state)
     mu_pki_cert_free(old);
 }
 
+/* EST-45, EST-46: the CSR keeps the old names, the attribute has the new ones; what is missing in it
+ * is dropped. Only where the profile allows it. */
+static void a_renewal_may_ask_for_another_name(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *old, *fresh;
+    struct ask a = {.user = "named", .password = "pwd-of-named", .subject = "/CN=device",
+        .san = "DNS:a.example"};
+    struct ask again = {.op = "simplereenroll", .subject = "/CN=device", .san = "DNS:a.example",
+        .new_subject = "/CN=other"};
+
+    profile(w, "names", "protocols = est\nmax-requests = 0\nrenew-before = any\n");
+    entry(w, "named", "names", 0);
+    old = issued(w, &a);
+    show(w, old);
+    refused(w, &again, 400, MU_REFUSE_SUBJECT_DIFFERS, "name-change");
+    ca_profile(w, "names", "name-change = yes\n");
+    fresh = issued(w, &again);
+    assert_true(ca_subject_is(fresh, "/CN=other"));
+    assert_int_equal(fresh->exts.san.n, 0);
+    mu_pki_cert_free(fresh);
+    again.new_san = "DNS:b.example";
+    fresh = issued(w, &again);
+    assert_true(ca_subject_is(fresh, "/CN=other"));
+    assert_true(fresh->exts.san.n != 0);
+    mu_pki_cert_free(fresh);
+    again.subject = "/CN=stranger"; /* the CSR's own names still have to be the old ones */
+    refused(w, &again, 400, MU_REFUSE_SUBJECT_DIFFERS, "subject");
+    mu_pki_cert_free(old);
+}
+
 static void windows_of_the_profile_hold(void **state)
 {
     struct ca_world *w = *state;
@@ -842,6 +900,7 @@ int main(void)
         TEST(a_repeated_request_gets_the_same_certificate),
         TEST(the_current_certificate_renews),
         TEST(a_renewal_keeps_its_names),
+        TEST(a_renewal_may_ask_for_another_name),
         TEST(windows_of_the_profile_hold),
         TEST(a_revoked_certificate_is_refused),
         TEST(a_stranger_is_refused_with_a_sentence),
