@@ -137,7 +137,13 @@ static enum mu_code on_trust(struct mu_est_client *c, const struct mu_event *eve
  * so with any of them. */
 static bool has_no_wishes(int status)
 {
-    return status == 204 || status == 404 || status == 405 || status == 501;
+    return status == 204 || status == 404 || status == 405 || status == 410 || status == 501;
+}
+
+/* Some servers refuse what they do not offer; whether they want us shows at the POST. */
+static bool is_refused(int status)
+{
+    return status == 400 || status == 403;
 }
 
 static enum mu_code on_attrs(struct mu_est_client *c, const struct mu_event *event,
@@ -150,6 +156,9 @@ static enum mu_code on_attrs(struct mu_est_client *c, const struct mu_event *eve
     if (has_no_wishes(event->response->status)) {
         mu_est_client_trace(
             c, MU_TRACE_CSRATTRS, "none offered (HTTP %d)", event->response->status);
+    } else if (is_refused(event->response->status) && c->config.op != MU_EST_CLIENT_ATTRS) {
+        mu_est_client_warn(c, MU_TRACE_CSRATTRS, "refused (HTTP %d), going on without",
+            event->response->status);
     } else if (event->response->status != 200) {
         return mu_est_client_fail_http(c, event->response, err);
     } else {
@@ -256,18 +265,29 @@ static enum mu_code on_send_failed(struct mu_est_client *c, const struct mu_even
     return mu_est_client_fail_send(c, event->failed, err);
 }
 
+/* The connection of a linked request is gone (EST-51). A server that keeps none cannot be linked to,
+ * which matters only if it wants to be. */
+static enum mu_code link_anew(struct mu_est_client *c, struct mu_step *next, struct mu_err *err)
+{
+    if (c->rebinds++ < MU_EST_REBINDS) {
+        mu_est_client_trace(
+            c, MU_TRACE_REQUEST, "the connection it was linked to is gone, linking anew");
+        return go_again(c, next, err);
+    }
+    mu_est_client_warn(c, MU_TRACE_REQUEST,
+        "the server keeps no connection open, so the request is not linked to TLS");
+    c->has_binding = false;
+    return go_post(c, next, err);
+}
+
 static enum mu_code on_post_failed(struct mu_est_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err)
 {
     const struct mu_err *failed = event->failed;
 
     if (c->linked && failed != NULL && failed->code == MU_NETWORK
-        && failed->reason == MU_REASON_NONE && c->rebinds < MU_EST_REBINDS) {
-        c->rebinds++;
-        mu_est_client_trace(
-            c, MU_TRACE_REQUEST, "the connection it was linked to is gone, linking anew");
-        return go_again(c, next, err);
-    }
+        && failed->reason == MU_REASON_NONE && (c->rebinds < MU_EST_REBINDS || !c->attrs.link))
+        return link_anew(c, next, err);
     if (failed != NULL && failed->code == MU_NETWORK && c->pending && c->polls != 0
         && !c->config.no_wait && mu_est_client_wait(c, NULL, next, NULL) == MU_OK) {
         mu_est_client_trace(c, MU_TRACE_POLL, "not answered: %s", failed->what);
@@ -280,9 +300,13 @@ static enum mu_code on_post_failed(struct mu_est_client *c, const struct mu_even
 static enum mu_code on_again_failed(struct mu_est_client *c, const struct mu_event *event,
     struct mu_step *next, struct mu_err *err)
 {
-    c->linked = true; /* it will be again */
-    c->rebinds = MU_EST_REBINDS;
-    return on_post_failed(c, event, next, err);
+    if (event->failed != NULL && event->failed->code == MU_NETWORK && c->pending && c->polls != 0
+        && !c->config.no_wait && mu_est_client_wait(c, NULL, next, NULL) == MU_OK) {
+        c->linked = true; /* it will be again */
+        mu_est_client_trace(c, MU_TRACE_POLL, "not answered: %s", event->failed->what);
+        return MU_OK;
+    }
+    return mu_est_client_fail_send(c, event->failed, err);
 }
 
 static enum mu_code on_time(struct mu_est_client *c, const struct mu_event *event,

@@ -208,6 +208,39 @@ static void tells_of_attributes_that_are_none(void **state)
     world_clear(&w);
 }
 
+static int attrs_status;
+
+static void answer_attrs(
+    struct world *w, enum mu_est_op op, unsigned n, struct mu_http_response *r)
+{
+    (void)w;
+    (void)n;
+    if (op == MU_EST_CSRATTRS)
+        r->status = attrs_status;
+}
+
+/* E063, EST-62: a server without csrattrs, one that refuses them, one that is broken. */
+static void goes_on_without_attributes(void **state)
+{
+    static const int fine[] = {204, 404, 405, 410, 501, 400, 403};
+    struct world w;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+        world_init(&w);
+        attrs_status = fine[i];
+        w.tamper = answer_attrs;
+        world_ok(world_run(&w, NULL));
+        world_clear(&w);
+    }
+    world_init(&w);
+    attrs_status = 503;
+    w.tamper = answer_attrs;
+    world_failed(world_run(&w, NULL), MU_NETWORK, 405, "csrattrs: HTTP 503");
+    world_clear(&w);
+}
+
 static void needs_a_key(void **state)
 {
     struct world w;
@@ -298,8 +331,17 @@ static void links_anew_on_another_connection(void **state)
     assert_int_equal(csr->challenge.n, 16);
     mu_pki_csr_free(csr);
     world_clear(&w);
-    world_init(&w); /* not for ever */
+    world_init(&w); /* not for ever: it goes without where it may, else it fails */
     w.tls12 = true;
+    w.drop_before_post = 100;
+    world_ok(world_run(&w, NULL));
+    assert_int_equal(w.posts, 1 + 2 + 1);
+    assert_true(world_traced(&w.trace, "warning: the server keeps no connection open"));
+    assert_true(world_traced(&w.trace, "est request: linked to TLS 0\n"));
+    world_clear(&w);
+    world_init(&w);
+    w.tls12 = true;
+    w.credential.link_required = true;
     w.drop_before_post = 100;
     assert_int_equal(world_run(&w, NULL), MU_NETWORK);
     assert_int_equal(w.posts, 1 + 2);
@@ -333,6 +375,7 @@ int main(void)
         cmocka_unit_test(fills_a_template),
         cmocka_unit_test(signs_with_the_digest_wished_for),
         cmocka_unit_test(tells_of_attributes_that_are_none),
+        cmocka_unit_test(goes_on_without_attributes),
         cmocka_unit_test(needs_a_key),
         cmocka_unit_test(links_under_tls_1_2),
         cmocka_unit_test(links_under_tls_1_3_on_demand),
