@@ -30,6 +30,7 @@ struct mu_http_facts {
     size_t peer_chain_n;
     char address[64];
     bool reused;
+    bool cert_unasked;     /* we have a client certificate, and the server did not want to see it */
     int64_t server_date_s; /* Date header, 0 if none */
 };
 

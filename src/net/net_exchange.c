@@ -334,6 +334,7 @@ static void facts_fill(struct mu_net_session *s, struct facts_copy *copy)
     facts->tls_exporter = mu_bytes(copy->binding.exporter, copy->binding.exporter_n);
     snprintf(facts->address, sizeof(facts->address), "%s", s->address);
     facts->reused = s->connected && !s->opened;
+    facts->cert_unasked = s->identity.key != NULL && !s->cert_asked;
     if (date != NULL && !mu_time_parse_http(date, &facts->server_date_s))
         facts->server_date_s = 0;
 }

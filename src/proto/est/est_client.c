@@ -363,8 +363,9 @@ static void note_answer(struct mu_est_client *c, const struct mu_event *event)
     else if (date != NULL && mu_time_parse_http(date, &t))
         c->server_date_s = t;
     if (c->config.client_cert != NULL && !c->told_cert_used) {
-        mu_est_client_trace( /* E100 */
-            c, MU_TRACE_AUTH, "client certificate %s, used", c->config.client_cert);
+        mu_est_client_trace(c, MU_TRACE_AUTH, "client certificate %s, %s", c->config.client_cert,
+            event->facts != NULL && event->facts->cert_unasked ? "not asked for by the server"
+                                                               : "used"); /* E100 */
         c->told_cert_used = true;
     }
 }

@@ -196,6 +196,11 @@ static void a_certificate_nobody_asked_for_is_told(void **state)
 
     assert_int_equal(fix_ask(s, est(serve(false, false), "cacerts"), NULL), MU_OK);
     assert_has(fix_trace(), "est auth: client certificate CN=device-1 not used, the server did not ask for one\n");
+    assert_true(fix_facts.cert_unasked);
+    mu_transport_close(s);
+    s = open_with(&id);
+    assert_int_equal(fix_ask(s, est(serve(false, true), "cacerts"), NULL), MU_OK);
+    assert_false(fix_facts.cert_unasked);
     mu_transport_close(s);
 }
 
