@@ -109,15 +109,16 @@ static void judge(struct mu_ca_job *job)
     if (signer == NULL)
         return;
     if (job->is_recorded) {
-        job->est->is_ra = signer->exts.has_eku && signer->exts.eku & MU_EKU_CMC_RA
-            && !job->is_revoked && signer->not_after_s >= job->now_s
-            && signer->not_before_s <= job->now_s;
-        job->credential.ra_verified_ok = job->est->is_ra; /* EST-30 */
+        /* EST-30: asks for others, and at simplereenroll for itself. */
+        job->est->is_ra = !job->claim.is_renewal && signer->exts.has_eku
+            && signer->exts.eku & MU_EKU_CMC_RA && !job->is_revoked
+            && signer->not_after_s >= job->now_s && signer->not_before_s <= job->now_s;
+        job->is_trusted = job->credential.ra_verified_ok = job->est->is_ra;
     } else if (check_stranger(job, &job->est->stranger) == MU_OK) {
         job->is_trusted = true;
     }
     mu_ca_record_said(job, "TLS client certificate",
-        job->est->is_ra             ? "one of ours, for an RA"
+        job->est->is_ra        ? "one of ours, for an RA"
             : job->is_revoked  ? "one of ours, revoked"
             : job->is_recorded ? "one of ours"
             : job->is_trusted  ? "of a CA that is trusted here"
@@ -154,7 +155,7 @@ static enum mu_code authorize(struct mu_ca_job *job, bool knows, struct mu_err *
         return mu_ca_refusal(err, MU_REFUSE_PASSWORD_MISSING);
     if (!knows && !shows)
         return no_certificate(job, err);
-    job->ignores_signer = job->est->is_ra || (knows && !(job->claim.is_renewal && shows));
+    job->ignores_signer = knows && !(job->claim.is_renewal && shows);
     return MU_OK;
 }
 
@@ -345,7 +346,7 @@ static enum mu_code prepare(struct mu_ca_job *job, struct mu_err *err)
     if ((rc = mu_est_server_read(job->engine, &job->credential, &job->question, err)) != MU_OK
         || (rc = authorize(job, job->question.authenticated || has_challenge(job), err)) != MU_OK)
         return rc;
-    if (!job->ignores_signer && job->is_recorded) {
+    if (!job->ignores_signer && job->is_recorded && !job->est->is_ra) {
         if (job->claim.is_renewal && (rc = check_same_names(job, err)) != MU_OK)
             return rc;
         if ((rc = take_new_name(job, err)) != MU_OK)

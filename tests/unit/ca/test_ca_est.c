@@ -611,6 +611,28 @@ static void a_renewal_may_ask_for_another_name(void **state)
     mu_pki_cert_free(old);
 }
 
+/* EST-30: what an RA's certificate asks for is for others, and linked to sessions it has had with
+ * them */
+static void an_ra_asks_for_others(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *ra, *cert;
+    struct ask a = {.user = "ra", .password = "pwd-of-ra", .subject = "/CN=ra"};
+
+    profile(w, "ra", "protocols = est\neku = cmcRA, clientAuth\n");
+    entry(w, "ra", "ra", 0);
+    assert_int_equal(post(w, &a), 202); /* such a certificate is never given without a look */
+    ca_ok(mu_ca_queue_approve(w->ca, "1", NULL, "test", NULL, &ca_err));
+    ra = issued(w, &a);
+    show(w, ra);
+    cert = issued(w,
+        &(struct ask){.subject = "/CN=device", .key = CA_KEY_EC, .challenge = "c29tZSBzZXNzaW9u"});
+    assert_true(ca_subject_is(cert, "/CN=device"));
+    assert_string_equal(w->action, "issue");
+    mu_pki_cert_free(cert);
+    mu_pki_cert_free(ra);
+}
+
 static void windows_of_the_profile_hold(void **state)
 {
     struct ca_world *w = *state;
@@ -901,6 +923,7 @@ int main(void)
         TEST(the_current_certificate_renews),
         TEST(a_renewal_keeps_its_names),
         TEST(a_renewal_may_ask_for_another_name),
+        TEST(an_ra_asks_for_others),
         TEST(windows_of_the_profile_hold),
         TEST(a_revoked_certificate_is_refused),
         TEST(a_stranger_is_refused_with_a_sentence),
