@@ -225,12 +225,15 @@ enum mu_code mu_est_client_wait(struct mu_est_client *c, const struct mu_http_re
     if (c->config.no_wait)
         mu_err_set(err, MU_PENDING, MU_M(404),
             "est: accepted, come back in %s (202, RFC 7030 4.2.3)", mu_buf_str(&in));
-    mu_buf_clear(&in);
-    if (c->config.no_wait)
-        return MU_PENDING;
     /* Asking earlier than allowed is no use: what does not fit any more ends it (EST-49). */
-    if (wait_s > limit_s - c->waited_s)
-        return mu_est_client_fail_pending(c, err);
+    if (!c->config.no_wait && wait_s > limit_s - c->waited_s) {
+        mu_est_client_fail_pending(c, err);
+        mu_err_next(err, "The server says: come back in %s. Then `muster poll`, or raise max-await-result.",
+            mu_buf_str(&in));
+    }
+    mu_buf_clear(&in);
+    if (c->config.no_wait || wait_s > limit_s - c->waited_s)
+        return MU_PENDING;
     c->wait_s = wait_s;
     next->want = MU_WANT_WAIT;
     next->wait_s = wait_s;

@@ -50,8 +50,9 @@ static void trace_key(struct mu_est_client *c)
         mu_est_client_trace(c, MU_TRACE_REQUEST,
             "key %s, csrattrs used (%s suggested, %s was asked for)", key_word(&spec, is),
             key_word(&c->attrs.key, wish), key_word(&spec, is));
-        mu_buf_putf(&c->warnings, "the CA suggests %s, %s was asked for\n",
-            key_word(&c->attrs.key, wish), key_word(&spec, is));
+        if (strstr(mu_buf_str(&c->warnings), " was asked for\n") == NULL) /* once, not for each poll */
+            mu_buf_putf(&c->warnings, "the CA suggests %s, %s was asked for\n",
+                key_word(&c->attrs.key, wish), key_word(&spec, is));
     }
 }
 

@@ -155,6 +155,7 @@ static void pending_ends(void **state)
     w.pending_n = 1;
     w.retry_after_s = 7200;
     world_failed(world_run(&w, NULL), MU_PENDING, 313, NULL);
+    assert_non_null(strstr(mu_err_next_text(&world_err), "come back in 2 h"));
     assert_int_equal(w.waits, 0);
     world_clear(&w);
 }
