@@ -1,4 +1,4 @@
-/* What is told when it fails: HTTP errors, refusals, passwords, certificates that do not fit. */
+/* What is told when it fails: HTTP errors, refusals, our certificate, the connection. */
 #include <stdio.h>
 
 #include "world.h"
@@ -105,159 +105,7 @@ static void blames_linking(void **state)
     world_clear(&w);
 }
 
-/* ---- passwords ---- */
-
-/* M403 with the schemes offered; never asked twice (IOP-26). */
-static void refused_password_ends_it(void **state)
-{
-    struct mu_secret wrong = {0};
-    struct world w;
-
-    (void)state;
-    world_init(&w);
-    w.wants_password = true;
-    world_ok(mu_secret_set(&wrong, mu_bytes_str("wrongpwd"), &world_err));
-    w.config.password = &wrong;
-    world_failed(world_run(&w, NULL), MU_DENIED, 403, "refused (401)");
-    assert_non_null(strstr(mu_err_next_text(&world_err), "Digest (SHA-256), Basic"));
-    assert_true(w.posts <= 3);
-    assert_false(world_traced(&w.trace, "wrongpwd"));
-    world_clear(&w);
-    world_init(&w);
-    w.wants_password = true;
-    w.config.user = NULL;
-    w.config.password = NULL;
-    world_failed(world_run(&w, NULL), MU_DENIED, 403, "wants a user and password");
-    assert_int_equal(w.posts, 1);
-    mu_secret_clear(&wrong);
-    world_clear(&w);
-}
-
-/* A server that has Digest only: Basic goes unasked, then the challenge is answered on the same
- * connection. */
-static void only_digest(struct world *w, enum mu_est_op op, unsigned n, struct mu_http_response *r)
-{
-    struct mu_est_auth_server server
-        = {.env = &w->env, .realm = "muster", .nonce_key = w->credential.nonce_key};
-    struct mu_http_response all = {0};
-
-    (void)n;
-    if (op != MU_EST_SIMPLEENROLL || !mu_text_starts(w->last_authorization, "Basic"))
-        return;
-    mu_http_response_clear(r);
-    r->status = 401;
-    world_ok(mu_est_auth_offer(&server, false, &all, &world_err));
-    world_ok(mu_http_response_add(r, "WWW-Authenticate", all.headers[0].value, &world_err));
-    mu_http_response_clear(&all);
-}
-
-static void answers_digest(void **state)
-{
-    struct world w;
-
-    (void)state;
-    world_init(&w);
-    w.tamper = only_digest;
-    world_ok(world_run(&w, NULL));
-    assert_true(mu_text_starts(w.last_authorization, "Digest "));
-    assert_int_equal(w.posts, 2);
-    assert_int_equal(w.connection, 1);
-    assert_null(strstr(w.last_authorization, "estpwd"));
-    assert_true(world_traced(&w.trace, "est auth: the server asks for HTTP Digest"));
-    world_clear(&w);
-}
-
-/* A poll comes when the nonce is too old: the server says stale, the client answers the new one. */
-static void answers_a_stale_nonce(void **state)
-{
-    struct world w;
-
-    (void)state;
-    world_init(&w);
-    w.tamper = only_digest;
-    w.pending_n = 2;
-    w.retry_after_s = 400;
-    world_ok(world_run(&w, NULL));
-    assert_int_equal(w.waits, 1); /* Basic, whose answer was lost, took the other */
-    assert_int_equal(w.posts, 2 + 2);
-    assert_true(world_traced(&w.server_trace, "not judged, old nonce"));
-    world_clear(&w);
-}
-
 /* ---- certificates ---- */
-
-static void certificate_of_another_key(void **state)
-{
-    struct world w;
-
-    (void)state;
-    world_init(&w);
-    w.issue_wrong_key = true;
-    world_failed(world_run(&w, NULL), MU_AUTH, 214, "another key");
-    assert_int_equal(w.saves, 0);
-    world_clear(&w);
-}
-
-static void other_issuer(struct world *w, enum mu_est_op op, unsigned n, struct mu_http_response *r)
-{
-    struct mu_pki_certs list = {0};
-    struct mu_buf der = {0}, text = {0};
-    struct mu_pki_cert *cert;
-
-    (void)w;
-    (void)n;
-    if (op != MU_EST_SIMPLEENROLL)
-        return;
-    cert = world_cert(&(struct world_cert){
-        .subject = "CN=x", .issuer = "CN=other", .key = KEY_EC, .issuer_key = KEY_CA});
-    world_ok(mu_pki_certs_add(&list, cert, &world_err));
-    world_ok(mu_est_msg_certs_encode(&list, &der, &world_err));
-    mu_est_body_encode(&text, mu_buf_bytes(&der), true);
-    mu_http_response_clear(r);
-    world_ok(mu_http_response_set(r, 200, NULL, mu_buf_bytes(&text), &world_err));
-    mu_pki_certs_clear(&list);
-    mu_pki_cert_free(cert);
-    mu_buf_clear(&der);
-    mu_buf_clear(&text);
-}
-
-static void certificate_of_another_ca(void **state)
-{
-    struct world w;
-
-    (void)state;
-    world_init(&w);
-    w.tamper = other_issuer;
-    world_failed(world_run(&w, NULL), MU_AUTH, 213, "does not verify");
-    assert_int_equal(w.saves, 0);
-    world_clear(&w);
-}
-
-/* EST-40, IOP-22: chain besides the leaf, raw DER, a bare certificate. */
-static void raw_and_bare(struct world *w, enum mu_est_op op, unsigned n, struct mu_http_response *r)
-{
-    (void)n;
-    if (op != MU_EST_SIMPLEENROLL)
-        return;
-    mu_http_response_clear(r);
-    world_ok(mu_http_response_set(r, 200, NULL, w->issued->der, &world_err));
-}
-
-static void takes_chains_and_bare_certificates(void **state)
-{
-    struct world w;
-
-    (void)state;
-    world_init(&w);
-    w.credential.chain_in_reply = true;
-    world_ok(world_run(&w, NULL));
-    assert_true(world_traced(&w.trace, "bytes, base64, 2 certificates"));
-    world_clear(&w);
-    world_init(&w);
-    w.tamper = raw_and_bare;
-    world_ok(world_run(&w, NULL));
-    world_clear(&w);
-}
 
 /* E101: a certificate without clientAuth that is refused. */
 static void client_certificate_refused(void **state)
@@ -291,33 +139,14 @@ static void connection_fails(void **state)
     assert_true(world_traced(&w.trace, "est ca: getting the CA certificates failed: "));
     world_clear(&w);
 }
-
-static void cannot_be_saved(void **state)
-{
-    struct world w;
-
-    (void)state;
-    world_init(&w);
-    w.save_fails = true;
-    world_failed(world_run(&w, NULL), MU_STORAGE, 0, "disk full");
-    world_clear(&w);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_statuses),
         cmocka_unit_test(tells_when_to_come_back),
         cmocka_unit_test(blames_linking),
-        cmocka_unit_test(refused_password_ends_it),
-        cmocka_unit_test(answers_digest),
-        cmocka_unit_test(answers_a_stale_nonce),
-        cmocka_unit_test(certificate_of_another_key),
-        cmocka_unit_test(certificate_of_another_ca),
-        cmocka_unit_test(takes_chains_and_bare_certificates),
         cmocka_unit_test(client_certificate_refused),
         cmocka_unit_test(connection_fails),
-        cmocka_unit_test(cannot_be_saved),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
