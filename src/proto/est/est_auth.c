@@ -320,6 +320,18 @@ static int worth(const struct mu_http_auth *c, bool allow_legacy)
     return c->qop[0] != '\0' || allow_legacy ? 3 : 0;
 }
 
+bool mu_est_auth_offers_basic(const struct mu_http_response *challenge)
+{
+    struct mu_http_auth c;
+    size_t header = 0, i = 0;
+
+    while (next_challenge(challenge, &header, &i, &c)) {
+        if (c.scheme == MU_HTTP_SCHEME_BASIC)
+            return true;
+    }
+    return false;
+}
+
 bool mu_est_auth_schemes(const struct mu_http_response *challenge, struct mu_buf *out)
 {
     static const char *const algs[] = {"MD5", "SHA-256", "another hash"};

@@ -40,6 +40,8 @@ enum mu_code mu_est_auth_choose(const struct mu_http_response *response, bool al
 enum mu_code mu_est_auth_say(const struct mu_http_auth *challenge, unsigned nc, const char *method,
     const char *target, const char *user, const struct mu_secret *password,
     const struct mu_env *env, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+/* Is Basic among what a 401 offers? */
+bool mu_est_auth_offers_basic(const struct mu_http_response *challenge);
 /* Words for "Basic, Digest (SHA-256)": what a 401 offers; "" if nothing. */
 bool mu_est_auth_schemes(const struct mu_http_response *challenge, struct mu_buf *out);
 /* Response of Digest for what auth says, in lower-case hex; out has room for 65 octets. */

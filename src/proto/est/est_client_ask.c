@@ -170,7 +170,8 @@ enum mu_code mu_est_client_post(struct mu_est_client *c, struct mu_step *next, s
 }
 
 /* IOP-26: never more answers to one request than could make a difference. A second one only if the
- * first was Basic, sent unasked, and something better is offered, or if the nonce was too old. */
+ * first was Basic, sent unasked to a server that does not know it, or if the nonce was too old. The
+ * same password by another scheme would only count as one more guess. */
 enum mu_code mu_est_client_answer(struct mu_est_client *c, const struct mu_http_response *response,
     struct mu_step *next, struct mu_err *err)
 {
@@ -181,7 +182,7 @@ enum mu_code mu_est_client_answer(struct mu_est_client *c, const struct mu_http_
     if (c->config.user == NULL || c->auth_tries >= MU_EST_AUTH_TRIES
         || mu_est_auth_choose(response, c->config.allow_legacy, &offer, NULL) != MU_OK)
         return mu_est_client_fail_http(c, response, err);
-    if (said && (c->used_basic ? offer.scheme == MU_HTTP_SCHEME_BASIC : !offer.stale))
+    if (said && (c->used_basic ? mu_est_auth_offers_basic(response) : !offer.stale))
         return mu_est_client_fail_http(c, response, err);
     c->challenge = offer;
     c->has_challenge = true;
