@@ -310,8 +310,14 @@ enum mu_code mu_est_client_ca_trust(struct mu_est_client *c, bool *ask, struct m
             return rc == MU_OK ? settle(c, err) : rc;
         }
     }
-    if (c->trusted.n != 0 && !c->config.bootstrap)
+    if (c->trusted.n != 0 && !c->config.bootstrap) {
+        rc = follow_links(c, err);
+        /* The server was vouched for, the CA behind it was not: some have two. A person may know. */
+        *ask = rc == MU_OK && c->config.op != MU_EST_CLIENT_CA && choose_ca(c, true) == NULL;
+        if (rc != MU_OK || *ask)
+            return rc == MU_OK ? prepare_question(c, err) : rc;
         return settle(c, err);
+    }
     /* A probe that knows nothing yet only looks. */
     if (c->config.op == MU_EST_CLIENT_CA && !c->config.bootstrap) {
         c->ca = choose_ca(c, false);

@@ -113,7 +113,8 @@ static void asks_about_an_unknown_ca(void **state)
     world_clear(&w);
 }
 
-/* The CA that is trusted is another than the one that answers. */
+/* The CA that is trusted is another than the one that answers, as where a server's own certificate is
+ * of another CA than those it hands out: a person decides, nobody else. */
 static void refuses_another_ca(void **state)
 {
     struct mu_pki_certs other = {0};
@@ -125,8 +126,15 @@ static void refuses_another_ca(void **state)
     cert = world_cert(&(struct world_cert){.subject = "CN=other", .key = KEY_CA, .is_ca = true});
     world_ok(mu_pki_certs_add(&other, cert, &world_err));
     w.config.trusted = &other;
+    w.say_no = true;
     world_failed(world_run(&w, NULL), MU_AUTH, 209, "estExampleCA");
+    assert_int_equal(w.asks, 1);
     assert_int_equal(w.posts, 0);
+    w.say_no = false;
+    world_ok(world_run(&w, NULL));
+    assert_int_equal(w.posts, 1);
+    w.config.op = MU_EST_CLIENT_CA; /* only looks, and says so */
+    world_failed(world_run(&w, NULL), MU_AUTH, 209, "estExampleCA");
     assert_true(world_traced(&w.trace, "est ca: [1] not used: "));
     mu_pki_certs_clear(&other);
     mu_pki_cert_free(cert);
@@ -207,6 +215,7 @@ static void follows_new_with_old(void **state)
     w.tamper = roll_over;
     with_links = false;
     world_failed(world_run(&w, NULL), MU_AUTH, 213, NULL);
+    assert_int_equal(w.asks, 0);
     with_links = true;
     world_ok(world_run(&w, &client));
     mu_est_client_result(client, &r);
