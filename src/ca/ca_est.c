@@ -66,7 +66,7 @@ static enum mu_code choose(struct mu_ca_job *job, struct mu_err *err)
         .key = c.one->ca.key,
         .cert = c.one->ca.certs.v[0],
         .ca_chain = &c.one->ca.certs,
-        .next_ca = c.one->next.certs.n != 0 ? &c.one->next.certs : NULL,
+        .next_ca = c.one->links.n != 0 ? &c.one->links : NULL,
         .allow_legacy = c.one->allow_legacy || (c.profile != NULL && c.profile->allow_legacy),
         .realm = c.one->name,
         .nonce_key = mu_bytes(job->ca->nonce_key, sizeof job->ca->nonce_key),

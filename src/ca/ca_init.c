@@ -414,8 +414,9 @@ enum mu_code mu_ca_next(
     struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err)
 {
     struct next_cookie n;
+    enum mu_code rc = change_ca(ca, name, next_row, &n, "ca", operator, "successor made", err);
 
-    return change_ca(ca, name, next_row, &n, "ca", operator, "successor made", err);
+    return rc == MU_OK ? mu_ca_links_make(ca, name, operator, err) : rc;
 }
 
 static enum mu_code activate_row(struct mu_ca *ca, const struct mu_ca_one *one,

@@ -40,6 +40,7 @@ struct mu_ca_one {
     char *client_profile;
     struct mu_ca_pair kga; /* signs keys made for clients; none: key NULL */
     bool implicit_confirm;
+    struct mu_pki_certs links; /* next and what leads from an old root to it, for cacerts */
     bool allow_legacy, single_ca_cert, sign_alg_rsa_encryption, caps_sha384, is_default;
 };
 
@@ -80,6 +81,15 @@ struct mu_ca_choice {
  * profile's, in this order. MU_NOT_FOUND with the sentence for the client. */
 enum mu_code mu_ca_label_choose(const struct mu_ca_snapshot *snapshot, const char *label,
     struct mu_ca_choice *out, struct mu_err *err) MU_CHECK;
+
+/* ---- old and new root (ca_links.c) ---- */
+
+/* After mu_ca_next: a self-signed CA and its successor certify each other. */
+enum mu_code mu_ca_links_make(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
+/* What make has kept, into one->links: what is still valid and not in the chain. */
+enum mu_code mu_ca_links_read(
+    struct mu_ca_one *one, const char *setting, int64_t now_s, struct mu_err *err) MU_CHECK;
 
 /* ---- tokens per address ---- */
 

@@ -111,6 +111,7 @@ static void one_clear(struct mu_ca_one *one)
     free(one->ca_issuers_url);
     free(one->no_challenge);
     mu_ca_label_clear(one);
+    mu_pki_certs_clear(&one->links);
     free(one->client_profile);
 }
 
@@ -205,6 +206,9 @@ static enum mu_code load_one(const struct mu_ca_config *config, const struct mu_
         || (rc = load_pair(config, one, row->ra, row->ra_key_ref, &one->ra, err)) != MU_OK
         || (rc = load_pair(config, one, row->next, row->next_key_ref, &one->next, err)) != MU_OK)
         return rc;
+    for (size_t i = 0; i < one->next.certs.n; i++)
+        if ((rc = mu_pki_certs_add(&one->links, one->next.certs.v[i], err)) != MU_OK)
+            return rc;
     if (one->ca.certs.n == 0)
         return mu_err_set(err, MU_STORAGE, MU_REASON_NONE, "CA '%s' has no certificate", one->name);
     if (!mu_ca_subject_text(one->ca.certs.v[0]->subject, &subject))
@@ -288,6 +292,10 @@ static bool on_setting(void *cookie, const char *key, const char *value, const s
     if (key != NULL) {
         if (mu_text_starts(key, "service."))
             l->snapshot->off[mu_proto_parse(key + 8)] = strcmp(value, "off") == 0;
+        for (size_t i = 0; mu_text_starts(key, "links.") && i < l->snapshot->ca_n; i++)
+            if (l->rc == MU_OK && strcmp(l->snapshot->cas[i].name, key + 6) == 0)
+                l->rc = mu_ca_links_read(
+                    &l->snapshot->cas[i], value, mu_env_now(l->config->env), &l->err);
         return true;
     }
     loading_end(l, err);

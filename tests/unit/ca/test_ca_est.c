@@ -333,6 +333,46 @@ static void cacerts_need_no_login(void **state)
     mu_pki_certs_clear(&certs);
 }
 
+/* EST-35, EST-36: who trusts the old root alone is led to the new one, before and after the change */
+static void cacerts_lead_from_the_old_root_to_the_new_one(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_certs old = {0}, all = {0};
+    const struct mu_pki_path_opts opts = {.now_s = NOW + 60};
+
+    assert_int_equal(get(w, "cacerts"), 200);
+    certs_of(w, &old);
+    w->now_s += 60;
+    ca_ok(mu_ca_next(w->ca, MU_CA_DEMO_NAME, "test", &ca_err));
+    for (unsigned activated = 0; activated < 2; activated++) {
+        struct mu_pki_cert *newest = NULL;
+
+        assert_int_equal(get(w, "cacerts"), 200);
+        mu_pki_certs_clear(&all);
+        certs_of(w, &all);
+        assert_int_equal(all.n, 4); /* old and new root, and each by the other */
+        for (size_t i = 0; i < all.n; i++)
+            if (mu_pki_cert_is_self_signed(all.v[i])
+                && (newest == NULL || all.v[i]->not_after_s > newest->not_after_s))
+                newest = all.v[i];
+        assert_false(mu_pki_cert_equal(newest, old.v[0]));
+        for (size_t i = 0; i < all.n; i++) {
+            struct mu_pki_certs anchor = {&newest, 1};
+
+            if (mu_bytes_equal(all.v[i]->spki, newest->spki)
+                && !mu_pki_cert_is_self_signed(all.v[i]))
+                ca_ok(mu_pki_path_check(all.v[i], &all, &old, &opts, &ca_err)); /* NewWithOld */
+            if (mu_bytes_equal(all.v[i]->spki, old.v[0]->spki)
+                && !mu_pki_cert_is_self_signed(all.v[i]))
+                ca_ok(mu_pki_path_check(all.v[i], &all, &anchor, &opts, &ca_err)); /* OldWithNew */
+        }
+        if (activated == 0)
+            ca_ok(mu_ca_activate(w->ca, MU_CA_DEMO_NAME, "test", &ca_err));
+    }
+    mu_pki_certs_clear(&all);
+    mu_pki_certs_clear(&old);
+}
+
 /* EST-01 */
 static void plain_http_is_refused(void **state)
 {
@@ -910,6 +950,7 @@ int main(void)
         TEST(csrattrs_are_the_seed_s),
         TEST(no_csrattrs_are_no_content),
         TEST(cacerts_need_no_login),
+        TEST(cacerts_lead_from_the_old_root_to_the_new_one),
         TEST(plain_http_is_refused),
         TEST(a_disabled_service_says_so),
         TEST(a_password_gets_a_certificate),
