@@ -346,6 +346,8 @@ static enum mu_code prepare(struct mu_ca_job *job, struct mu_err *err)
     if ((rc = mu_est_server_read(job->engine, &job->credential, &job->question, err)) != MU_OK
         || (rc = authorize(job, job->question.authenticated || has_challenge(job), err)) != MU_OK)
         return rc;
+    if (job->question.authenticated && job->claim.auth == MU_AUTH_SRP)
+        mu_ca_login_srp_right(job);
     if (!job->ignores_signer && job->is_recorded && !job->est->is_ra) {
         if (job->claim.is_renewal && (rc = check_same_names(job, err)) != MU_OK)
             return rc;

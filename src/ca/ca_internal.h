@@ -105,6 +105,8 @@ void mu_ca_rate_wrong_guess(struct mu_ca_rate *rate, const char *address, int64_
 /* The same for a name that passwords are guessed of, from anywhere. */
 bool mu_ca_rate_may_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s);
 void mu_ca_rate_wrong_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s);
+/* One that was counted before anybody could know was right. */
+void mu_ca_rate_right_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s);
 
 /* ---- the service ---- */
 

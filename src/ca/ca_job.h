@@ -114,6 +114,8 @@ void mu_ca_record_done(void *job, const struct mu_store_result *result);
  * to is_recorded and is_revoked; then next goes on with the job. Too many wrong passwords from
  * there, or of that name, end it. */
 void mu_ca_login(struct mu_ca_job *job, void (*next)(struct mu_ca_job *job));
+/* A request came through TLS-SRP: the handshake was no guess. */
+void mu_ca_login_srp_right(struct mu_ca_job *job);
 /* The engine found the password wrong. */
 void mu_ca_login_failed(struct mu_ca_job *job);
 

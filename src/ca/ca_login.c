@@ -3,6 +3,9 @@
  * names, and whether its certificate is one of ours. Wrong passwords are counted by address and by
  * the name they were tried on; nothing here is slow on purpose.
  */
+#include <stdio.h>
+
+#include "base/text.h"
 #include "ca/ca_job.h"
 #include "ca/ca_seal.h"
 #include "pki/pki_name.h"
@@ -36,6 +39,9 @@ static void on_facts(void *cookie, const struct mu_store_facts *facts)
         job->credential.password = &job->password;
     else if (why.code != MU_OK)
         mu_ca_record_said(job, "password", why.what);
+    else if (facts->entry != NULL && facts->entry->sealed.n == 0)
+        mu_ca_record_said(job, "password", "the entry was made before passwords were sealed: "
+                                           "muster-ca entry passwd gives it one");
     job->logged_in(job);
 }
 
@@ -63,9 +69,19 @@ void mu_ca_login(struct mu_ca_job *job, void (*next)(struct mu_ca_job *))
 
 void mu_ca_login_failed(struct mu_ca_job *job)
 {
+    char shown[120];
+
     mu_ca_rate_wrong_guess(job->ca->rate, job->address, job->now_s);
-    if (job->claim.entry != NULL)
-        mu_ca_rate_wrong_guess_of(job->ca->rate, job->claim.entry, job->now_s);
+    if (job->claim.entry == NULL)
+        return;
+    mu_ca_rate_wrong_guess_of(job->ca->rate, job->claim.entry, job->now_s);
+    snprintf(job->hint, sizeof job->hint, "It was tried as user '%s'.",
+        mu_text_escape_to(shown, sizeof shown, mu_bytes_str(job->claim.entry)));
+}
+
+void mu_ca_login_srp_right(struct mu_ca_job *job)
+{
+    mu_ca_rate_right_guess_of(job->ca->rate, job->claim.entry, job->now_s);
 }
 
 /* ---- TLS-SRP ---- */
@@ -109,6 +125,8 @@ bool mu_ca_srp(struct mu_ca *ca, const char *user, uint8_t salt[MU_CA_SRP_SALT],
         return false;
     if (!mu_ca_rate_may_guess_of(ca->rate, user, mu_env_now(ca->config.env)))
         return true; /* as if nobody had this name */
+    /* How the handshake ends is not told here, so each counts until a request comes through it. */
+    mu_ca_rate_wrong_guess_of(ca->rate, user, mu_env_now(ca->config.env));
     ca->config.store->ops->ask(ca->config.store, &ask, on_srp, &x);
     pthread_mutex_lock(&x.lock);
     while (!x.is_done)

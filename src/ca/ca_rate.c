@@ -171,3 +171,15 @@ void mu_ca_rate_wrong_guess_of(struct mu_ca_rate *rate, const char *entry, int64
 
     mu_ca_rate_wrong_guess(rate, name_key(entry, key), now_s);
 }
+
+void mu_ca_rate_right_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s)
+{
+    struct slot *slot;
+    char key[320];
+
+    pthread_mutex_lock(&rate->lock);
+    slot = slot_of(rate, name_key(entry, key), now_s);
+    if (slot->guesses > 0)
+        slot->guesses--;
+    pthread_mutex_unlock(&rate->lock);
+}

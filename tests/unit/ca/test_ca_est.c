@@ -498,6 +498,18 @@ static void a_srp_login_counts(void **state)
     assert_false(mu_secret_is_set(&password));
     w->peer.srp_user = "srpuser";
     mu_pki_cert_free(issued(w, &(struct ask){0}));
+    for (unsigned i = 0; i < 150; i++) { /* handshakes that were right do not count */
+        assert_true(mu_ca_srp(w->ca, "srpuser", salt, &password));
+        assert_true(mu_secret_is_set(&password));
+        mu_secret_clear(&password);
+        mu_pki_cert_free(issued(w, &(struct ask){0}));
+    }
+    for (unsigned i = 0; i < 100; i++) { /* those that came to nothing do */
+        assert_true(mu_ca_srp(w->ca, "srpuser", salt, &password));
+        mu_secret_clear(&password);
+    }
+    assert_true(mu_ca_srp(w->ca, "srpuser", salt, &password));
+    assert_false(mu_secret_is_set(&password));
 }
 
 static void guesses_are_limited(void **state)
