@@ -94,6 +94,11 @@ static enum mu_code look_at_auth(struct mu_est_server *s, struct mu_err *err)
         return MU_OK;
     s->has_auth = true;
     rc = mu_http_auth_parse(value, &s->auth, err);
+    if (rc == MU_INPUT && s->path.op <= MU_EST_CSRATTRS) { /* which need none */
+        s->has_auth = false;
+        mu_err_clear(err);
+        return MU_OK;
+    }
     if (rc != MU_OK) {
         mu_err_narrow(err, MU_REFUSE_PASSWORD);
         mu_err_context(err, "est: Authorization (RFC 7030 3.2.3)");
