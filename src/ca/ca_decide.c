@@ -173,6 +173,10 @@ void mu_ca_decide_grant(
         mu_ca_job_refuse(job, &err);
         return;
     }
+    if (job->way->allows != NULL && job->way->allows(job, &err) != MU_OK) {
+        mu_ca_job_refuse(job, &err);
+        return;
+    }
     policy->proto = job->way->proto;
     policy->csr = job->question.csr;
     policy->issuer = mu_ca_record_chain(job)->v[0];

@@ -13,6 +13,8 @@
 /* What EST keeps of a request beside the job. */
 struct mu_est_part {
     unsigned switches; /* MU_PROFILE_EST_* */
+    bool is_profile; /* the label is a profile's own name */
+    bool is_linked; /* to this TLS session, and that was verified */
     bool is_ra; /* RFC 7030 3.7 */
     struct mu_err stranger; /* why the client's certificate counts for nothing */
     struct mu_pki_csr renamed; /* views: the CSR with the names of ChangeSubjectName */
@@ -38,9 +40,33 @@ static void free_engine(void *engine)
     mu_est_server_free(engine);
 }
 
+/* The profile that was found may want more than the label did. */
+static enum mu_code allows(const struct mu_ca_job *job, struct mu_err *err)
+{
+    const struct mu_enroll_profile *p = job->profile;
+
+    if (job->key != NULL && !p->keygen)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,
+            "profile '%s' has no keys made by the CA (serverkeygen is off)", p->name);
+    if (p->est & MU_PROFILE_EST_LINK && job->credential.challenge_is_secret)
+        return mu_err_set(err, MU_AUTH, MU_REFUSE_LINK,
+            "profile '%s' wants requests linked to the TLS session", p->name);
+    if (p->est & MU_PROFILE_EST_LINK && !job->est->is_ra && !job->est->is_linked)
+        return mu_err_set(err, MU_AUTH, MU_REFUSE_LINK,
+            "the proof of possession has to be linked to the TLS session: the request has no "
+            "challengePassword with the channel binding (RFC 7030 3.5)");
+    if (p->est & MU_PROFILE_EST_BOTH && !(job->is_recorded || job->is_trusted))
+        return mu_err_set(err, MU_DENIED, MU_REFUSE_SIGNER_UNTRUSTED,
+            "a TLS client certificate is needed here beside the password (RFC 7030 3.3.2)");
+    if (p->est & MU_PROFILE_EST_BOTH && !job->has_password)
+        return mu_ca_refusal(err, MU_REFUSE_PASSWORD_MISSING);
+    return MU_OK;
+}
+
 static const struct mu_ca_way way = {
     .proto = MU_PROTO_EST,
     .write = write_answer,
+    .allows = allows,
     .http_error = mu_est_server_http_error,
     .free = free_engine,
     .clear = clear,
@@ -59,6 +85,7 @@ static enum mu_code choose(struct mu_ca_job *job, struct mu_err *err)
     job->label_profile = c.profile;
     job->is_label_named = c.is_named;
     job->est->switches = c.est;
+    job->est->is_profile = c.is_profile;
     if (c.one->ca.key == NULL)
         return mu_err_set(
             err, MU_BUSY, MU_REFUSE_INTERNAL, "CA '%s' cannot answer: %s", c.one->name, c.one->why);
@@ -89,6 +116,9 @@ static enum mu_code check_stranger(struct mu_ca_job *job, struct mu_err *err)
     struct mu_buf issuer = {0};
     char shown[200];
 
+    if (job->one->client_ca.n != 0 && job->est->is_profile)
+        return mu_err_set(err, MU_DENIED, MU_REFUSE_NOT_ENTITLED,
+            "a certificate of another CA is good below the labels of this CA's settings only");
     if (job->one->client_ca.n != 0)
         return mu_pki_path_check(
             job->claim.signer, &job->claim.extra, &job->one->client_ca, &opts, err);
@@ -111,7 +141,7 @@ static void judge(struct mu_ca_job *job)
     if (job->is_recorded) {
         /* EST-30: asks for others, and at simplereenroll for itself. */
         job->est->is_ra = !job->claim.is_renewal && signer->exts.has_eku
-            && signer->exts.eku & MU_EKU_CMC_RA && !job->is_revoked
+            && signer->exts.eku & MU_EKU_CMC_RA && !job->is_revoked && !job->est->is_profile
             && signer->not_after_s >= job->now_s && signer->not_before_s <= job->now_s;
         job->is_trusted = job->credential.ra_verified_ok = job->est->is_ra;
     } else if (check_stranger(job, &job->est->stranger) == MU_OK) {
@@ -346,6 +376,7 @@ static enum mu_code prepare(struct mu_ca_job *job, struct mu_err *err)
     if ((rc = mu_est_server_read(job->engine, &job->credential, &job->question, err)) != MU_OK
         || (rc = authorize(job, job->question.authenticated || has_challenge(job), err)) != MU_OK)
         return rc;
+    job->est->is_linked = mu_secret_is_set(&job->question.csr->challenge);
     if (job->question.authenticated && job->claim.auth == MU_AUTH_SRP)
         mu_ca_login_srp_right(job);
     if (!job->ignores_signer && job->is_recorded && !job->est->is_ra) {

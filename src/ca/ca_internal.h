@@ -75,6 +75,7 @@ struct mu_ca_choice {
     const struct mu_ca_one *one;
     const struct mu_enroll_profile *profile; /* NULL: the label names none */
     bool is_named; /* the label stands for this profile alone */
+    bool is_profile; /* it is the profile's own name: for who has an entry of it, and nobody else */
     unsigned est; /* switches of label and profile */
 };
 /* label NULL or "": the default CA. Else a label from the settings of a CA, a CA's name, or a

@@ -20,6 +20,8 @@ struct mu_ca_way {
     bool (*is_other)(struct mu_ca_job *job, const struct mu_record_request *winner);
     /* job->response is ready; true: takes over, and calls mu_ca_job_ready at the end. May be NULL. */
     bool (*deliver)(struct mu_ca_job *job);
+    /* job->profile is known: may it be served in this way? May be NULL. */
+    enum mu_code (*allows)(const struct mu_ca_job *job, struct mu_err *err);
     /* Where no answer of the protocol's own can be made. */
     enum mu_code (*http_error)(
         const struct mu_err *why, struct mu_http_response *response, struct mu_err *err);

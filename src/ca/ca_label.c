@@ -129,7 +129,11 @@ static bool by_profile(const struct mu_ca_snapshot *s, const char *label, struct
     if (p == NULL || (p->protocols != 0 && !(p->protocols & (1u << MU_PROTO_EST))))
         return false;
     *out = (struct mu_ca_choice){
-        .one = mu_ca_snapshot_find(s, p->ca), .profile = p, .is_named = true, .est = p->est};
+        .one = mu_ca_snapshot_find(s, p->ca),
+        .profile = p,
+        .is_named = true,
+        .is_profile = true,
+        .est = p->est};
     return out->one != NULL;
 }
 

@@ -777,6 +777,9 @@ static void a_client_ca_vouches_for_its_own(void **state)
     show(w, device);
     mu_pki_cert_free(issued(w, &(struct ask){.key = CA_KEY_EC, .subject = "/CN=device"}));
     assert_string_equal(w->action, "issue");
+    profile(w, "vip", "protocols = est\n"); /* no choosing of profiles by their names */
+    refused(w, &(struct ask){.op = "vip/simpleenroll", .subject = "/CN=vip"}, 403,
+        MU_REFUSE_SIGNER_UNTRUSTED, "labels of this CA's settings");
     w->now_s = device->not_after_s + 1;
     refused(w, &(struct ask){.subject = "/CN=later"}, 403, MU_REFUSE_SIGNER_UNTRUSTED, "expired");
     w->now_s = NOW;
@@ -889,6 +892,26 @@ static void linking_is_checked(void **state)
     mu_buf_clear(&attrs);
 }
 
+/* What the profile of an entry wants holds below any label, and below none. */
+static void the_profile_s_own_demands_hold_everywhere(void **state)
+{
+    struct ca_world *w = *state;
+    struct ask a = {.user = "strict", .password = "pwd-of-strict"};
+    struct ask b = {.user = "double", .password = "pwd-of-double", .subject = "/CN=double"};
+
+    profile(w, "strict", "protocols = est\nest = link\n");
+    entry(w, "strict", "strict", 0);
+    refused(w, &a, 400, MU_REFUSE_LINK, "challengePassword");
+    a.op = "serverkeygen"; /* est has it, strict has not */
+    a.challenge = "dHdlbHZlb2N0ZXRz";
+    refused(w, &a, 501, MU_REFUSE_UNSUPPORTED, "serverkeygen is off");
+    a.op = NULL;
+    mu_pki_cert_free(issued(w, &a));
+    profile(w, "double", "protocols = est\nest = both\n");
+    entry(w, "double", "double", 0);
+    refused(w, &b, 403, MU_REFUSE_SIGNER_UNTRUSTED, "beside the password");
+}
+
 /* EST-61 */
 static void a_challenge_can_be_the_password(void **state)
 {
@@ -986,6 +1009,7 @@ int main(void)
         TEST(labels_have_switches),
         TEST(wrong_settings_are_refused),
         TEST(linking_is_checked),
+        TEST(the_profile_s_own_demands_hold_everywhere),
         TEST(a_challenge_can_be_the_password),
         TEST(approval_is_waited_for),
         TEST(keys_are_made_where_the_profile_says_so),
