@@ -168,6 +168,11 @@ static bool is_issued(const struct request *r, struct mu_err *err)
 
 /* ---- clients ---- */
 
+static int not_verified(X509_STORE_CTX *c, void *arg)
+{
+    return 1;
+}
+
 static void client_dial(struct client *c)
 {
     int one = 1;
@@ -357,6 +362,7 @@ int main(int argc, char **argv)
     if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1)
         die("TLS", NULL);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_cert_verify_callback(ctx, not_verified, NULL); /* else it builds the chain all the same */
     struct mu_buf login;
     mu_buf_init_secret(&login, 2048);
     if (user != NULL)
