@@ -47,7 +47,7 @@ def stop(p):
 def ours(build, tmp, n, key, secret):
     program = build / "src/cmd/muster-ca/muster-ca"
     home = tmp / f"ca-{key}"
-    run(program, "--dir", home, "init", "--cn", "Bench", "--key", KEYS[key], "--listen", "127.0.0.1:0")
+    run(program, "--dir", home, "init", "--cn", "Bench", "--key", KEYS[key], "--ra-key", KEYS[key], "--listen", "127.0.0.1:0")
     run(program, "--dir", home, "profile", "set", "default", "max-requests=none", "password=random reusable", "renew-before=400d")
     run(program, "--dir", home, "entry", "new", "load", "--reusable", "--password-file", secret)
     p = subprocess.Popen(["taskset", "-c", "0", program, "--dir", home, "serve"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -106,7 +106,8 @@ struct mu_ca_init {
     const char *issuing_subject; /* NULL: the root issues by itself */
     struct mu_pki_key_spec issuing_key;
     int64_t issuing_lifetime_s; /* 0: 5 years */
-    bool with_ra; /* an RA certificate (RSA 2048) answers clients (SCEP-02) */
+    bool with_ra; /* an RA certificate answers clients (SCEP-02) */
+    struct mu_pki_key_spec ra_key; /* type 0: RSA 2048, as SCEP needs it */
     const char *settings; /* NULL: none */
     const char *operator;
 };

@@ -181,7 +181,8 @@ static enum mu_code make_issuing(struct making *m, struct mu_err *err)
     return certify(m->ca, &plan, &m->issuing, err);
 }
 
-/* SCEP-02: signs and decrypts for clients, so the CA's key need not; RSA, as clients want. */
+/* SCEP-02: signs and decrypts for clients, so the CA's key need not; RSA, as clients want, unless
+ * the CA has none of SCEP. */
 static enum mu_code certify_ra(struct mu_ca *ca, struct mu_pki_cert *issuer,
     const struct mu_pki_key *issuer_key, const struct mu_pki_key *ra_key, struct mu_pki_cert **out,
     struct mu_err *err)
@@ -190,7 +191,7 @@ static enum mu_code certify_ra(struct mu_ca *ca, struct mu_pki_cert *issuer,
     struct plan plan = {.key = ra_key,
         .issuer = issuer,
         .issuer_key = issuer_key,
-        .key_usage = KU_ANSWERS,
+        .key_usage = mu_pki_key_can_encrypt(ra_key) ? KU_ANSWERS : MU_KU_DIGITAL_SIGNATURE,
         .lifetime_s = (int64_t)1825 * DAY_S};
     enum mu_code rc = ra_subject(issuer->subject, &name, err);
 
@@ -285,9 +286,7 @@ enum mu_code mu_ca_init(struct mu_ca *ca, const struct mu_ca_init *init, struct 
         goto out;
     if (init->with_ra) {
         snprintf(m.ra_ref, sizeof m.ra_ref, "%.64s-ra", init->name);
-        if ((rc = new_key(
-                 ca, &(struct mu_pki_key_spec){MU_PKI_KEY_RSA, 2048}, m.ra_ref, &m.ra_key, err))
-                != MU_OK
+        if ((rc = new_key(ca, &init->ra_key, m.ra_ref, &m.ra_key, err)) != MU_OK
             || (rc = certify_ra(ca, m.issuing, m.issuing_key, m.ra_key, &m.ra, err)) != MU_OK)
             goto out;
     } else if (!mu_pki_key_can_encrypt(m.issuing_key)) {

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -186,17 +185,52 @@ size_t mu_pki_digest(enum mu_pki_digest d, struct mu_bytes data, uint8_t out[64]
     return n;
 }
 
+static bool update_all(EVP_MD_CTX *ctx, const EVP_MD *md, const uint8_t *pad, size_t block,
+    struct mu_bytes data, uint8_t *out, unsigned *n)
+{
+    return EVP_DigestInit_ex(ctx, md, NULL) == 1 && EVP_DigestUpdate(ctx, pad, block) == 1
+        && (data.n == 0 || EVP_DigestUpdate(ctx, data.p, data.n) == 1)
+        && EVP_DigestFinal_ex(ctx, out, n) == 1;
+}
+
+/* RFC 2104 over the fetched digest: HMAC() of OpenSSL 3 fetches its algorithm at each call, which
+ * costs more than the MAC. */
+size_t mu_pki_hmac(enum mu_pki_digest d, struct mu_bytes key, struct mu_bytes data, uint8_t out[64])
+{
+    const EVP_MD *md = mu_pki_alg_md(d);
+    EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
+    uint8_t inner[EVP_MAX_MD_SIZE], short_key[EVP_MAX_MD_SIZE], ipad[128], opad[128];
+    size_t block = md ? (size_t)EVP_MD_get_block_size(md) : 0;
+    unsigned n = 0, inner_n = 0;
+    bool ok = ctx && block && block <= sizeof(ipad);
+    if (ok && key.n > block) {
+        ok = EVP_Digest(key.p, key.n, short_key, &n, md, NULL) == 1;
+        key = mu_bytes(short_key, n);
+    }
+    for (size_t i = 0; ok && i < block; i++) {
+        uint8_t k = i < key.n ? key.p[i] : 0;
+        ipad[i] = k ^ 0x36;
+        opad[i] = k ^ 0x5c;
+    }
+    ok = ok && update_all(ctx, md, ipad, block, data, inner, &inner_n)
+        && update_all(ctx, md, opad, block, mu_bytes(inner, inner_n), out, &n);
+    EVP_MD_CTX_free(ctx);
+    mu_bytes_wipe(ipad, sizeof(ipad));
+    mu_bytes_wipe(opad, sizeof(opad));
+    mu_bytes_wipe(inner, sizeof(inner));
+    mu_bytes_wipe(short_key, sizeof(short_key));
+    ERR_clear_error();
+    return ok ? n : 0;
+}
+
 bool mu_pki_hmac_sha256(struct mu_bytes key, struct mu_bytes data, uint8_t out[32])
 {
-    const uint8_t *none = (const uint8_t *)"";
-    unsigned n = 0;
-    assert(key.n <= INT32_MAX);
-    if (!HMAC(mu_pki_alg_md(MU_PKI_SHA256), key.p ? key.p : none, (int)key.n,
-            data.p ? data.p : none, data.n, out, &n)) {
-        ERR_clear_error();
-        return false;
-    }
-    return n == 32;
+    uint8_t mac[64];
+    bool ok = mu_pki_hmac(MU_PKI_SHA256, key, data, mac) == 32;
+    if (ok)
+        memcpy(out, mac, 32);
+    mu_bytes_wipe(mac, sizeof(mac));
+    return ok;
 }
 
 /* ---- ciphers ---- */

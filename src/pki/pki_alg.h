@@ -41,6 +41,8 @@ size_t mu_pki_cipher_key_size(enum mu_pki_cipher c);
 
 /* Digest of data in one call; out has room for 64 octets; returns the length, 0 on failure. */
 size_t mu_pki_digest(enum mu_pki_digest d, struct mu_bytes data, uint8_t out[64]);
+/* HMAC; out has room for 64 octets; returns the length, 0 on failure. */
+size_t mu_pki_hmac(enum mu_pki_digest d, struct mu_bytes key, struct mu_bytes data, uint8_t out[64]);
 /* HMAC-SHA-256; false on failure. */
 bool mu_pki_hmac_sha256(struct mu_bytes key, struct mu_bytes data, uint8_t out[32]);
 

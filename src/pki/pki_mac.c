@@ -2,7 +2,6 @@
 #include "pki/pki_mac.h"
 
 #include <openssl/err.h>
-#include <openssl/hmac.h>
 
 #include "pki/pki_internal.h"
 #include "pki/pki_pbkdf2.h"
@@ -238,11 +237,9 @@ enum mu_code mu_pki_mac_derive(const struct mu_pki_mac *mac, const struct mu_sec
 enum mu_code mu_pki_mac_make(const struct mu_pki_mac *mac, const struct mu_secret *key,
     struct mu_bytes data, uint8_t out[MU_PKI_MAC_SIZE], size_t *n, struct mu_err *err)
 {
-    unsigned size = 0;
-    if (!HMAC(mu_pki_alg_md(mac->hash), key->p, (int)key->n,
-            data.p ? data.p : (const uint8_t *)"", data.n, out, &size))
+    *n = mu_pki_hmac(mac->hash, mu_secret_bytes(key), data, out);
+    if (*n == 0)
         return mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "mac: HMAC failed");
-    *n = size;
     return MU_OK;
 }
 

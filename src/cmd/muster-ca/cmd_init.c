@@ -20,6 +20,7 @@ static const struct cmd_opt options[] = {
     {0, "issuing-subject", "DN", "whole subject of the issuing CA instead"},
     {0, "key", "SPEC", "of root and issuing CA: rsa:2048...4096, ec:P-256, ec:P-384 (rsa:2048)"},
     {0, "root-key", "SPEC", "of the root alone"},
+    {0, "ra-key", "SPEC", "of the RA: ec:P-256 makes CMP faster, but SCEP needs RSA (rsa:2048)"},
     {0, "lifetime", "DURATION", "of the root (3650d)"},
     {0, "issuing-lifetime", "DURATION", "of the issuing CA (1825d)"},
     {0, "no-issuing", NULL, "the root issues by itself"},
@@ -35,7 +36,7 @@ static const struct cmd_spec spec = {
     .about =
         "Makes root, issuing CA and RA certificate with their keys (0600), the database, the key\n"
         "of the challenge hashes and muster-ca.conf. Never writes over a CA that is there.\n"
-        "An EC key for the CAs makes issuing faster; the RA's stays RSA, as SCEP needs it.",
+        "An EC key for the CAs makes issuing faster; the RA's is RSA for SCEP unless --ra-key says.",
     .opts = options,
 };
 
@@ -56,6 +57,7 @@ static enum mu_code plan_make(const struct cmd_args *args, struct plan *p, struc
 {
     const char *cn = cmd_get(args, "cn"), *key = cmd_get(args, "key");
     const char *root_key = cmd_get(args, "root-key"), *name = cmd_get(args, "name");
+    const char *ra_key = cmd_get(args, "ra-key");
     enum mu_code rc;
 
     if (cn == NULL)
@@ -78,6 +80,8 @@ static enum mu_code plan_make(const struct cmd_args *args, struct plan *p, struc
     p->init.issuing_key = p->init.root_key;
     if (root_key != NULL
         && (rc = mu_pki_key_spec_parse(root_key, false, &p->init.root_key, err)) != MU_OK)
+        return rc;
+    if (ra_key != NULL && (rc = mu_pki_key_spec_parse(ra_key, false, &p->init.ra_key, err)) != MU_OK)
         return rc;
     if ((rc = lifetime_get(args, "lifetime", &p->init.root_lifetime_s, err)) != MU_OK)
         return rc;

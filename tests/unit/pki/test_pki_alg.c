@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include <openssl/hmac.h>
+
 #include "kit.h"
 
 static void words_and_titles_parse_back(void **state)
@@ -112,9 +114,29 @@ static void digests_give_their_published_values(void **state)
     mu_buf_clear(&hex);
 }
 
+/* Against OpenSSL's: keys shorter, as long as and longer than a block, and none at all. */
+static void hmac_is_that_of_openssl(void **state)
+{
+    static const enum mu_pki_digest digests[] = {
+        MU_PKI_SHA1, MU_PKI_SHA224, MU_PKI_SHA256, MU_PKI_SHA384, MU_PKI_SHA512};
+    static const size_t lengths[] = {0, 1, 20, 63, 64, 65, 127, 128, 129, 200};
+    static const uint8_t key[200] = "key of the tests, and nothing behind it";
+    for (size_t d = 0; d < 5; d++) {
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+            uint8_t own[64], theirs[64];
+            unsigned n = 0;
+            struct mu_bytes data = mu_bytes(key, i % 2 ? sizeof(key) : 0);
+            assert_non_null(HMAC(mu_pki_alg_md(digests[d]), key, (int)lengths[i], key, data.n, theirs, &n));
+            assert_int_equal(mu_pki_hmac(digests[d], mu_bytes(key, lengths[i]), data, own), n);
+            assert_memory_equal(own, theirs, n);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hmac_is_that_of_openssl),
         cmocka_unit_test(words_and_titles_parse_back),
         cmocka_unit_test(cipher_words_of_sscep_parse),
         cmocka_unit_test(sha2_identifiers_are_sent_without_parameters),
