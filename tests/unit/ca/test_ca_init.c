@@ -101,6 +101,32 @@ static void a_root_an_issuing_ca_and_an_ra(void **state)
     forget(&k);
 }
 
+/* A CA without SCEP may have an RA with an EC key, which signs only. */
+static void an_ra_may_have_an_ec_key(void **state)
+{
+    struct ca_world *w = *state;
+    const struct mu_ca_init init = {.name = "ec",
+        .root_subject = "/CN=Root",
+        .issuing_subject = "/CN=Issuing",
+        .issuing_key = {MU_PKI_KEY_EC, 256},
+        .root_key = {MU_PKI_KEY_EC, 256},
+        .with_ra = true,
+        .ra_key = {MU_PKI_KEY_EC, 256},
+        .operator= "me" };
+    struct mu_pki_key *key;
+    struct mu_pki_key_spec spec;
+    struct kept k;
+
+    ca_ok(mu_ca_init(w->ca, &init, &ca_err));
+    k = look(w, "ec");
+    assert_int_equal(k.ra.n, 1);
+    ca_ok(mu_pki_cert_key(k.ra.v[0], &key, &ca_err));
+    mu_pki_key_spec_of(key, &spec);
+    assert_int_equal(spec.type, MU_PKI_KEY_EC);
+    assert_int_equal(k.ra.v[0]->exts.key_usage, MU_KU_DIGITAL_SIGNATURE);
+    forget(&k);
+}
+
 static void a_root_alone_signs_encrypts_and_certifies(void **state)
 {
     struct ca_world *w = *state;
@@ -240,6 +266,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, empty, ca_world_end)
     const struct CMUnitTest tests[] = {
         CASE(a_root_an_issuing_ca_and_an_ra),
+        CASE(an_ra_may_have_an_ec_key),
         CASE(a_root_alone_signs_encrypts_and_certifies),
         CASE(what_cannot_serve_is_not_made),
         CASE(a_name_is_taken_once),
