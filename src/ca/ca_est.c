@@ -6,21 +6,9 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "ca/ca_job.h"
+#include "ca/ca_est.h"
 #include "pki/pki_name.h"
 #include "proto/est/est_server.h"
-
-/* What EST keeps of a request beside the job. */
-struct mu_est_part {
-    unsigned switches; /* MU_PROFILE_EST_* */
-    bool is_profile; /* the label is a profile's own name */
-    bool is_linked; /* to this TLS session, and that was verified */
-    bool is_ra; /* RFC 7030 3.7 */
-    struct mu_err stranger; /* why the client's certificate counts for nothing */
-    struct mu_pki_csr renamed; /* views: the CSR with the names of ChangeSubjectName */
-    struct mu_pki_csr *own_csr; /* serverkeygen: signed with the new key */
-    uint8_t digest[32];
-};
 
 static void clear(struct mu_ca_job *job)
 {
@@ -267,85 +255,6 @@ static enum mu_code take_digest(struct mu_ca_job *job, struct mu_err *err)
     return rc;
 }
 
-/* ---- serverkeygen ---- */
-
-static bool is_profile_s(const struct mu_enroll_profile *p, const struct mu_pki_key_spec *spec)
-{
-    switch (spec->type) {
-    case MU_PKI_KEY_RSA:
-        return p->rsa_min != 0 && spec->bits >= p->rsa_min && spec->bits <= 4096;
-    case MU_PKI_KEY_EC:
-        return (spec->bits == 256 && p->ec_curves & 1) || (spec->bits == 384 && p->ec_curves & 2)
-            || (spec->bits == 521 && p->ec_curves & 4);
-    default:
-        return false;
-    }
-}
-
-/* The kind of the placeholder's key if the profile allows it, else the profile's first. */
-static struct mu_pki_key_spec key_kind(const struct mu_ca_job *job)
-{
-    const struct mu_enroll_profile *p = job->label_profile;
-    const struct mu_pki_key_spec *wish = &job->question.key_spec;
-
-    if (is_profile_s(p, wish))
-        return *wish;
-    if (p->ec_curves != 0)
-        return (struct mu_pki_key_spec){
-            MU_PKI_KEY_EC, p->ec_curves & 1 ? 256 : p->ec_curves & 2 ? 384 : 521};
-    return (struct mu_pki_key_spec){MU_PKI_KEY_RSA, p->rsa_min != 0 ? p->rsa_min : 2048};
-}
-
-static bool is_wish(const char *oid)
-{
-    return strcmp(oid, "2.5.29.14") != 0; /* the identifier of the placeholder's key */
-}
-
-struct copy {
-    struct mu_buf *out;
-};
-
-static void copy_wish(void *cookie, const char *oid, bool critical, struct mu_bytes value)
-{
-    const struct copy *c = cookie;
-
-    if (is_wish(oid))
-        mu_pki_ext_put(c->out, oid, critical, value);
-}
-
-/* RFC 7030 4.4.1: key and signature of the CSR say nothing. Its names and wishes go into one that
- * the new key signs, and that takes its place. */
-static enum mu_code make_key(struct mu_ca_job *job, struct mu_err *err)
-{
-    const struct mu_pki_key_spec spec = key_kind(job);
-    struct mu_buf extensions = {0}, der = {0};
-    struct copy copy = {&extensions};
-    struct mu_pki_csr_params params = {.subject = job->question.csr->subject};
-    size_t mark = mu_der_open(&extensions, MU_DER_SEQUENCE);
-    enum mu_code rc = MU_OK;
-
-    if (job->question.csr->exts.all.n != 0)
-        mu_pki_ext_each(job->question.csr->exts.all, copy_wish, &copy);
-    mu_der_close(&extensions, mark);
-    if (extensions.n > 2)
-        params.extensions = mu_buf_bytes(&extensions);
-    if ((rc = mu_pki_key_generate(&spec, &job->key, err)) == MU_OK
-        && (rc = mu_pki_csr_make(&params, job->key, &der, err)) == MU_OK
-        && (rc = mu_pki_csr_decode(mu_buf_bytes(&der), &job->est->own_csr, err)) == MU_OK)
-        job->question.csr = job->est->own_csr;
-    mu_buf_clear(&extensions);
-    mu_buf_clear(&der);
-    return rc;
-}
-
-static enum mu_code check_keygen(const struct mu_ca_job *job, struct mu_err *err)
-{
-    if (job->label_profile == NULL || !job->label_profile->keygen)
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,
-            "this CA makes no keys for its clients here (serverkeygen is off; RFC 7030 4.4)");
-    return MU_OK;
-}
-
 /* ---- in ---- */
 
 static void tell_request(struct mu_ca_job *job)
@@ -385,7 +294,7 @@ static enum mu_code prepare(struct mu_ca_job *job, struct mu_err *err)
         if ((rc = take_new_name(job, err)) != MU_OK)
             return rc;
     }
-    if (job->claim.op == MU_OP_KEYGEN && (rc = make_key(job, err)) != MU_OK)
+    if (job->claim.op == MU_OP_KEYGEN && (rc = mu_ca_est_key_make(job, err)) != MU_OK)
         return rc;
     if ((rc = take_digest(job, err)) != MU_OK)
         return rc;
@@ -465,7 +374,7 @@ static void serve(struct mu_ca_job *job)
     if (!mu_ca_job_take_token(job))
         return;
     job->challenge_is_password = job->est->switches & MU_PROFILE_EST_CHALLENGE && job->claim.entry == NULL;
-    if (job->claim.op == MU_OP_KEYGEN && check_keygen(job, &err) != MU_OK)
+    if (job->claim.op == MU_OP_KEYGEN && mu_ca_est_key_check(job, &err) != MU_OK)
         mu_ca_job_refuse(job, &err);
     else
         mu_ca_login(job, go_on);
