@@ -240,6 +240,14 @@ static void revocation(void **state)
     assert_int_equal(w.answer.body.type, MU_CMP_RP);
     assert_int_equal(w.answer.body.u.rp.status.status, MU_CMP_ACCEPTED);
     assert_int_equal(w.answer.body.u.rp.n, 1);
+    /* CMP-90; and a reason that does not exist */
+    w.body.u.rr.details.reason = 8;
+    sw_send(&w);
+    sw_expect_rejection(&w, MU_CMP_RP, MU_CMP_BAD_REQUEST);
+    w.body.u.rr.details.reason = 11;
+    sw_send(&w);
+    sw_expect_rejection(&w, MU_CMP_RP, MU_CMP_BAD_DATA_FORMAT);
+    w.body.u.rr.details.reason = 1;
     /* already revoked */
     w.verdict = MU_VERDICT_REFUSED;
     w.refuse = MU_REFUSE_REVOKED;
