@@ -172,17 +172,24 @@ static void run_again(void *cookie)
 
 /* The CA was accepted over a connection that proved nothing: a new one, which it has to vouch for,
  * does the rest (EST-19, RFC 7030 4.1.1). */
-static bool is_accepted(struct mu_agent_job *job, const struct mu_err *err)
+static bool is_accepted(struct mu_agent_job *job)
 {
     struct mu_client_result r;
 
-    if (!job->bootstrap || (err != NULL && (err->code != MU_AUTH || err->reason == MU_M(211))))
-        return false;
-    if (job->trust_given)
-        return job->err.code == MU_OK;
     mu_client_result(job->client, &r);
-    return job->trusted.has_pin && r.ca_certs != NULL
-        && mu_agent_job_trust_pinned(job, r.ca_certs, &job->err) == MU_OK;
+    if (!job->bootstrap || !r.bootstrapped || job->err.code != MU_OK)
+        return false;
+    return job->trust_given || (job->trusted.has_pin && r.ca_certs != NULL
+        && mu_agent_job_trust_pinned(job, r.ca_certs, &job->err) == MU_OK);
+}
+
+/* The server wants linked requests and knows them under TLS 1.2 only (EST-60): once more so. */
+static bool may_link_by_tls12(struct mu_agent_job *job)
+{
+    struct mu_client_result r;
+
+    mu_client_result(job->client, &r);
+    return r.wants_tls12 && !job->tls12;
 }
 
 /* Nobody here vouches for the server, no CA was named, and there is somebody to ask. */
@@ -196,10 +203,11 @@ static bool may_bootstrap(const struct mu_agent_job *job, const struct mu_err *e
 static void on_done(void *ctx, struct mu_client *client, const struct mu_err *err)
 {
     struct mu_agent_job *job = ctx;
-    bool accepted = is_accepted(job, err);
+    bool accepted = is_accepted(job);
 
-    if (accepted || may_bootstrap(job, err)) {
-        job->bootstrap = !accepted;
+    if (accepted || may_bootstrap(job, err) || may_link_by_tls12(job)) {
+        job->bootstrap = !accepted && may_bootstrap(job, err);
+        job->tls12 = job->tls12 || may_link_by_tls12(job);
         if (mu_agent_job_later(job, run_again, &job->err) == MU_OK)
             return;
     }
@@ -234,6 +242,7 @@ static enum mu_code request_config(struct mu_agent_job *job, struct mu_client_co
     config->subject = mu_buf_bytes(subject);
     config->extensions = mu_buf_bytes(extensions);
     config->bootstrap = job->bootstrap;
+    config->renews_key = renews && !same_key;
     config->client_cert = job->shows[0] != '\0' ? job->shows : NULL;
     config->client_cert_lacks_eku = config->client_cert != NULL && job->identity != NULL
         && job->identity->chain.n > 0

@@ -152,6 +152,7 @@ static enum mu_code identity_fill(struct mu_agent_job *job, bool bootstrap,
     identity->use_system_anchors = job->settings.trust == NULL;
     identity->server_name = job->settings.server_name;
     identity->tls10_allowed = tls_below_1_2(job);
+    identity->max_version = job->tls12 ? TLS_1_2 : 0;
     for (size_t i = 0; rc == MU_OK && i < job->trusted.certs.n; i++)
         rc = mu_pki_certs_add(&identity->anchors, job->trusted.certs.v[i], err);
     /* Nothing of ours is shown to a server that nobody vouches for (EST-18). */

@@ -110,6 +110,7 @@ struct mu_agent_job {
     struct mu_agent_settings settings;
     struct mu_agent_secret_values secret;
     bool bootstrap;                     /* TLS is not verified this time: CA certificates only */
+    bool tls12;                         /* linking needs tls-unique */
     bool learned;                       /* the CA certificates of the answer are dealt with */
     char shows[256];                    /* client certificate: an entry's name or a file, "" if none */
     bool no_wait, has_entry, resumed, was_pending, told_request, saved_now, next_ca;

@@ -250,23 +250,12 @@ static bool ask_attrs(struct mu_agent_job *job)
         && mu_client_start(job->attrs, NULL) == MU_OK;
 }
 
-/* Over TLS that proved nothing the run ends with that; looking was all that was wanted. */
-static bool has_looked(const struct mu_agent_job *job, const struct mu_err *err)
-{
-    struct mu_client_result r;
-
-    if (!job->bootstrap || err->code != MU_AUTH || err->reason == MU_M(211))
-        return false;
-    mu_client_result(job->client, &r);
-    return r.ca_certs != NULL && r.ca_certs->n > 0;
-}
-
 static void on_done(void *ctx, struct mu_client *client, const struct mu_err *err)
 {
     struct mu_agent_job *job = ctx;
     struct mu_client_result answer;
 
-    if (err != NULL && !has_looked(job, err)) {
+    if (err != NULL) {
         if (!probe_on(job, err))
             question_end(job, err);
         return;

@@ -9,8 +9,11 @@
 
 #include "client/client_proto.h"
 
-static const struct mu_client_proto *const protos[]
-    = {&mu_client_proto_scep, &mu_client_proto_cmp};
+static const struct mu_client_proto *const protos[] = {
+    &mu_client_proto_scep,
+    &mu_client_proto_est,
+    &mu_client_proto_cmp,
+};
 
 struct mu_client {
     const struct mu_env *env;

@@ -97,6 +97,7 @@ struct mu_client_config {
     const struct mu_secret *password;
     const char *srp_user, *client_cert, *server_cert; /* for the trace: TLS is the identity's */
     bool client_cert_lacks_eku, has_key_password;
+    bool renews_key;                    /* a renewal with a new key, for the trace */
     bool bootstrap;                     /* TLS is not verified: CA certificates only (EST-19) */
 
     /* CMP: a reference and its secret, or signer_cert as a first request's (signs_first). */
@@ -140,6 +141,8 @@ struct mu_client_result {
     struct mu_bytes crl;                   /* DER */
     struct mu_bytes csr, csr_attrs;        /* EST: as sent, as the CA wishes; n 0: not yet, none */
     struct mu_pki_key *key;                /* made by the server; NULL: it was not */
+    bool bootstrapped;                     /* EST-19: ca is vouched for, a verified session does the rest */
+    bool wants_tls12;                      /* EST-60: linking works under TLS 1.2 only */
     bool pending;
     unsigned polls;
     enum mu_pki_digest digest;
