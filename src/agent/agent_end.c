@@ -37,7 +37,8 @@ static enum mu_code changed_tell(
         rc = mu_buf_check(&text, "what the CA changed", err);
     }
     if (rc == MU_OK && text.n > 0) {
-        mu_trace(job->agent->env, job_proto(job), MU_TRACE_CHANGED, "%s", mu_buf_str(&text));
+        if (!mu_agent_engine_makes_csr(&job->settings)) /* such an engine has said it */
+            mu_trace(job->agent->env, job_proto(job), MU_TRACE_CHANGED, "%s", mu_buf_str(&text));
         free(job->changed);
         job->changed = NULL;
         rc = mu_text_dup(mu_buf_str(&text), &job->changed, err);

@@ -240,8 +240,17 @@ static void on_attrs(void *ctx, struct mu_client *client, const struct mu_err *e
 static bool ask_attrs(struct mu_agent_job *job)
 {
     struct mu_client_config config = {.op = MU_CLIENT_ATTRS};
+    struct mu_client_result r;
 
     if (job->query.op != MU_AGENT_QUERY_PROBE || !mu_agent_settings_is_est(&job->settings))
+        return false;
+    /* Over TLS that is not verified nothing but cacerts is asked for (EST-18): the server has to be
+     * what it says of itself, at least. */
+    mu_client_result(job->client, &r);
+    for (size_t i = 0; r.ca_certs != NULL && i < r.ca_certs->n; i++)
+        if (mu_pki_certs_add(&job->trusted.certs, r.ca_certs->v[i], NULL) != MU_OK)
+            return false;
+    if (mu_agent_job_identity(job, false, NULL) != MU_OK)
         return false;
     mu_agent_client_config(job->agent, &job->settings, &job->trusted, &config);
     config.host = (struct mu_client_host){.ctx = job, .on_done = on_attrs};

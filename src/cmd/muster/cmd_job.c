@@ -105,16 +105,21 @@ static int end_well(struct mu_cmd_job *job, const struct mu_agent_outcome *outco
 static void import_line(const struct mu_cmd_job *job, struct mu_err *err)
 {
     const char *at = strstr(err->next, "SHA-256 ");
-    char fp[100] = "";
+    char fp[100] = "", pin[68] = "";
+    size_t n = 0;
 
     if (at != NULL)
         snprintf(fp, sizeof fp, "%.*s", (int)strspn(at + 8, "0123456789ABCDEFabcdef:"), at + 8);
     if (fp[0] == '\0')
         return;
+    for (at = fp; *at != '\0' && n + 1 < sizeof pin; at++) {
+        if (*at != ':')
+            pin[n++] = *at;
+    }
     mu_err_next(err,
         "Compare SHA-256 %s with the CA's operator, then add --pin %s\nor: muster ca fetch %s "
-        "--via est -o DIR, muster ca trust DIR/ca.crt-0 --sha256 %s",
-        fp, fp, job->url, fp);
+        "--via est -o DIR, muster ca trust DIR/ca.crt-0",
+        fp, pin, job->url);
 }
 
 /* A CA that nobody accepted, or a root that is missing: the command that helps, word for word. */
