@@ -45,6 +45,9 @@ static void tell_request(struct mu_agent_job *job, const struct mu_client_result
             : job->has_entry && mu_bytes_equal(mu_pki_key_spki(job->key), job->entry.cert->spki)
             ? "as before"
             : "new");
+    if (job->identity != NULL && job->identity->srp_user != NULL)
+        mu_agent_job_step(job, MU_AGENT_STEP_WARNING,
+            "TLS-SRP is deprecated and holds TLS down at 1.2: prefer a password or a certificate");
     mu_agent_job_step(job, MU_AGENT_STEP_REQUEST, "%s%s%s",
         r->transaction_id != NULL ? r->transaction_id : "",
         r->transaction_id != NULL ? "  " : "", job->resumed ? "again" : "sent");

@@ -211,6 +211,18 @@ static void day_text(int64_t t, char out[MU_TIME_TEXT])
     out[10] = '\0';
 }
 
+/* Issued all the same (E022), but TLS clients look at nothing else. */
+static void tell_san_dropped(struct mu_agent_job *job, const struct mu_agent_facts *f)
+{
+    struct mu_pki_csr *csr = NULL;
+
+    if (f->san == NULL && mu_pki_csr_decode(mu_buf_bytes(&job->pending.csr), &csr, NULL) == MU_OK
+        && csr->exts.san.n > 0)
+        mu_agent_job_step(job, MU_AGENT_STEP_WARNING,
+            "M610: the SAN was dropped; TLS clients will not accept %s", job->name);
+    mu_pki_csr_free(csr);
+}
+
 static void tell_issued(struct mu_agent_job *job, const struct mu_agent_facts *f)
 {
     char until[MU_TIME_TEXT], from[MU_TIME_TEXT];
@@ -226,6 +238,7 @@ static void tell_issued(struct mu_agent_job *job, const struct mu_agent_facts *f
         (long long)((f->not_after_s - f->not_before_s) / DAY_S), mu_time_plain(f->not_after_s, until));
     if (f->changed != NULL)
         mu_agent_job_step(job, MU_AGENT_STEP_CHANGED, "the CA: %s", f->changed);
+    tell_san_dropped(job, f);
     for (unsigned i = 0; i < job->saved.chain_n; i++)
         mu_buf_putf(&chain, ", ca.crt-%u", i);
     mu_agent_job_step(job, MU_AGENT_STEP_SAVED, "%s: latest.crt, latest.key (0600)%s", job->name,

@@ -22,7 +22,10 @@ static enum mu_code stored_get(struct mu_agent *agent, const char *name, const c
     if (rc == MU_OK && stored.n > 0)
         rc = mu_secret_set(to, mu_buf_bytes(&stored), err);
     mu_buf_clear(&stored);
-    return rc == MU_NOT_FOUND ? MU_OK : rc;
+    if (rc != MU_NOT_FOUND)
+        return rc;
+    mu_err_clear(err);
+    return MU_OK;
 }
 
 static enum mu_code take(struct mu_agent *agent, const char *name, const char *kind,
