@@ -245,6 +245,8 @@ enum mu_code mu_keystore_ca_get(struct mu_keystore *store, const char *name, str
     rc = ca_read(store, name, out, err);
     if (rc == MU_NOT_FOUND && mu_text_starts(name, "G_"))
         rc = ca_read(store, name + 2, out, err);
+    if (rc == MU_OK)
+        mu_err_clear(err); /* the first place may have had none */
     return rc == MU_NOT_FOUND ? ca_unknown(store, name, err) : rc;
 }
 

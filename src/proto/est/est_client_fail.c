@@ -58,8 +58,9 @@ static enum mu_code fail_auth(struct mu_est_client *c, const struct mu_http_resp
     else
         mu_err_set(err, MU_DENIED, MU_M(403), "est: user or password refused (401)%s%s%s",
             words[0] != '\0' ? ": \"" : "", words, words[0] != '\0' ? "\"" : "");
-    mu_err_next(err, "The server offers %s.",
-        schemes.n != 0 ? mu_buf_str(&schemes) : "no way to authenticate by HTTP");
+    if (err == NULL || err->reason != MU_M(406) || schemes.n != 0)
+        mu_err_next(err, "The server offers %s.",
+            schemes.n != 0 ? mu_buf_str(&schemes) : "no way to authenticate by HTTP");
     mu_buf_clear(&schemes);
     return MU_DENIED;
 }
