@@ -21,6 +21,7 @@ static enum mu_code op_of(
     case MU_CLIENT_NEXT_CA:
     case MU_CLIENT_CERT:
     case MU_CLIENT_CRL:
+    case MU_CLIENT_REVOKE:
         break;
     }
     return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
