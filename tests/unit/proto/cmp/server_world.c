@@ -170,7 +170,7 @@ static void decide(struct sw *w, const struct mu_question *q, struct mu_decision
     d->csr_attrs = w->csr_attrs;
 }
 
-static void serve(struct sw *w, const struct mu_http_request *request)
+void sw_serve(struct sw *w, const struct mu_http_request *request)
 {
     struct mu_cmp_server *server;
     struct mu_question question;
@@ -337,7 +337,7 @@ void sw_post(struct sw *w, struct mu_bytes message)
         .headers = headers, .header_n = 1, .body = message};
 
     forget_answer(w);
-    serve(w, &request);
+    sw_serve(w, &request);
     if (w->response.status != 200)
         return;
     sw_ok(mu_cmp_msg_decode(mu_buf_bytes(&w->response.body), &w->answer, &sw_err));

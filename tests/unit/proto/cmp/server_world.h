@@ -91,6 +91,8 @@ void sw_genm(struct sw *w, int it, struct mu_bytes value);
  * spare. */
 void sw_follow(struct sw *w);
 
+/* One HTTP request to the engine, decided; the answer is in response. */
+void sw_serve(struct sw *w, const struct mu_http_request *request);
 /* Encodes, sends, decodes the answer. */
 void sw_send(struct sw *w);
 void sw_encode(struct sw *w, struct mu_buf *out);
