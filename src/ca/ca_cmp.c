@@ -67,27 +67,38 @@ static void delivered(void *cookie, const struct mu_store_result *result)
         mu_ca_job_ready(job);
 }
 
-/* An answer from a record has a nonce of its own, which the next message has to repeat; and the
- * time for the confirmation begins when the client gets the certificate. */
+/* The time for the confirmation begins when the client gets the certificate; none is waited for if
+ * the answer says so. */
+static void move_confirmation(struct mu_ca_job *job)
+{
+    struct mu_store_change *c = &mu_ca_cmp_of(job)->change;
+    bool implicit = job->question.implicit_confirm && job->one->implicit_confirm;
+
+    c->confirm_ca = job->one->name;
+    c->confirm_serial = mu_enroll_record_serial(job->again->serial);
+    c->confirm = implicit ? MU_RECORD_CONFIRM_NONE : MU_RECORD_CONFIRM_WAITING;
+    c->confirm_until_s = implicit ? 0 : job->now_s + job->one->confirm_wait_s;
+}
+
+/* What the next message of the transaction is checked against is that of the last answer. */
 static bool deliver(struct mu_ca_job *job)
 {
     struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
     const struct mu_record_cert *cert = job->known_cert;
 
     job->known_cert = NULL;
-    if (job->known_id == 0 || cmp->kept.n == 0)
+    if (job->known_id == 0)
         return false;
-    cmp->change = (struct mu_store_change){.now_s = job->now_s,
-        .keep_id = job->known_id,
-        .keep = mu_buf_bytes(&cmp->kept),
-        .done = delivered,
-        .cookie = job};
-    if (cert != NULL && job->again != NULL && cert->confirm == MU_RECORD_CONFIRM_WAITING) {
-        cmp->change.confirm_ca = job->one->name;
-        cmp->change.confirm_serial = mu_enroll_record_serial(job->again->serial);
-        cmp->change.confirm = MU_RECORD_CONFIRM_WAITING;
-        cmp->change.confirm_until_s = job->now_s + job->one->confirm_wait_s;
+    cmp->change = (struct mu_store_change){
+        .now_s = job->now_s, .done = delivered, .cookie = job};
+    if (cmp->kept.n != 0) {
+        cmp->change.keep_id = job->known_id;
+        cmp->change.keep = mu_buf_bytes(&cmp->kept);
     }
+    if (cert != NULL && job->again != NULL && cert->confirm == MU_RECORD_CONFIRM_WAITING)
+        move_confirmation(job);
+    if (cmp->change.keep_id == 0 && cmp->change.confirm_serial.n == 0)
+        return false;
     mu_store_submit(job->ca->config.store, &cmp->change);
     return true;
 }
@@ -167,7 +178,7 @@ static void refuse_early(struct mu_ca_job *job, struct mu_err *why)
 {
     struct mu_err err = {0};
 
-    if (why->reason < MU_REFUSE_FIRST)
+    if (why->reason < MU_REFUSE_FIRST && why->code != MU_UNSUPPORTED) /* another method */
         mu_err_narrow(why, MU_REFUSE_MALFORMED);
     if (!mu_ca_job_take_token(job))
         return;

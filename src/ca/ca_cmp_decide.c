@@ -22,7 +22,7 @@ const struct mu_enroll_profile *mu_ca_cmp_profile(
                                                           : NULL;
 
     if (name == NULL)
-        return mu_ca_decide_template(job, own);
+        return job->question.csr != NULL ? mu_ca_decide_template(job, own) : own;
     if (own != NULL && strcmp(own->name, name) == 0)
         return own;
     for (size_t i = 0; i < job->snapshot->profile_n; i++) {

@@ -180,7 +180,9 @@ static int exchange(
 {
     struct exchange x = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, w};
     const struct mu_http_header headers[] = {
-        {"User-Agent", "test\x01"}, {"Content-Type", "application/x-pki-message"}};
+        {"User-Agent", "test\x01"},
+        {"Content-Type",
+            w->content_type != NULL ? w->content_type : "application/x-pki-message"}};
     const struct mu_http_request request = {.method = method,
         .target = target,
         .minor = 1,

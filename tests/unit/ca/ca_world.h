@@ -41,6 +41,7 @@ struct ca_world {
     int last_status; /* of the last HTTP answer */
     struct mu_http_response last;
     unsigned sends; /* PKIOperations */
+    const char *content_type; /* of a POST; default SCEP's */
     const char *path; /* of the client's URL, default /app/cert/scep/ */
 };
 extern struct mu_err ca_err;

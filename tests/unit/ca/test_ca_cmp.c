@@ -1,0 +1,1022 @@
+/* CMP in the CA: our own client engine against it in memory, and what it would never send. */
+#include "ca_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "ca/ca_cmp.h"
+#include "pki/pki_crl.h"
+#include "pki/pki_name.h"
+#include "proto/cmp/cmp_client.h"
+#include "proto/cmp/cmp_msg.h"
+
+/* One run of the client; what is not set: ir of CN=fgt100f.local by fgt100f/fortinet1. */
+struct run {
+    enum mu_cmp_client_op op;
+    const char *ref, *secret, *subject, *path, *transaction_id, *profile;
+    enum ca_key key, signer_key;
+    struct mu_pki_cert *signer, *old;
+    const struct mu_pki_certs *chain;
+    int reason;
+    bool implicit, stop_at_save, pbmac1, keygen;
+    void (*on_wait)(struct ca_world *w); /* NULL: does not wait */
+    /* results */
+    struct mu_pki_cert *cert;
+    struct mu_cmp_client *client;
+    struct mu_cmp_client_result result;
+    struct mu_err err;
+};
+
+static struct mu_buf last_request, first_request;
+static struct mu_pki_certs trusted;
+
+static bool take_root(void *cookie, const struct mu_ca_view *view)
+{
+    mu_pki_certs_clear(&trusted);
+    ca_ok(mu_pki_certs_add(&trusted, view->chain->v[view->chain->n - 1], &ca_err));
+    return false;
+}
+
+static void post(struct ca_world *w, const char *path, struct mu_bytes body)
+{
+    struct mu_buf copy = {0};
+
+    mu_buf_put_bytes(&copy, body);
+    w->content_type = "application/pkixcmp";
+    ca_post(w, path, mu_buf_bytes(&copy));
+    w->content_type = NULL;
+    mu_buf_clear(&copy);
+}
+
+static enum mu_code send(struct ca_world *w, struct run *r, struct mu_step *step)
+{
+    struct mu_event event = {.type = MU_EVENT_RESPONSE};
+
+    mu_buf_reset(&last_request);
+    mu_buf_put_bytes(&last_request, step->request.body);
+    if (first_request.n == 0)
+        mu_buf_put_bytes(&first_request, step->request.body);
+    post(w, r->path != NULL ? r->path : "/app/cert/cmp2", step->request.body);
+    event.response = &w->last;
+    return mu_cmp_client_step(r->client, &event, step, &r->err);
+}
+
+static enum mu_code drive(struct ca_world *w, struct run *r)
+{
+    struct mu_step step = {0};
+    struct mu_event event;
+    enum mu_code rc = mu_cmp_client_start(r->client, &step, &r->err);
+
+    for (unsigned i = 0; rc == MU_OK && step.want != MU_WANT_DONE; i++) {
+        assert_true(i < 50);
+        if (step.want == MU_WANT_SEND) {
+            rc = send(w, r, &step);
+            continue;
+        }
+        if (step.want == MU_WANT_WAIT) {
+            w->now_s += step.wait_s;
+            r->on_wait(w);
+            event = (struct mu_event){.type = MU_EVENT_TIME};
+        } else if (step.want == MU_WANT_SAVE) {
+            if (r->stop_at_save)
+                return MU_OK;
+            event = (struct mu_event){.type = MU_EVENT_SAVED, };
+        } else {
+            event = (struct mu_event){.type = MU_EVENT_TRUST, .yes = true};
+        }
+        rc = mu_cmp_client_step(r->client, &event, &step, &r->err);
+    }
+    return rc;
+}
+
+static enum mu_code go(struct ca_world *w, struct run *r)
+{
+    struct mu_buf subject = {0}, csr = {0};
+    struct mu_secret secret = {0};
+    struct ca_client p10 = {.subject = r->subject, .key = r->key};
+    struct mu_cmp_client_config config = {.env = &w->env,
+        .op = r->op,
+        .url = "http://ca.example/app/cert/cmp2",
+        .entry = "test",
+        .key = r->keygen ? NULL : ca_key(r->key),
+        .central_keygen = r->keygen,
+        .cert_profile = r->profile,
+        .mac = r->pbmac1 ? MU_CMP_MAC_PBMAC1 : MU_CMP_MAC_PBM,
+        .mac_iterations = 500,
+        .signer_cert = r->signer,
+        .signer_chain = r->chain,
+        .trusted = &trusted,
+        .trusted_as = "root",
+        .old_cert = r->old,
+        .revoke_reason = r->reason,
+        .implicit_confirm = r->implicit,
+        .trust_ca_pubs = true,
+        .no_wait = r->on_wait == NULL,
+        .transaction_id = r->transaction_id};
+    enum mu_code rc;
+
+    mu_ca_each(w->ca, take_root, NULL);
+    mu_buf_reset(&first_request);
+    ca_ok(mu_pki_name_parse(
+        r->subject != NULL ? r->subject : "/CN=fgt100f.local", &subject, &ca_err));
+    if (r->op == MU_CMP_CLIENT_P10CR) {
+        if (p10.subject == NULL)
+            p10.subject = "/CN=fgt100f.local";
+        ca_csr(&p10, &csr);
+        config.csr = mu_buf_bytes(&csr);
+    } else {
+        config.subject = mu_buf_bytes(&subject);
+    }
+    if (r->signer != NULL) {
+        config.signer_key = ca_key(r->signer_key);
+    } else {
+        config.ref = r->ref != NULL ? r->ref : "fgt100f";
+        ca_ok(mu_secret_set(
+            &secret, mu_bytes_str(r->secret != NULL ? r->secret : "fortinet1"), &ca_err));
+        config.secret = &secret;
+    }
+    memset(&r->err, 0, sizeof r->err);
+    if ((rc = mu_cmp_client_new(&config, &r->client, &r->err)) == MU_OK)
+        rc = drive(w, r);
+    if (r->client != NULL)
+        mu_cmp_client_result(r->client, &r->result);
+    if (r->client != NULL && r->result.cert != NULL)
+        r->cert = mu_pki_cert_ref(r->result.cert);
+    mu_secret_clear(&secret);
+    mu_buf_clear(&subject);
+    mu_buf_clear(&csr);
+    return rc;
+}
+
+static void done(struct run *r)
+{
+    mu_cmp_client_free(r->client);
+    mu_pki_cert_free(r->cert);
+    r->client = NULL;
+    r->cert = NULL;
+}
+
+static void works(struct ca_world *w, struct run *r)
+{
+    enum mu_code rc = go(w, r);
+
+    if (rc != MU_OK)
+        fail_msg("%d: %s (%s)", (int)rc, r->err.what, w->message);
+}
+
+/* Refused by the CA for this reason; bit is PKIFailureInfo's. */
+static void refused(struct ca_world *w, struct run *r, enum mu_reason reason, int bit)
+{
+    assert_int_not_equal(go(w, r), MU_OK);
+    if (w->reason != reason || r->result.fail_bit != bit)
+        fail_msg("reason %d, bit %d: %s / %s", (int)w->reason, r->result.fail_bit, w->message,
+            r->err.what);
+    assert_string_equal(w->action, "refuse");
+    done(r);
+}
+
+struct found {
+    struct mu_bytes serial;
+    enum mu_record_confirm confirm;
+    int64_t revoked_s, until_s;
+    int reason;
+    bool found, delivered;
+    uint8_t renews[24], renewed_by[24];
+    size_t renews_n, renewed_by_n;
+    unsigned n;
+};
+
+static bool on_cert(void *cookie, const struct mu_record_cert *row)
+{
+    struct found *f = cookie;
+
+    f->n++;
+    if (f->serial.n != 0 && !mu_bytes_equal(mu_enroll_record_serial(f->serial), row->serial))
+        return true;
+    f->found = true;
+    f->confirm = row->confirm;
+    f->revoked_s = row->revoked_s;
+    f->until_s = row->confirm_until_s;
+    f->reason = row->revoke_reason;
+    f->delivered = row->delivery_known;
+    f->renews_n = row->renews.n;
+    f->renewed_by_n = row->renewed_by.n;
+    if (row->renews.n != 0)
+        memcpy(f->renews, row->renews.p, row->renews.n);
+    if (row->renewed_by.n != 0)
+        memcpy(f->renewed_by, row->renewed_by.p, row->renewed_by.n);
+    return true;
+}
+
+static struct found record(struct ca_world *w, const struct mu_pki_cert *cert)
+{
+    struct found f = {.serial = cert->serial};
+
+    ca_ok(mu_ca_certs_each(w->ca, &(struct mu_store_filter){0}, on_cert, &f, &ca_err));
+    assert_true(f.found);
+    return f;
+}
+
+static unsigned cert_count(struct ca_world *w)
+{
+    struct found f = {0};
+
+    ca_ok(mu_ca_certs_each(w->ca, &(struct mu_store_filter){0}, on_cert, &f, &ca_err));
+    return f.n;
+}
+
+static struct mu_pki_cert *issued(struct ca_world *w, enum ca_key key)
+{
+    struct run r = {.key = key};
+    struct mu_pki_cert *cert;
+
+    works(w, &r);
+    cert = mu_pki_cert_ref(r.cert);
+    done(&r);
+    return cert;
+}
+
+/* ---- who ---- */
+
+/* C003, C052, C056, CMP-78: by reference and secret, signed and confirmed. */
+static void an_entry_gets_a_certificate(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    works(w, &r);
+    assert_true(r.result.confirmed);
+    assert_true(ca_subject_is(r.cert, "/CN=fgt100f.local"));
+    assert_int_equal(w->last_status, 200);
+    assert_int_equal(record(w, r.cert).confirm, MU_RECORD_CONFIRMED);
+    assert_true(record(w, r.cert).delivered);
+    assert_string_equal(w->action, "confirm");
+    assert_non_null(strstr(w->message, "Certificate \"CN=fgt100f.local\" was confirmed ("));
+    done(&r);
+    r = (struct run){.op = MU_CMP_CLIENT_CR, .key = CA_KEY_EC, .pbmac1 = true};
+    works(w, &r);
+    done(&r);
+    r = (struct run){.op = MU_CMP_CLIENT_P10CR, .key = CA_KEY_B};
+    works(w, &r);
+    done(&r);
+}
+
+static bool find_message(void *cookie, const struct mu_record_audit *row)
+{
+    const char **want = cookie;
+
+    if (strcmp(row->action, want[0]) == 0 && strcmp(row->message, want[1]) == 0)
+        want[1] = NULL;
+    return want[1] != NULL;
+}
+
+static void audited(struct ca_world *w, const char *action, const char *message)
+{
+    const char *want[] = {action, message};
+
+    ca_ok(mu_ca_audits_each(w->ca, &(struct mu_store_filter){0}, find_message, want, &ca_err));
+    if (want[1] != NULL)
+        fail_msg("no audit line \"%s\"", message);
+}
+
+/* C051, C052: the text of the first issue in the trail. */
+static void the_first_issue_is_in_the_trail(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    works(w, &r);
+    audited(w, "issue",
+        "Certificate signing request \"CN=fgt100f.local\" signed with CA certificate "
+        "\"C=NL,ST=NH,L=Amsterdam,O=Fortinet,OU=AS,CN=sceptest\"");
+    done(&r);
+}
+
+/* C005, CMP-32: the text to the client, signed; the near name to the operator alone. */
+static void an_unknown_reference_is_not_found(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.ref = "fgt999", .secret = "fortinet1"};
+    struct mu_cmp_msg msg = {0};
+
+    refused(w, &r, MU_REFUSE_ENTRY_UNKNOWN, MU_CMP_NOT_AUTHORIZED);
+    assert_string_equal(
+        w->message, "Enrollment not found. Reference \"fgt999\"; near: \"fgt100f\".");
+    ca_ok(mu_cmp_msg_decode(mu_buf_bytes(&w->last.body), &msg, &ca_err));
+    assert_int_equal(msg.body.type, MU_CMP_ERROR);
+    assert_non_null(memmem(w->last.body.p, w->last.body.n, "Enrollment not found.", 21));
+    assert_null(memmem(w->last.body.p, w->last.body.n, "fgt100f", 7));
+    assert_true(msg.protection.n > 64); /* signed: no MAC is so long */
+    mu_cmp_msg_clear(&msg);
+}
+
+/* CMP-32: after a wrong MAC nothing is protected with the secret, and guesses run out. */
+static void wrong_macs_are_counted(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_cmp_msg msg = {0};
+
+    for (unsigned i = 0; i < 20; i++) {
+        struct run r = {.secret = "wrong"};
+
+        refused(w, &r, MU_REFUSE_SIGNATURE, MU_CMP_BAD_MESSAGE_CHECK);
+    }
+    ca_ok(mu_cmp_msg_decode(mu_buf_bytes(&w->last.body), &msg, &ca_err));
+    assert_true(msg.protection.n > 64);
+    mu_cmp_msg_clear(&msg);
+    struct run r = {.secret = "fortinet1"};
+    refused(w, &r, MU_REFUSE_RATE, MU_CMP_BAD_REQUEST);
+    w->now_s += 3601;
+    works(w, &r);
+    done(&r);
+}
+
+static void entry_new(struct ca_world *w, const char *name, const char *profile, bool reusable)
+{
+    struct mu_secret password = {0};
+    const struct mu_ca_entry_new entry = {.name = name,
+        .protocols = 1u << MU_PROTO_CMP,
+        .profile = profile,
+        .password = &password,
+        .reusable = reusable,
+        .operator= "test" };
+
+    ca_ok(mu_secret_set(&password, mu_bytes_str("another1"), &ca_err));
+    ca_ok(mu_ca_entry_new(w->ca, &entry, NULL, &ca_err));
+    mu_secret_clear(&password);
+}
+
+/* A one-time secret is good for one certificate, its confirmation included. */
+static void a_one_time_secret_is_used_up(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.ref = "once", .secret = "another1"};
+
+    entry_new(w, "once", "cmp", false);
+    works(w, &r);
+    assert_true(r.result.confirmed);
+    done(&r);
+    refused(w, &r, MU_REFUSE_PASSWORD_USED, MU_CMP_NOT_AUTHORIZED);
+}
+
+static void a_disabled_entry_is_refused(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    ca_ok(mu_ca_entry_disable(w->ca, "fgt100f", true, "test", &ca_err));
+    refused(w, &r, MU_REFUSE_ENTRY_DISABLED, MU_CMP_NOT_AUTHORIZED);
+}
+
+/* An entry of another protocol is none of CMP's. */
+static void an_entry_of_scep_is_not_found(void **state)
+{
+    struct run r = {.ref = "demo-auto", .secret = "challenge1"};
+
+    refused(*state, &r, MU_REFUSE_ENTRY_UNKNOWN, MU_CMP_NOT_AUTHORIZED);
+}
+
+/* C001 */
+static void a_disabled_service_says_so_by_http(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    ca_ok(mu_ca_service_set(w->ca, MU_PROTO_CMP, false, "test", &ca_err));
+    assert_int_not_equal(go(w, &r), MU_OK);
+    assert_int_equal(w->last_status, 503);
+    done(&r);
+    ca_ok(mu_ca_service_set(w->ca, MU_PROTO_CMP, true, "test", &ca_err));
+    works(w, &r);
+    done(&r);
+}
+
+/* C004, D10: refused without the option; with it each device has a password of its own. */
+static void wildcards_need_the_option(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_secret given = {0}, one = {0}, two = {0};
+    struct mu_ca_entry_new entry = {.name = "fgt2*",
+        .protocols = 1u << MU_PROTO_CMP,
+        .profile = "cmp",
+        .password = &given,
+        .reusable = true,
+        .operator= "test" };
+    char secret[64];
+    struct run r = {.ref = "fgt200"};
+
+    ca_ok(mu_secret_set(&given, mu_bytes_str("the master"), &ca_err));
+    assert_int_equal(mu_ca_entry_new(w->ca, &entry, NULL, &ca_err), MU_DENIED);
+    assert_non_null(strstr(ca_err.what, "wildcard entries are not supported for CMP"));
+    ca_profile(w, "cmp", "wildcard = yes\n");
+    ca_ok(mu_ca_entry_new(w->ca, &entry, NULL, &ca_err));
+    ca_ok(mu_ca_entry_device(w->ca, "fgt2*", "fgt200", &one, &ca_err));
+    ca_ok(mu_ca_entry_device(w->ca, "fgt2*", "fgt201", &two, &ca_err));
+    assert_int_equal(one.n, 24);
+    assert_false(mu_bytes_equal(mu_secret_bytes(&one), mu_secret_bytes(&two)));
+    assert_int_not_equal(mu_ca_entry_device(w->ca, "fgt2*", "fgt300", &two, &ca_err), MU_OK);
+    snprintf(secret, sizeof secret, "%.*s", (int)one.n, (const char *)mu_secret_bytes(&one).p);
+    r.secret = secret;
+    works(w, &r);
+    done(&r);
+    r.ref = "fgt201"; /* another device's secret */
+    refused(w, &r, MU_REFUSE_SIGNATURE, MU_CMP_BAD_MESSAGE_CHECK);
+    r.ref = "fgt300";
+    refused(w, &r, MU_REFUSE_ENTRY_UNKNOWN, MU_CMP_NOT_AUTHORIZED);
+    mu_secret_clear(&given);
+    mu_secret_clear(&one);
+    mu_secret_clear(&two);
+}
+
+/* ---- profiles ---- */
+
+/* C006: what the entry's profile says, nothing more. */
+static void key_usages_are_the_profiles(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    ca_profile(w, "cmp", "key-usage = digitalSignature\neku = none\n");
+    works(w, &r);
+    assert_int_equal(r.cert->exts.key_usage, MU_KU_DIGITAL_SIGNATURE);
+    assert_false(r.cert->exts.has_eku);
+    done(&r);
+}
+
+/* C007: the preset for HTTPS servers has both usages. */
+static void the_https_preset_has_both_usages(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.ref = "web", .secret = "another1"};
+    const char *title, *settings = NULL;
+
+    for (size_t i = 0; mu_enroll_profile_preset(i, &title, &settings) != NULL; i++)
+        if (strcmp(mu_enroll_profile_preset(i, &title, &settings), "https-server") == 0)
+            break;
+    assert_non_null(settings);
+    ca_ok(mu_ca_profile_put(w->ca, "https", settings, true, "test", &ca_err));
+    entry_new(w, "web", "https", true);
+    works(w, &r);
+    assert_int_equal(r.cert->exts.key_usage & (MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT),
+        MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
+    assert_true(r.cert->exts.eku & MU_EKU_SERVER_AUTH);
+    done(&r);
+}
+
+/* CMP-18: a profile the operator opened by its template-name; others are not for the asking. */
+static void a_profile_is_chosen_by_name(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.profile = "short"};
+
+    ca_ok(mu_ca_profile_put(w->ca, "brief", "lifetime = 1d\ntemplate-name = short\n", true, "test",
+        &ca_err));
+    works(w, &r);
+    assert_int_equal(r.cert->not_after_s, w->now_s + 86400);
+    done(&r);
+    r.profile = "scep-auto";
+    refused(w, &r, MU_REFUSE_UNSUPPORTED, MU_CMP_BAD_REQUEST);
+    r = (struct run){.path = "/.well-known/cmp/p/short"};
+    works(w, &r);
+    assert_int_equal(r.cert->not_after_s, w->now_s + 86400);
+    done(&r);
+    r.path = "/.well-known/cmp/p/demo"; /* the CA's name */
+    works(w, &r);
+    done(&r);
+    r.path = "/pkix/";
+    works(w, &r);
+    done(&r);
+}
+
+/* ---- certificates that sign ---- */
+
+/* C053, C057, CMP-54: renewed with a new key; both serials linked. */
+static void kur_renews(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *old = issued(w, CA_KEY_A);
+    struct run r = {.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_B, .signer = old, .old = old};
+    struct found f;
+    struct mu_buf want = {0};
+
+    works(w, &r);
+    f = record(w, r.cert);
+    assert_true(mu_bytes_equal(mu_bytes(f.renews, f.renews_n), mu_enroll_record_serial(old->serial)));
+    f = record(w, old);
+    assert_true(mu_bytes_equal(
+        mu_bytes(f.renewed_by, f.renewed_by_n), mu_enroll_record_serial(r.cert->serial)));
+    mu_buf_put_str(&want, "Certificate \"CN=fgt100f.local\" was renewed (");
+    mu_text_hex(&want, mu_enroll_record_serial(r.cert->serial), ':');
+    mu_buf_put_str(&want, ")");
+    audited(w, "renew", mu_buf_str(&want));
+    mu_buf_clear(&want);
+    done(&r);
+    mu_pki_cert_free(old);
+}
+
+/* CMP-54: not with another subject, not revoked, not by a MAC. */
+static void kur_is_refused(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *old = issued(w, CA_KEY_A), *other = issued(w, CA_KEY_B);
+    struct mu_buf hex = {0};
+    struct run r = {.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_B, .signer = old, .subject = "/CN=x"};
+
+    refused(w, &r, MU_REFUSE_SUBJECT_DIFFERS, MU_CMP_BAD_CERT_TEMPLATE);
+    r = (struct run){.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_B, .signer = old, .old = other};
+    refused(w, &r, MU_REFUSE_CERT_ID, MU_CMP_BAD_CERT_ID); /* CMP-55 */
+    mu_pki_cert_serial_hex(old->serial, &hex);
+    ca_ok(mu_ca_revoke(w->ca, NULL, mu_buf_str(&hex), 1, "test", &ca_err));
+    mu_buf_clear(&hex);
+    r = (struct run){.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_B, .signer = old, .old = old};
+    refused(w, &r, MU_REFUSE_SIGNER_REVOKED, MU_CMP_CERT_REVOKED);
+    mu_pki_cert_free(old);
+    mu_pki_cert_free(other);
+}
+
+/* CMP-53, CMP-57: another certificate for the same name; for another name only by an RA. */
+static void cr_is_for_the_same_subject(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *old = issued(w, CA_KEY_A);
+    struct run r = {.op = MU_CMP_CLIENT_CR, .key = CA_KEY_B, .signer = old};
+
+    works(w, &r);
+    assert_int_equal(record(w, r.cert).renews_n, 0);
+    done(&r);
+    r.subject = "/CN=other";
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    w->now_s = old->not_after_s + 1;
+    r.subject = NULL;
+    refused(w, &r, MU_REFUSE_SIGNER_UNTRUSTED, MU_CMP_SIGNER_NOT_TRUSTED);
+    mu_pki_cert_free(old);
+}
+
+/* A CA of a manufacturer with one device. */
+static struct mu_pki_cert *device(const char *subject, struct mu_pki_certs *anchors)
+{
+    struct mu_buf name = {0}, ca_name = {0}, der = {0}, exts = {0};
+    uint8_t serial[] = {0x11};
+    struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(serial, 1),
+        .not_before_s = NOW - 86400,
+        .not_after_s = NOW + 86400 * 400};
+    struct mu_pki_cert *ca = NULL, *cert = NULL;
+    size_t mark = mu_der_open(&exts, MU_DER_SEQUENCE);
+
+    mu_pki_ext_put_basic(&exts, true, true, -1);
+    mu_der_close(&exts, mark);
+    ca_ok(mu_pki_name_parse("/O=Maker/CN=Devices", &ca_name, &ca_err));
+    ca_ok(mu_pki_name_parse(subject, &name, &ca_err));
+    tbs.issuer = tbs.subject = mu_buf_bytes(&ca_name);
+    tbs.spki = mu_pki_key_spki(ca_key(CA_KEY_B));
+    tbs.extensions = mu_buf_bytes(&exts);
+    ca_ok(mu_pki_cert_make(&tbs, ca_key(CA_KEY_B), MU_PKI_SHA256, &der, &ca_err));
+    ca_ok(mu_pki_cert_decode(mu_buf_bytes(&der), &ca, &ca_err));
+    mu_buf_reset(&der);
+    serial[0] = 0x12;
+    tbs.subject = mu_buf_bytes(&name);
+    tbs.spki = mu_pki_key_spki(ca_key(CA_KEY_A));
+    tbs.extensions = (struct mu_bytes){0};
+    ca_ok(mu_pki_cert_make(&tbs, ca_key(CA_KEY_B), MU_PKI_SHA256, &der, &ca_err));
+    ca_ok(mu_pki_cert_decode(mu_buf_bytes(&der), &cert, &ca_err));
+    ca_ok(mu_pki_certs_add(anchors, ca, &ca_err));
+    mu_pki_cert_free(ca);
+    mu_buf_clear(&der);
+    mu_buf_clear(&exts);
+    mu_buf_clear(&name);
+    mu_buf_clear(&ca_name);
+    return cert;
+}
+
+/* CMP-53: a manufacturer's certificate below client-ca; without that setting nobody trusts it. */
+static void a_device_of_a_client_ca_enrolls(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_certs anchors = {0};
+    struct mu_pki_cert *cert = device("/CN=fgt100f.local", &anchors);
+    struct run r = {.op = MU_CMP_CLIENT_IR, .key = CA_KEY_EC, .signer = cert};
+    struct mu_buf settings = {0}, pem = {0};
+
+    refused(w, &r, MU_REFUSE_SIGNER_UNTRUSTED, MU_CMP_SIGNER_NOT_TRUSTED);
+    mu_pki_cert_to_pem(anchors.v[0], &pem);
+    mu_buf_put_str(&settings, "client-profile = cmp\nclient-ca =");
+    for (const char *p = mu_buf_str(&pem), *end; *p != '\0'; p = end + 1) {
+        end = strchr(p, '\n');
+        mu_buf_putf(&settings, "\n  %.*s", (int)(end - p), p);
+    }
+    mu_buf_put_str(&settings, "\n");
+    ca_set(w, mu_buf_str(&settings));
+    works(w, &r);
+    done(&r);
+    r.subject = "/CN=somebody else";
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    r = (struct run){.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_EC, .signer = cert, .old = cert};
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    mu_buf_clear(&settings);
+    mu_buf_clear(&pem);
+    mu_pki_cert_free(cert);
+    mu_pki_certs_clear(&anchors);
+}
+
+/* ---- RA ---- */
+
+static char waiting_id[32];
+
+static bool on_waiting(void *cookie, const struct mu_record_request *row)
+{
+    snprintf(waiting_id, sizeof waiting_id, "%lld", (long long)row->id);
+    return false;
+}
+
+static const char *waiting(struct ca_world *w)
+{
+    const struct mu_store_filter filter = {.by_state = true, .state = MU_RECORD_PENDING};
+
+    waiting_id[0] = '\0';
+    ca_ok(mu_ca_requests_each(w->ca, &filter, on_waiting, NULL, &ca_err));
+    return waiting_id;
+}
+
+static void approve(struct ca_world *w)
+{
+    ca_ok(mu_ca_queue_approve(w->ca, waiting(w), NULL, "test", NULL, &ca_err));
+}
+
+static void reject(struct ca_world *w)
+{
+    ca_ok(mu_ca_queue_reject(w->ca, waiting(w), "not you", "test", &ca_err));
+}
+
+static void restart(struct ca_world *w)
+{
+    if (*waiting(w) != '\0')
+        approve(w);
+    ca_world_restart(w);
+}
+
+/* CMP-100, CMP-102: waits, is approved, and gets it by a poll, which is confirmed. */
+static void a_person_approves(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.on_wait = approve};
+
+    ca_profile(w, "cmp", "approval = manual\n");
+    works(w, &r);
+    assert_true(r.result.polls >= 1);
+    assert_true(r.result.confirmed);
+    assert_int_equal(record(w, r.cert).confirm, MU_RECORD_CONFIRMED);
+    done(&r);
+    r = (struct run){.on_wait = restart}; /* between request and poll */
+    works(w, &r);
+    assert_true(r.result.confirmed);
+    done(&r);
+    r = (struct run){.on_wait = approve, .implicit = true};
+    works(w, &r);
+    assert_true(r.result.implicit);
+    assert_int_equal(record(w, r.cert).confirm, MU_RECORD_CONFIRM_NONE);
+    done(&r);
+}
+
+static void a_person_rejects(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.on_wait = reject};
+
+    ca_profile(w, "cmp", "approval = manual\n");
+    refused(w, &r, MU_REFUSE_OPERATOR, MU_CMP_NOT_AUTHORIZED);
+    assert_string_equal(w->message, "not you");
+}
+
+/* CMP-59: a certificate that speaks for the CA is never issued without a person. */
+static struct mu_pki_cert *ra_certificate(struct ca_world *w)
+{
+    struct run r = {.ref = "ra", .secret = "another1", .subject = "/CN=ra", .on_wait = approve};
+    struct mu_pki_cert *cert;
+
+    ca_ok(mu_ca_profile_put(w->ca, "ra",
+        "protocols = cmp\nkey-usage = digitalSignature\neku = cmcRA\nrenew-before = any\n", true,
+        "test", &ca_err));
+    entry_new(w, "ra", "ra", true);
+    works(w, &r);
+    assert_true(r.result.polls >= 1);
+    cert = mu_pki_cert_ref(r.cert);
+    done(&r);
+    return cert;
+}
+
+/* CMP-57, CMP-88: an RA asks and revokes for others; the same certificate revoked no longer. */
+static void an_ra_speaks_for_others(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *ra = ra_certificate(w), *other = issued(w, CA_KEY_B);
+    struct run r = {.op = MU_CMP_CLIENT_CR, .key = CA_KEY_EC, .signer = ra, .subject = "/CN=dev"};
+
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED); /* no client-profile yet */
+    ca_set(w, "client-profile = cmp\n");
+    works(w, &r);
+    assert_true(ca_subject_is(r.cert, "/CN=dev"));
+    done(&r);
+    r = (struct run){.op = MU_CMP_CLIENT_RR, .signer = ra, .old = other, .reason = 6};
+    works(w, &r);
+    done(&r);
+    assert_int_equal(record(w, other).reason, 6);
+    r.reason = 8; /* CMP-90 */
+    works(w, &r);
+    done(&r);
+    assert_int_equal(record(w, other).revoked_s, 0);
+    refused(w, &r, MU_REFUSE_STATE, MU_CMP_BAD_REQUEST);
+    mu_pki_cert_free(ra);
+    mu_pki_cert_free(other);
+}
+
+/* ---- confirmation ---- */
+
+/* CMP-77: the second certConf hears certConfirmed; so does one after a restart. */
+static void a_confirmation_counts_once(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    works(w, &r);
+    assert_int_equal(w->reason, 0);
+    ca_world_restart(w);
+    post(w, "/app/cert/cmp2", mu_buf_bytes(&last_request));
+    assert_int_equal(w->reason, MU_REFUSE_CONFIRMED);
+    assert_int_equal(record(w, r.cert).revoked_s, 0);
+    done(&r);
+}
+
+/* The certConf comes to a responder that was started anew. */
+static void a_confirmation_survives_a_restart(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.stop_at_save = true};
+    struct mu_step step = {0};
+    struct mu_event saved = {.type = MU_EVENT_SAVED};
+
+    works(w, &r);
+    ca_world_restart(w);
+    ca_ok(mu_cmp_client_step(r.client, &saved, &step, &ca_err));
+    assert_int_equal(step.want, MU_WANT_SEND);
+    ca_ok(send(w, &r, &step));
+    assert_int_equal(step.want, MU_WANT_DONE);
+    assert_int_equal(record(w, r.result.cert).confirm, MU_RECORD_CONFIRMED);
+    done(&r);
+}
+
+/* CMP-79: revoked, told, and in the next list. */
+static void what_nobody_confirms_is_revoked(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.stop_at_save = true};
+    struct mu_buf crl = {0};
+    struct found f;
+
+    ca_set(w, "cmp-confirm-wait = 10min\n");
+    works(w, &r);
+    f = record(w, r.cert);
+    assert_int_equal(f.confirm, MU_RECORD_CONFIRM_WAITING);
+    assert_int_equal(f.until_s, w->now_s + 600);
+    w->now_s += 600;
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    assert_int_equal(record(w, r.cert).revoked_s, 0);
+    w->now_s += 1;
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    f = record(w, r.cert);
+    assert_int_equal(f.confirm, MU_RECORD_CONFIRM_REJECTED);
+    assert_int_equal(f.revoked_s, w->now_s);
+    ca_ok(mu_ca_crl_latest(w->ca, NULL, &crl, &ca_err));
+    assert_non_null(memmem(crl.p, crl.n, r.cert->serial.p, r.cert->serial.n));
+    mu_buf_clear(&crl);
+    done(&r);
+}
+
+/* An issuer that certifies another key than it was asked for. */
+static void issue_wrongly(struct mu_issuer *issuer, const struct mu_issuer_order *order,
+    mu_issuer_done *call, void *cookie)
+{
+    static uint8_t serial[] = {0x41, 0x42};
+    struct mu_buf der = {0}, name = {0};
+    struct mu_pki_cert *cert = NULL;
+    struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(serial, 2),
+        .subject = order->subject,
+        .spki = mu_pki_key_spki(ca_key(CA_KEY_B)),
+        .not_before_s = order->not_before_s,
+        .not_after_s = order->not_after_s,
+        .extensions = order->extensions};
+
+    ca_ok(mu_pki_name_parse(MU_CA_DEMO_SUBJECT, &name, &ca_err));
+    tbs.issuer = mu_buf_bytes(&name);
+    ca_ok(mu_pki_cert_make(&tbs, ca_key(CA_KEY_B), MU_PKI_SHA256, &der, &ca_err));
+    ca_ok(mu_pki_cert_decode(mu_buf_bytes(&der), &cert, &ca_err));
+    call(cookie, cert, NULL);
+    mu_pki_cert_free(cert);
+    mu_buf_clear(&der);
+    mu_buf_clear(&name);
+}
+
+/* CMP-75, CMP-78: a client that cannot use its certificate says so, and it is revoked. */
+static void a_rejected_certificate_is_revoked(void **state)
+{
+    static const struct mu_issuer_ops ops = {issue_wrongly};
+    struct ca_world *w = *state;
+    struct mu_issuer issuer = {&ops};
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    w->config.issuer = &issuer;
+    ca_world_restart(w);
+    assert_int_not_equal(go(w, &r), MU_OK);
+    assert_string_equal(w->action, "reject");
+    assert_int_equal(cert_count(w), 1);
+    struct found f = {0};
+    ca_ok(mu_ca_certs_each(w->ca, &(struct mu_store_filter){0}, on_cert, &f, &ca_err));
+    assert_int_equal(f.confirm, MU_RECORD_CONFIRM_REJECTED);
+    assert_int_not_equal(f.revoked_s, 0);
+    done(&r);
+}
+
+/* CMP-73, CMP-74: granted by policy, or not. */
+static void implicit_confirmation_is_policy(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.implicit = true};
+
+    works(w, &r);
+    assert_true(r.result.implicit);
+    assert_int_equal(record(w, r.cert).confirm, MU_RECORD_CONFIRM_NONE);
+    done(&r);
+    ca_set(w, "cmp-implicit-confirm = no\n");
+    works(w, &r);
+    assert_false(r.result.implicit);
+    assert_true(r.result.confirmed);
+    done(&r);
+}
+
+/* ---- transactions ---- */
+
+/* The same ir once more gets the same certificate in a new answer, and counts no second use. */
+static void a_request_sent_again_gets_the_same(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.ref = "once", .secret = "another1", .stop_at_save = true};
+    struct mu_buf first = {0};
+
+    entry_new(w, "once", "cmp", false);
+    works(w, &r);
+    mu_buf_put_bytes(&first, mu_buf_bytes(&w->last.body));
+    ca_world_restart(w);
+    post(w, "/app/cert/cmp2", mu_buf_bytes(&first_request));
+    assert_int_equal(cert_count(w), 1);
+    assert_non_null(memmem(w->last.body.p, w->last.body.n, r.result.cert->der.p,
+        r.result.cert->der.n));
+    assert_false(mu_bytes_equal(mu_buf_bytes(&first), mu_buf_bytes(&w->last.body)));
+    mu_buf_clear(&first);
+    done(&r);
+}
+
+/* CMP-12 */
+static void a_transaction_id_in_use_is_refused(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.transaction_id = "000102030405060708090A0B0C0D0E0F"};
+
+    works(w, &r);
+    done(&r);
+    r.key = CA_KEY_B;
+    refused(w, &r, MU_REFUSE_TRANSACTION, MU_CMP_TRANSACTION_ID_IN_USE);
+    assert_int_equal(cert_count(w), 1);
+}
+
+/* ---- revocation ---- */
+
+/* CMP-87, CMP-89: by itself, once; the list has it at once. */
+static void a_certificate_revokes_itself(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = issued(w, CA_KEY_A), *other = issued(w, CA_KEY_B);
+    struct run r = {.op = MU_CMP_CLIENT_RR, .signer = cert, .old = cert, .reason = 1};
+
+    works(w, &r);
+    done(&r);
+    assert_int_equal(record(w, cert).reason, 1);
+    assert_int_equal(ca_get(w, "/crl/demo.crl"), 200);
+    assert_non_null(memmem(w->last.body.p, w->last.body.n, cert->serial.p, cert->serial.n));
+    refused(w, &r, MU_REFUSE_REVOKED, MU_CMP_CERT_REVOKED);
+    r = (struct run){.op = MU_CMP_CLIENT_RR,
+        .signer = other,
+        .signer_key = CA_KEY_B,
+        .old = cert,
+        .reason = 1};
+    refused(w, &r, MU_REFUSE_CERT_ID, MU_CMP_BAD_CERT_ID);
+    mu_pki_cert_free(cert);
+    mu_pki_cert_free(other);
+}
+
+/* ---- questions about the CA ---- */
+
+/* CMP-92, CMP-94, CMP-97 */
+static void the_ca_tells_of_itself(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_TEMPLATE};
+
+    works(w, &r);
+    assert_true(r.result.cert_template.n > 20);
+    done(&r);
+    r.op = MU_CMP_CLIENT_CRL;
+    works(w, &r);
+    assert_true(r.result.crl.n > 100);
+    done(&r);
+    r.op = MU_CMP_CLIENT_CA;
+    works(w, &r);
+    done(&r);
+    r.op = MU_CMP_CLIENT_ROOT_UPDATE; /* CMP-93: there is none */
+    assert_int_equal(go(w, &r), MU_NOT_FOUND);
+    assert_non_null(strstr(r.err.what, "no update of this root"));
+    done(&r);
+}
+
+/* ---- HTTP ---- */
+
+/* C036 */
+static void the_answer_has_its_headers(void **state)
+{
+    static const struct mu_http_header want[] = {{"X-XSS-Protection", "1; mode=block"},
+        {"X-Content-Type-Options", "nosniff"},
+        {"Referrer-Policy", "strict-origin-when-cross-origin"},
+        {"Permissions-Policy", "fullscreen=(self)"}, {"Connection", "close"},
+        {"Content-Type", "application/pkixcmp"}};
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR};
+
+    works(w, &r);
+    done(&r);
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        unsigned n = 0;
+
+        for (size_t j = 0; j < w->last.header_n; j++)
+            n += strcasecmp(w->last.headers[j].name, want[i].name) == 0;
+        assert_int_equal(n, 1);
+        assert_string_equal(
+            mu_http_header_get(w->last.headers, w->last.header_n, want[i].name), want[i].value);
+    }
+    assert_int_equal(ca_get(w, "/.well-known/cmp"), 405);
+    post(w, "/pkix", mu_bytes_str("no message"));
+    assert_int_equal(w->last_status, 400);
+}
+
+/* CMP-80: the key is made here where the profile allows it, and under no approval. */
+static void keys_are_made_where_the_profile_says_so(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.keygen = true};
+
+    ca_profile(w, "cmp", "keygen = no\n");
+    refused(w, &r, MU_REFUSE_UNSUPPORTED, MU_CMP_BAD_REQUEST);
+    ca_profile(w, "cmp", "keygen = yes\napproval = manual\n");
+    refused(w, &r, MU_REFUSE_UNSUPPORTED, MU_CMP_BAD_REQUEST);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
+    const struct CMUnitTest tests[] = {
+        CASE(an_entry_gets_a_certificate),
+        CASE(the_first_issue_is_in_the_trail),
+        CASE(an_unknown_reference_is_not_found),
+        CASE(wrong_macs_are_counted),
+        CASE(a_one_time_secret_is_used_up),
+        CASE(a_disabled_entry_is_refused),
+        CASE(an_entry_of_scep_is_not_found),
+        CASE(a_disabled_service_says_so_by_http),
+        CASE(wildcards_need_the_option),
+        CASE(key_usages_are_the_profiles),
+        CASE(the_https_preset_has_both_usages),
+        CASE(a_profile_is_chosen_by_name),
+        CASE(kur_renews),
+        CASE(kur_is_refused),
+        CASE(cr_is_for_the_same_subject),
+        CASE(a_device_of_a_client_ca_enrolls),
+        CASE(a_person_approves),
+        CASE(a_person_rejects),
+        CASE(an_ra_speaks_for_others),
+        CASE(a_confirmation_counts_once),
+        CASE(a_confirmation_survives_a_restart),
+        CASE(what_nobody_confirms_is_revoked),
+        CASE(a_rejected_certificate_is_revoked),
+        CASE(implicit_confirmation_is_policy),
+        CASE(a_request_sent_again_gets_the_same),
+        CASE(a_transaction_id_in_use_is_refused),
+        CASE(a_certificate_revokes_itself),
+        CASE(the_ca_tells_of_itself),
+        CASE(the_answer_has_its_headers),
+        CASE(keys_are_made_where_the_profile_says_so),
+    };
+    int rc = cmocka_run_group_tests_name("ca_cmp", tests, NULL, NULL);
+
+    mu_buf_clear(&last_request);
+    mu_buf_clear(&first_request);
+    mu_pki_certs_clear(&trusted);
+    return rc;
+}
