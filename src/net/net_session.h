@@ -86,6 +86,20 @@ int mu_net_exchange_connected(
 size_t mu_net_exchange_header(char *p, size_t size, size_t n, void *cookie);
 size_t mu_net_exchange_body(char *p, size_t size, size_t n, void *cookie);
 
+/* ---- net_anchors.c ---- */
+/* The named anchors alone; NULL on failure. */
+X509_STORE *mu_net_anchors_named(const struct mu_tls_identity *identity);
+/* Does it only lack a CA that vouches for it? */
+bool mu_net_anchors_is_unknown(int why);
+/* A path that failed, built anew with the system's anchors; its ctx says how that went. False: no
+ * memory. Clear it in any case. */
+struct mu_net_anchors_path {
+    X509_STORE *store;
+    X509_STORE_CTX *ctx;
+};
+bool mu_net_anchors_system(struct mu_net_anchors_path *path, X509_STORE_CTX *failed);
+void mu_net_anchors_clear(struct mu_net_anchors_path *path);
+
 /* ---- net_verify.c ---- */
 /* CURLOPT_SSL_CTX_FUNCTION; cookie is the session. */
 CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie);

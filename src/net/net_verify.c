@@ -200,14 +200,11 @@ static void describe(struct mu_net_session *s, X509_STORE_CTX *ctx, X509 *leaf)
     if (bad == NULL)
         bad = leaf;
     name_text(X509_get_subject_name(bad), subject, sizeof(subject));
-    switch (why) {
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    if (mu_net_anchors_is_unknown(why)) {
         describe_unknown_ca(s, ctx, leaf, why);
-        break;
+        return;
+    }
+    switch (why) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
         mu_err_set(&s->err, MU_AUTH, MU_REASON_NONE, "The server's certificate \"%s\" expired on %s.",
             subject, mu_time_plain(asn1_time(X509_get0_notAfter(bad)), when));
@@ -228,12 +225,30 @@ static void describe(struct mu_net_session *s, X509_STORE_CTX *ctx, X509 *leaf)
     }
 }
 
+/* What came of the path, whoever's anchors it was built with. X509_V_OK, or s->err says why not. */
+static int judge(struct mu_net_session *s, X509_STORE_CTX *ctx)
+{
+    X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+    STACK_OF(X509) *path;
+
+    if (X509_STORE_CTX_get_error(ctx) != X509_V_OK) {
+        describe(s, ctx, leaf);
+        return X509_STORE_CTX_get_error(ctx);
+    }
+    if (!check_name(s, ctx, leaf))
+        return X509_V_ERR_HOSTNAME_MISMATCH;
+    path = X509_STORE_CTX_get0_chain(ctx);
+    name_text(X509_get_subject_name(sk_X509_value(path, sk_X509_num(path) - 1)), s->verified_by,
+        sizeof(s->verified_by));
+    return X509_V_OK;
+}
+
 /* OpenSSL asks: is this server believed? */
 static int verify(X509_STORE_CTX *ctx, void *cookie)
 {
     struct mu_net_session *s = cookie;
-    X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
-    STACK_OF(X509) *path;
+    struct mu_net_anchors_path system = {0};
+    int why;
 
     s->verified_by[0] = '\0';
     keep_chain(s, ctx);
@@ -244,18 +259,17 @@ static int verify(X509_STORE_CTX *ctx, void *cookie)
     X509_STORE_CTX_set_time(ctx, 0, (time_t)mu_env_now(s->identity.env));
     /* An anchor may be an intermediate CA, or the server's own certificate. */
     X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
-    if (X509_verify_cert(ctx) != 1) {
-        describe(s, ctx, leaf);
-        return 0;
-    }
-    if (!check_name(s, ctx, leaf)) {
-        X509_STORE_CTX_set_error(ctx, X509_V_ERR_HOSTNAME_MISMATCH);
-        return 0;
-    }
-    path = X509_STORE_CTX_get0_chain(ctx);
-    name_text(X509_get_subject_name(sk_X509_value(path, sk_X509_num(path) - 1)), s->verified_by,
-        sizeof(s->verified_by));
-    return 1;
+    if (X509_verify_cert(ctx) != 1 && X509_STORE_CTX_get_error(ctx) == X509_V_OK)
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNSPECIFIED);
+    if (s->identity.use_system_anchors
+        && mu_net_anchors_is_unknown(X509_STORE_CTX_get_error(ctx))
+        && mu_net_anchors_system(&system, ctx))
+        why = judge(s, system.ctx);
+    else
+        why = judge(s, ctx);
+    mu_net_anchors_clear(&system);
+    X509_STORE_CTX_set_error(ctx, why);
+    return why == X509_V_OK;
 }
 
 /* ---- settings ---- */
@@ -267,28 +281,6 @@ static void on_info(const SSL *ssl, int where, int ret)
 
     if ((where & SSL_CB_HANDSHAKE_START) != 0 && s->server_name != NULL)
         SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, s->server_name);
-}
-
-static X509_STORE *make_store(const struct mu_tls_identity *identity)
-{
-    X509_STORE *store = X509_STORE_new();
-
-    if (store == NULL)
-        return NULL;
-    for (size_t i = 0; i < identity->anchors.n; i++) {
-        X509 *x = mu_net_tls_x509(identity->anchors.v[i]);
-        int ok = x != NULL && X509_STORE_add_cert(store, x) == 1;
-
-        X509_free(x);
-        if (!ok) {
-            X509_STORE_free(store);
-            return NULL;
-        }
-    }
-    if (identity->use_system_anchors)
-        X509_STORE_set_default_paths(store);
-    ERR_clear_error();
-    return store;
 }
 
 bool mu_net_verify_by_srp(const struct mu_net_session *s)
@@ -397,7 +389,7 @@ CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie)
     struct mu_net_session *s = cookie;
     const struct mu_tls_identity *identity = &s->identity;
     SSL_CTX *ctx = ssl_ctx;
-    X509_STORE *store = make_store(identity);
+    X509_STORE *store = mu_net_anchors_named(identity);
 
     if (store == NULL) {
         mu_err_set(&s->err, MU_INTERNAL, MU_REASON_NONE, "tls: the trusted CAs cannot be loaded");

@@ -379,6 +379,51 @@ static void an_ra_needs_no_name_under_our_anchor(void **state)
     fix_cert_clear(&plain);
 }
 
+/* The system's CAs are asked where the named ones know nothing: by the name in its directory, then
+ * in its bundle; and a clock or a name that is wrong is so with them too. */
+static void the_systems_anchors_are_asked_last(void **state)
+{
+    struct mu_tls_identity both = {
+        .anchors = {.v = &stranger.cert, .n = 1}, .use_system_anchors = true, .env = &fix_env};
+    struct mu_tls_identity named = {.anchors = {.v = &stranger.cert, .n = 1}};
+    char dir[] = "/tmp/test_net_verify.XXXXXX", file[80];
+    struct mu_buf pem = {0};
+    uint16_t port = serve(false, false);
+    struct mu_http_session *s;
+    FILE *f;
+
+    assert_true(mkdtemp(dir) != NULL && mu_pki_cert_to_pem(root.cert, &pem));
+    for (int bundle = 0; bundle < 2; bundle++) {
+        snprintf(file, sizeof(file), "%s/%08lx.0", dir, X509_subject_name_hash(root.x509));
+        f = fopen(file, "w");
+        assert_non_null(f);
+        assert_int_equal(fwrite(pem.p, 1, pem.n, f), pem.n);
+        fclose(f);
+        setenv("SSL_CERT_DIR", bundle ? "/nowhere" : dir, 1);
+        setenv("SSL_CERT_FILE", bundle ? file : "/nowhere", 1);
+        s = open_with(&named);
+        assert_int_equal(fix_ask(s, est(port, "cacerts"), NULL), MU_AUTH);
+        assert_int_equal(fix_err.reason, MU_M(203));
+        mu_transport_close(s);
+        s = open_with(&both);
+        if (fix_ask(s, est(port, "cacerts"), NULL) != MU_OK)
+            fail_msg("%s", fix_err.what);
+        assert_has(fix_trace(), "verified by CN=Test Root\n");
+        mu_transport_close(s);
+        s = open_with(&both);
+        fix_shift_s = 3 * 86400;
+        assert_int_equal(fix_ask(s, est(port, "cacerts"), NULL), MU_AUTH);
+        assert_has(fix_err.what, "\" expired on ");
+        fix_shift_s = 0;
+        mu_transport_close(s);
+        unlink(file);
+    }
+    unsetenv("SSL_CERT_DIR");
+    unsetenv("SSL_CERT_FILE");
+    rmdir(dir);
+    mu_buf_clear(&pem);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, fix_teardown)
 
 int main(void)
@@ -391,6 +436,7 @@ int main(void)
         TEST(a_certificate_nobody_asked_for_is_told),
         TEST(our_refused_certificate_is_m207),
         TEST(an_ra_needs_no_name_under_our_anchor),
+        TEST(the_systems_anchors_are_asked_last),
         TEST(the_server_hears_which_anchors_are_ours),
     };
     return cmocka_run_group_tests(tests, make_all, clear_all);
