@@ -244,9 +244,11 @@ static void revocation(void **state)
     w.body.u.rr.details.reason = 8;
     sw_send(&w);
     sw_expect_rejection(&w, MU_CMP_RP, MU_CMP_BAD_REQUEST);
-    w.body.u.rr.details.reason = 11;
-    sw_send(&w);
-    sw_expect_rejection(&w, MU_CMP_RP, MU_CMP_BAD_DATA_FORMAT);
+    for (int i = 0; i < 2; i++) { /* with these the body cannot be read at all */
+        w.body.u.rr.details.reason = i == 0 ? 7 : 11;
+        sw_send(&w);
+        sw_expect_error(&w, MU_CMP_BAD_DATA_FORMAT);
+    }
     w.body.u.rr.details.reason = 1;
     /* already revoked */
     w.verdict = MU_VERDICT_REFUSED;
