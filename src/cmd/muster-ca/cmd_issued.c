@@ -54,6 +54,7 @@ static int issued_list(struct cmd_context *ctx, int argc, char **argv)
     static const struct cmd_column columns[] = {
         {"ID", "id", CMD_COLUMN_INT},
         {"SERIAL", "serial", CMD_COLUMN_TEXT},
+        {"VIA", "protocol", CMD_COLUMN_TEXT},
         {"STATE", "state", CMD_COLUMN_TEXT},
         {"UNTIL", "not_after", CMD_COLUMN_TIME},
         {"PROFILE", "profile", CMD_COLUMN_TEXT},
