@@ -5,8 +5,6 @@
 #include "proto/cmp/cmp_genm.h"
 #include "proto/cmp/cmp_server_internal.h"
 
-enum { REMOVE_FROM_CRL = 8 }; /* of CRLReason; the codec refuses 7 and more than 10 */
-
 static enum mu_code one_only(size_t n, const char *what, struct mu_err *err)
 {
     if (n == 1)
@@ -186,9 +184,6 @@ static enum mu_code ask_revocation(struct mu_cmp_server *s,
     if (details->tmpl.issuer.p == NULL || details->tmpl.serial.p == NULL)
         return mu_err_set(err, MU_INPUT, MU_REFUSE_CERT_ID,
             "cmp: rr names no certificate by issuer and serialNumber (RFC 9483 4.2)");
-    if (details->reason == REMOVE_FROM_CRL) /* CMP-90 */
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,
-            "cmp: nothing is taken off the revocation list again (RFC 5280 5.3.1)");
     if (!credential->ra_verified_ok
         && (!mu_pki_serial_equal(details->tmpl.serial, s->signer->serial)
             || !mu_pki_name_equal(details->tmpl.issuer, s->signer->issuer)))

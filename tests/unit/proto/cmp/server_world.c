@@ -95,6 +95,13 @@ void sw_init(struct sw *w)
     w->target = "/.well-known/cmp";
 }
 
+struct mu_pki_cert *sw_link(struct sw *w, bool new_with_old)
+{
+    (void)w;
+    return new_with_old ? make_cert("/CN=rogue", CA_NAME, SW_ROGUE, SW_CA, MU_KU_KEY_CERT_SIGN, 0, true)
+                        : make_cert(CA_NAME, "/CN=rogue", SW_CA, SW_ROGUE, MU_KU_KEY_CERT_SIGN, 0, true);
+}
+
 static void forget_answer(struct sw *w)
 {
     if (w->has_answer)
@@ -151,6 +158,7 @@ static void decide(struct sw *w, const struct mu_question *q, struct mu_decision
     snprintf(w->words_seen, sizeof w->words_seen, "%s", q->words != NULL ? q->words : "");
     snprintf(w->profile, sizeof w->profile, "%s", q->profile_name != NULL ? q->profile_name : "");
     w->key_type = q->key_spec.type;
+    w->revoke_reason = q->revoke_reason;
     d->verdict = q->op == MU_OP_ENROLL || q->op == MU_OP_POLL || q->op == MU_OP_KEYGEN
             || w->verdict == MU_VERDICT_REFUSED
         ? w->verdict

@@ -54,7 +54,7 @@ struct sw {
     enum mu_reason failed; /* open or read */
     char words_seen[128];
     char profile[64];
-    int key_type;
+    int key_type, revoke_reason;
     struct mu_http_response response;
 
     /* the answer, decoded */
@@ -74,6 +74,8 @@ struct sw {
 
 void sw_init(struct sw *w);
 void sw_clear(struct sw *w);
+/* The CA and rogue as old and new root: the one's key certified by the other. Yours. */
+struct mu_pki_cert *sw_link(struct sw *w, bool new_with_old);
 
 /* A new transaction with fresh nonce; then the body. */
 void sw_begin(struct sw *w);
