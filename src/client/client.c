@@ -109,6 +109,10 @@ static void on_end(void *cookie)
     struct mu_client *client = cookie;
 
     timer_stop(client);
+    if (client->proto->proto == MU_PROTO_CMP) { /* C045: closed, then the result */
+        mu_transport_close(client->session);
+        client->session = NULL;
+    }
     client->host.on_done(
         client->host.ctx, client, client->err.code == MU_OK ? NULL : &client->err);
 }

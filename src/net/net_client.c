@@ -156,6 +156,8 @@ static void client_close(struct mu_http_session *session)
     struct mu_net_session *s = session_of(session);
 
     s->closing = true;
+    if (s->closed_later)
+        mu_trace(s->env, (enum mu_proto)s->proto, MU_TRACE_CONNECT, "closed");
     mu_net_exchange_clear(s);
     curl_easy_cleanup(s->easy);
     curl_multi_cleanup(s->multi); /* closes the connections */

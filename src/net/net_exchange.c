@@ -80,6 +80,8 @@ int mu_net_exchange_close_socket(void *cookie, curl_socket_t fd)
     if (fd == s->socket) {
         if (s->closing || (s->connected && s->response.status == 0))
             TRACE(s, MU_TRACE_CONNECT, "closed");
+        else if (s->proto == MU_PROTO_CMP && s->request != NULL && s->connected)
+            s->closed_later = true; /* PRODUCT 'Trace': behind saved and before the next one */
         else if (!s->opened || s->connected)
             TRACE(s, MU_TRACE_CONNECT, "closed by the server");
         s->socket = CURL_SOCKET_BAD;
@@ -204,7 +206,9 @@ enum mu_code mu_net_exchange_start(struct mu_net_session *s, struct mu_err *err)
     if (!mu_net_client_has_scheme(s->url.scheme))
         return mu_err_set(
             err, MU_UNSUPPORTED, MU_REASON_NONE, "%s:// is not supported here.", s->url.scheme);
-    s->connected = s->opened = s->resolved = s->refused_new = false;
+    if (s->closed_later)
+        TRACE(s, MU_TRACE_CONNECT, "closed by the server");
+    s->connected = s->opened = s->resolved = s->refused_new = s->closed_later = false;
     s->head_done = s->has_length = s->body_too_long = false;
     memset(&s->err, 0, sizeof(s->err));
     s->fault[0] = '\0';

@@ -56,6 +56,7 @@ struct mu_net_session {
     struct mu_err err;      /* what was found out on the way, before curl says a word */
     bool connected;         /* the request was or could be sent */
     bool opened;            /* on a connection made for it */
+    bool closed_later;      /* CMP: that it was closed is told behind what came of the answer */
     bool resolved;          /* the address was traced */
     bool head_done, has_length, body_too_long, refused_new;
     char address[64];       /* of the peer: "127.0.0.1:8080" */

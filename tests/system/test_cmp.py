@@ -346,3 +346,123 @@ def test_C012_C018_url_without_scheme_and_whole_subjects(client, mock):
     assert f"POST http://127.0.0.1:{c.mock.port}/pkix/" in r.err
     r = c("enroll", "q", "--via", "cmp", "--url", f"127.0.0.1:{c.mock.port}", "--subject", "CN=client1", "--trace", *c.mac())
     assert f"POST http://127.0.0.1:{c.mock.port}/app/cert/cmp2" in r.err and "M504" in r.err, r
+
+
+# ---- our client against our responder ----
+
+class OfDemo:
+    def __init__(self, muster, demo, dir):
+        self.muster, self.demo, self.dir, self.store = muster, demo, dir, dir / "store"
+
+    def __call__(self, *args):
+        return run(self.muster, "--store", self.store, *args, env={"MUSTER_DEMO": str(self.demo.dir)})
+
+    def enroll(self, *args, name="cmptest1", subject="/CN=fgt100f.local"):
+        return self("enroll", name, "--via", "cmp", "--demo", "--subject", subject, "--key", "rsa:2048", "--trace", *args)
+
+    def secret(self, text):
+        p = self.dir / "secret"
+        p.touch(mode=0o600)
+        p.write_text(text + "\n")
+        return p
+
+    def crt(self, name="cmptest1"):
+        return self.store / "certs" / name / "latest.crt"
+
+
+@pytest.fixture
+def of_demo(muster, demo, tmp_path):
+    return OfDemo(muster, demo, tmp_path)
+
+
+def test_C003_C009_C016_an_entry_with_its_password_is_issued(of_demo):
+    r = of_demo.enroll()
+    assert r.code == 0, r
+    in_order(trace(r), "start: ir for 'cmptest1'", "auth: reference fgt100f, secret \\*", "POST http://127.0.0.1:\\d+/app/cert/cmp2",
+             "reply: ip, protection ok, pkistatus: SUCCESS", "confirm: needed", "saved: cmptest1, .*, new", "confirm: accepted")
+    text = openssl("x509", "-in", of_demo.crt(), "-noout", "-text")
+    assert "CN = fgt100f.local" in text and "(2048 bit)" in text
+    assert "fortinet1" not in r.err + r.out
+
+
+def test_C036_C043_the_service_closes_and_the_confirmation_opens_a_connection(of_demo):
+    """C036, C037, C043, C044: the responder's own path says close."""
+    r = of_demo.enroll()
+    assert r.code == 0, r
+    in_order(trace(r), "connect: opened", "http: header: Connection: close", "http: body \\d+ bytes, complete", "reply: ip",
+             "saved:", "connect: closed by the server", "connect: opened", "confirm: certConf sent", "HTTP result code 200",
+             "confirm: accepted", "connect: closed$", "result: ok")
+
+
+def test_C005_M505_an_unknown_reference_is_not_found(of_demo):
+    r = of_demo.enroll("--ref", "fgt999", "--secret-file", of_demo.secret("fortinet1"))
+    assert r.code == 2 and "M505" in r.err and "Enrollment not found." in r.err, r
+    assert not of_demo.crt().exists()
+
+
+def test_C017_the_demo_s_wrong_secret_is_M502(of_demo):
+    r = of_demo.enroll("--ref", "fgt100f", "--secret-file", of_demo.secret("falsch-geheim"))
+    assert r.code == 7 and "M502" in r.err, r
+    assert "falsch" not in r.err + r.out
+
+
+def test_C001_the_service_is_switched_off_and_on(of_demo, muster_ca):
+    assert run(muster_ca, "--dir", of_demo.demo.dir, "cmp", "disable").code == 0
+    r = of_demo.enroll()
+    on = run(muster_ca, "--dir", of_demo.demo.dir, "cmp", "enable")
+    assert r.code != 0 and re.search(r"M504.*|switched off", r.err), r
+    assert on.code == 0
+    r = of_demo.enroll()
+    assert r.code == 0, r
+
+
+def test_C058_the_demo_renews_by_kur_with_the_certificate_alone(of_demo):
+    assert of_demo.enroll().code == 0
+    before = openssl("x509", "-in", of_demo.crt(), "-noout", "-serial", "-pubkey")
+    (of_demo.store / "secrets" / "cmptest1.secret").unlink()
+    r = of_demo("renew", "cmptest1", "--force", "--trace")
+    assert r.code == 0, r
+    in_order(trace(r), "start: kur for", "auth: signed with the certificate of serial", "reply: kup, protection ok",
+             "saved: .*, replaces [0-9A-F]+$", "confirm: accepted", "result: ok")
+    after = openssl("x509", "-in", of_demo.crt(), "-noout", "-serial", "-pubkey")
+    assert before.splitlines()[0] != after.splitlines()[0] and before.splitlines()[1:] != after.splitlines()[1:]
+
+
+@pytest.mark.parametrize("key", ["ec:P-256", "ed25519"])
+def test_pbmac1_and_other_keys_against_the_demo(of_demo, key):
+    """CMP-22, CMP-25, CMP-76: also the renewal is signed by that key."""
+    r = of_demo("enroll", "k", "--via", "cmp", "--demo", "--subject", "/CN=k", "--key", key, "--mac", "pbmac1", "--trace")
+    assert r.code == 0, r
+    in_order(trace(r), "confirm: accepted")
+    r = of_demo("renew", "k", "--force", "--rekey", "--trace")
+    assert r.code == 0, r
+    in_order(trace(r), "start: kur", "confirm: accepted")
+
+
+def test_revoked_by_rr_it_stands_in_the_crl(of_demo):
+    assert of_demo.enroll().code == 0
+    number = openssl("x509", "-in", of_demo.crt(), "-noout", "-serial").strip().split("=")[1]
+    r = of_demo("revoke", "cmptest1", "--reason", "keyCompromise", "--yes")
+    assert r.code == 0, r
+    crl = of_demo.dir / "crl"
+    r = of_demo("crl", "fetch", of_demo.demo.host + "/crl/demo.crl", "-o", crl)
+    if r.code == 0:
+        assert number in openssl("crl", "-in", crl, "-inform", "DER" if crl.read_bytes()[:1] == b"\x30" else "PEM", "-noout", "-text")
+    r = of_demo("renew", "cmptest1", "--force")
+    assert r.code != 0 and "certRevoked" in r.err, r
+
+
+def test_ca_certificates_come_by_genm(of_demo):
+    """CMP-92"""
+    assert of_demo.enroll().code == 0
+    r = of_demo("ca", "fetch", of_demo.demo.host + "/app/cert/cmp2", "--via", "cmp", "--ref", "fgt100f", "--secret-file",
+                of_demo.secret("fortinet1"))
+    assert r.code == 0 and "CN" in r.out, r
+
+
+def test_server_key_by_the_secret(of_demo):
+    """CMP-80..86: the CA makes the key, enveloped to the password."""
+    r = of_demo("enroll", "sk", "--via", "cmp", "--demo", "--subject", "/CN=sk", "--server-key", "--trace")
+    assert r.code == 0, r
+    key, crt = of_demo.store / "certs/sk/latest.key", of_demo.crt("sk")
+    assert openssl("pkey", "-in", key, "-pubout") == openssl("x509", "-in", crt, "-noout", "-pubkey")
