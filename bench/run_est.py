@@ -99,4 +99,5 @@ def main():
         o.json.write_text(json.dumps({"rows": rows, "client": clients}, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()
