@@ -23,6 +23,7 @@
  *   labels             the same for labels: iot:est, old:est+one-line
  *   client-ca          certificates in PEM: who has one of them that is valid may enroll by EST
  *   cmp-confirm-wait   5min: how long a certConf is waited for; then the certificate is revoked
+ *   cmp-check-after    60s: when a client whose request waits should poll
  *   cmp-implicit-confirm  yes: grant implicitConfirm to those who ask for it
  *   client-profile     profile of requests signed by certificates below client-ca, or by an RA;
  *                      empty: they are refused

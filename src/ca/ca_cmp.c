@@ -24,6 +24,8 @@ static enum mu_code write_answer(struct mu_ca_job *job, struct mu_err *err)
 
     mu_buf_clear(&cmp->kept);
     cmp->kept = (struct mu_buf){.max = MU_LIMIT_KEPT, .secret = true};
+    if (job->one != NULL && job->decision.verdict == MU_VERDICT_PENDING)
+        job->decision.retry_after_s = job->one->check_after_s;
     rc = mu_cmp_server_write(
         cmp->server, &job->credential, &job->decision, &job->response, &cmp->kept, err);
     job->row.kept = mu_buf_bytes(&cmp->kept);

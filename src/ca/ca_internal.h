@@ -36,7 +36,7 @@ struct mu_ca_one {
     struct mu_ca_label *labels; /* the unlabeled path first */
     size_t label_n;
     struct mu_pki_certs client_ca; /* whose certificates are accepted beside our own */
-    int64_t confirm_wait_s;
+    int64_t confirm_wait_s, check_after_s;
     char *client_profile;
     struct mu_ca_pair kga; /* signs keys made for clients; none: key NULL */
     bool implicit_confirm;

@@ -33,6 +33,7 @@ static const struct {
     {"labels", TEXT, offsetof(struct mu_ca_one, label_list), ""},
     {"client-ca", TEXT, offsetof(struct mu_ca_one, client_ca_text), ""},
     {"cmp-confirm-wait", DURATION, offsetof(struct mu_ca_one, confirm_wait_s), "5min"},
+    {"cmp-check-after", DURATION, offsetof(struct mu_ca_one, check_after_s), "60s"},
     {"cmp-implicit-confirm", YES_NO, offsetof(struct mu_ca_one, implicit_confirm), "yes"},
     {"client-profile", TEXT, offsetof(struct mu_ca_one, client_profile), ""},
     {"default", YES_NO, offsetof(struct mu_ca_one, is_default), "no"},

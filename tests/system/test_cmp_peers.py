@@ -1,0 +1,276 @@
+"""CMP: `openssl cmp` 3.0 as client of our responder, over real sockets. Rows of ACCEPTANCE (C...) and
+CONFORMANCE (CMP-...) stand in the names or first lines."""
+import http.client
+import json
+import re
+import subprocess
+
+import pytest
+
+from conftest import Server, need, run
+
+OPENSSL = need("openssl")
+KEYS = {
+    "rsa": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+    "ec": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "ed25519": ["-algorithm", "ED25519"],
+}
+
+
+class Peer:
+    """openssl cmp with its files in one directory."""
+
+    def __init__(self, demo, dir):
+        self.demo, self.dir = demo, dir
+        for kind, args in KEYS.items():
+            subprocess.run([OPENSSL, "genpkey", *args, "-out", dir / f"{kind}.key"], check=True, capture_output=True)
+
+    def __call__(self, command, *args, path="/app/cert/cmp2", auth="mac", ref="fgt100f", secret="fortinet1", cert="cert"):
+        how = (["-ref", ref, "-secret", f"pass:{secret}"] if auth == "mac" else
+               ["-cert", f"{cert}.crt", "-key", f"{auth}.key"])
+        if auth != "mac" or "-unprotected_errors" in args or "-verify" in args:
+            how += ["-trusted", self.demo.root]
+        r = run(OPENSSL, "cmp", "-config", "/dev/null", "-cmd", command, "-server", f"127.0.0.1:{self.demo.port}", "-path", path,
+                *how, *[a for a in args if a != "-verify"], cwd=self.dir)
+        r.err = r.out + r.err  # it tells its errors on stdout
+        return r
+
+    def ir(self, kind="rsa", *args, command="ir", out="cert", subject="/CN=fgt100f.local", **how):
+        return self(command, "-newkey", f"{kind}.key", "-subject", subject, "-certout", f"{out}.crt", *args, **how)
+
+    def x509(self, out, *what):
+        return subprocess.run([OPENSSL, "x509", "-in", self.dir / f"{out}.crt", "-noout", *what], check=True, capture_output=True,
+                              text=True).stdout
+
+    def serial(self, out="cert"):
+        return self.x509(out, "-serial").strip().split("=")[1]
+
+    def is_issued(self, r, out="cert"):
+        assert r.code == 0, r
+        v = run(OPENSSL, "verify", "-CAfile", self.demo.root, self.dir / f"{out}.crt")
+        assert v.code == 0, v
+
+
+@pytest.fixture
+def peer(demo, tmp_path):
+    return Peer(demo, tmp_path)
+
+
+def log_of(muster_ca, demo, *args):
+    r = run(muster_ca, "--dir", demo.dir, "log", "--json", *args)
+    assert r.code == 0, r
+    return [e for e in json.loads(r.out)["log"]]
+
+
+def colons(serial):
+    return ":".join(serial[i:i + 2] for i in range(0, len(serial), 2))
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_C003_C052_C056_ir_by_reference_and_secret(peer, kind):
+    r = peer.ir(kind, "-cacertsout", "ca.crt")
+    peer.is_issued(r)
+    assert "received PKICONF" in r.out + r.err
+    text = peer.demo.stderr()
+    assert re.search(r'msg="Certificate signing request \\"CN=fgt100f.local\\" signed with CA certificate \\"'
+                     r'C=NL,ST=NH,L=Amsterdam,O=Fortinet,OU=AS,CN=sceptest\\""', text), text
+    assert f'was confirmed ({colons(peer.serial())})' in text
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+def test_cr_by_reference_and_secret(peer, kind):
+    peer.is_issued(peer.ir(kind, command="cr"))
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_CMP56_p10cr(peer, kind):
+    subprocess.run([OPENSSL, "req", "-new", "-key", f"{kind}.key", "-subj", "/CN=p10", "-out", "p10.csr"], cwd=peer.dir, check=True)
+    peer.is_issued(peer("p10cr", "-csr", "p10.csr", "-certout", "cert.crt"))
+    assert "CN = p10" in peer.x509("cert", "-subject")
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+def test_C053_C057_kur_is_logged_and_linked(peer, muster_ca, kind):
+    peer.is_issued(peer.ir(kind))
+    new = "ec" if kind == "rsa" else "rsa"
+    r = peer("kur", "-oldcert", "cert.crt", "-newkey", f"{new}.key", "-certout", "new.crt", auth=kind)
+    peer.is_issued(r, "new")
+    assert f'Certificate \\"CN=fgt100f.local\\" was renewed ({colons(peer.serial("new"))})' in peer.demo.stderr()
+    old, now = (json.loads(run(muster_ca, "--dir", peer.demo.dir, "issued", "show", peer.serial(n), "--json").out) for n in ("cert", "new"))
+    assert peer.serial("new") in json.dumps(old).replace(":", "") and peer.serial("cert") in json.dumps(now).replace(":", "")
+
+
+def test_CMP57_cr_by_a_certificate_keeps_its_subject(peer):
+    peer.is_issued(peer.ir())
+    peer.is_issued(peer.ir("ec", command="cr", out="second", auth="rsa"), "second")
+    r = peer.ir("ec", command="cr", out="third", subject="/CN=other", auth="rsa")
+    assert r.code != 0 and "notAuthorized" in r.err, r
+
+
+def test_CMP87_rr_revokes_once_and_is_in_the_list(peer):
+    peer.is_issued(peer.ir())
+    args = ["-oldcert", "cert.crt", "-revreason", "1"]
+    assert peer("rr", *args, auth="rsa").code == 0
+    crl = run("curl", "-s", "-o", peer.dir / "crl.der", f"{peer.demo.host}/crl/demo.crl")
+    assert crl.code == 0
+    text = run(OPENSSL, "crl", "-inform", "DER", "-in", peer.dir / "crl.der", "-noout", "-text").out
+    assert peer.serial() in text and "Key Compromise" in text
+    r = peer("rr", *args, auth="rsa")
+    assert r.code != 0 and "certRevoked" in r.err, r
+    r = peer("kur", "-oldcert", "cert.crt", "-newkey", "ec.key", "-certout", "new.crt", auth="rsa")
+    assert r.code != 0 and "certRevoked" in r.err, r
+
+
+def test_CMP92_genm(peer):
+    for info in ("caCerts", "currentCRL"):
+        r = peer("genm", "-infotype", info)
+        assert r.code == 0 and "received GENP" in r.out + r.err, r
+    peer.is_issued(peer.ir())
+    r = peer("genm", "-infotype", "caCerts", auth="rsa")
+    assert r.code == 0, r
+
+
+def test_CMP99_a_question_nobody_answers_is_refused(peer):
+    r = peer("genm", "-infotype", "signKeyPairTypes")
+    assert r.code == 0 or "badRequest" in r.err, r
+
+
+def test_CMP73_implicit_confirmation(peer):
+    r = peer.ir("rsa", "-implicit_confirm")
+    peer.is_issued(r)
+    assert "CERTCONF" not in r.out + r.err, r
+
+
+def test_CMP79_a_certificate_nobody_confirms_is_not_confirmed(peer):
+    r = peer.ir("rsa", "-disable_confirm")
+    assert r.code == 0, r
+    assert f"was confirmed ({colons(peer.serial())})" not in peer.demo.stderr()
+
+
+def test_C017_a_wrong_secret(peer):
+    r = peer.ir("rsa", "-verify", secret="falsch-geheim")
+    assert r.code != 0 and "badMessageCheck" in r.err, r
+    assert not (peer.dir / "cert.crt").exists()
+    assert "falsch" not in peer.demo.stderr()
+
+
+def test_C005_an_unknown_reference(peer):
+    """The client checks the signature of the answer with the CA's certificate."""
+    r = peer.ir("rsa", "-verify", ref="fgt999")
+    assert r.code != 0 and "Enrollment not found." in r.err and "notAuthorized" in r.err, r
+    assert 'Enrollment not found. Reference \\"fgt999\\"; near: \\"fgt100f\\".' in peer.demo.stderr()
+
+
+def test_C051_one_line_for_each_and_found_by_subject(peer, muster_ca):
+    peer.is_issued(peer.ir(subject="/CN=row-c051"))
+    assert peer.ir("ec", command="cr", out="x", subject="/CN=not-c051", auth="rsa").code != 0
+    good = log_of(muster_ca, peer.demo, "--subject", "row-c051")
+    assert [e for e in good if e["action"] == "issue"] and all("row-c051" in e["subject"] for e in good)
+    bad = log_of(muster_ca, peer.demo, "--subject", "not-c051")
+    assert [e["action"] for e in bad] == ["refuse"]
+
+
+@pytest.mark.parametrize("path", ["/.well-known/cmp", "/.well-known/cmp/initialization", "/.well-known/cmp/p/demo", "/pkix/", "/app/cert/cmp2"])
+def test_CMP120_paths(peer, path):
+    peer.is_issued(peer.ir("ec", path=path))
+
+
+def test_C001_disabled_and_enabled(start_demo, tmp_path, muster_ca):
+    p = Peer(start_demo(), tmp_path)
+    r = run(muster_ca, "--dir", p.demo.dir, "cmp", "disable")
+    assert r.code == 0 and "CMP is disabled" in r.out, r
+    assert p.ir().code != 0
+    c = http.client.HTTPConnection("127.0.0.1", p.demo.port)
+    c.request("POST", "/app/cert/cmp2", b"0", {"Content-Type": "application/pkixcmp"})
+    assert c.getresponse().status == 503
+    r = run(muster_ca, "--dir", p.demo.dir, "cmp", "enable")
+    assert r.code == 0 and "CMP is enabled" in r.out, r
+    p.is_issued(p.ir())
+
+
+def test_C036_headers_and_how_connections_end(peer):
+    """/app/cert/cmp2 closes, /.well-known/cmp goes on, HTTP/1.0 is served."""
+    r = peer.ir("rsa", "-reqout", "ir.der")
+    peer.is_issued(r)
+    body = (peer.dir / "ir.der").read_bytes()
+    c = http.client.HTTPConnection("127.0.0.1", peer.demo.port)
+    c.request("POST", "/app/cert/cmp2", body, {"Content-Type": "application/pkixcmp"})
+    a = c.getresponse()
+    a.read()
+    headers = {k.lower(): v for k, v in a.getheaders()}
+    assert a.status == 200 and "date" in headers
+    for name, value in {"x-xss-protection": "1; mode=block", "x-content-type-options": "nosniff",
+                        "referrer-policy": "strict-origin-when-cross-origin", "permissions-policy": "fullscreen=(self)",
+                        "connection": "close", "content-type": "application/pkixcmp"}.items():
+        assert headers[name] == value
+    c = http.client.HTTPConnection("127.0.0.1", peer.demo.port)
+    c.connect()
+    for _ in range(3):
+        sock = c.sock
+        c.request("POST", "/.well-known/cmp", body, {"Content-Type": "application/pkixcmp"})
+        a = c.getresponse()
+        assert a.status == 200 and a.read()[0] == 0x30
+        assert c.sock is sock is not None
+    r = run("curl", "-s", "-0", "-i", "--data-binary", f"@{peer.dir}/ir.der", "-H", "Content-Type: application/pkixcmp", "-o",
+            peer.dir / "answer", "-w", "%{http_code}", f"{peer.demo.host}/app/cert/cmp2")
+    assert r.out == "200", r
+
+
+def test_a_person_approves_and_the_client_polls(start_demo, tmp_path, muster_ca):
+    """CMP-100, CMP-102"""
+    d = start_demo("--sqlite")
+    p = Peer(d, tmp_path)
+    (tmp_path / "ca.conf").write_text("default = yes\ncmp-check-after = 1s\n")
+    for args in (["profile", "set", "cmp", "approval=manual"], ["ca", "set", "demo", tmp_path / "ca.conf"]):
+        r = run(muster_ca, "--dir", d.dir, *args)
+        assert r.code == 0, r
+    client = subprocess.Popen([OPENSSL, "cmp", "-config", "/dev/null", "-cmd", "ir", "-server", f"127.0.0.1:{d.port}", "-path",
+                               "/.well-known/cmp", "-ref", "fgt100f", "-secret", "pass:fortinet1", "-newkey", "rsa.key", "-subject",
+                               "/CN=waits", "-certout", "cert.crt", "-total_timeout", "100"], cwd=tmp_path, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+    queue = []
+    while not queue:
+        assert client.poll() is None, client.stdout.read()
+        queue = json.loads(run(muster_ca, "--dir", d.dir, "queue", "list", "--json").out)["queue"]
+    r = run(muster_ca, "--dir", d.dir, "queue", "approve", queue[0]["id"])
+    assert r.code == 0, r
+    out, _ = client.communicate(timeout=120)
+    assert client.returncode == 0, out
+    assert run(OPENSSL, "verify", "-CAfile", d.root, tmp_path / "cert.crt").code == 0
+    assert f"was confirmed ({colons(p.serial())})" in d.stderr()
+
+
+def test_a_confirmation_after_a_kill_comes_twice(start_demo, tmp_path):
+    """CMP-77: certConf to a responder started anew counts; once more it is certConfirmed."""
+    d = start_demo("--sqlite", name="one")
+    p = Peer(d, tmp_path)
+    p.is_issued(p.ir("rsa", "-reqout", "ir.der conf.der"))
+    d.kill()
+    again = start_demo("--sqlite", name="one")
+    c = http.client.HTTPConnection("127.0.0.1", again.port)
+    c.request("POST", "/app/cert/cmp2", (tmp_path / "conf.der").read_bytes(), {"Content-Type": "application/pkixcmp"})
+    assert c.getresponse().status == 200
+    assert "action=refuse" in again.stderr() and "confirmed already" in again.stderr().lower(), again.stderr()
+    c = http.client.HTTPConnection("127.0.0.1", again.port)
+    c.request("POST", "/app/cert/cmp2", (tmp_path / "ir.der").read_bytes(), {"Content-Type": "application/pkixcmp"})
+    answer = c.getresponse().read()
+    der = subprocess.run([OPENSSL, "x509", "-in", "cert.crt", "-outform", "DER"], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert der in answer  # the same certificate, in a new answer
+
+
+def test_C004_C006_entries_of_an_operator(start_demo, tmp_path, muster_ca):
+    d = start_demo()
+    p = Peer(d, tmp_path)
+    ask = lambda *a: run(muster_ca, "--dir", d.dir, *a, cwd=tmp_path)
+    r = ask("entry", "new", "fgt2*", "--profile", "cmp", "--protocol", "cmp", "--out", "w.secret")
+    assert r.code != 0 and "wildcard entries are not supported for CMP" in r.err, r
+    r = ask("profile", "new", "sign", "protocols=cmp", "key-usage=digitalSignature", "eku=none")
+    assert r.code == 0, r
+    r = ask("entry", "new", "fgt7", "--profile", "sign", "--protocol", "cmp")
+    assert r.code == 0 and "CMP reference fgt7" in r.out and "fgt7.secret" in r.out, r
+    secret = (tmp_path / "fgt7.secret").read_text().strip()
+    p.is_issued(p.ir("ec", ref="fgt7", secret=secret))
+    text = p.x509("cert", "-ext", "keyUsage,extendedKeyUsage")
+    assert "Digital Signature" in text and "Encipherment" not in text and "Extended" not in text
+    r = p.ir("ec", ref="fgt7", secret=secret)
+    assert r.code != 0 and "used already" in r.err, r
