@@ -213,7 +213,7 @@ def test_secrets_of_muster_and_its_ca_are_nowhere(world, hunt, muster, tmp_path)
     assert "MUSTER_SECRET_CHALLENGE" in env.err
     go("-d", "enroll", "key", *u, "--challenge-file", world.auto, "--key-file", key, "--key-pass-file", world.keypass)
     go("-d", "renew", "key", "--force", "--key-pass-file", world.keypass)
-    go("-d", "renew", "key", "--force", codes=(4,))
+    go("-d", "renew", "key", "--force")  # what it was given is kept for that
     go("-d", "renew", "key", "--force", "--key-pass-file", world.wrong, codes=(4,))
     go("-d", "enroll", "badkey", *u, "--challenge-file", world.auto, "--key-file", key, "--key-pass-file", world.wrong, codes=range(1, 80))
     go("-d", "enroll", "wait", *u, "--challenge-file", world.manual, "--no-wait", codes=(5,))
@@ -233,7 +233,13 @@ def test_secrets_of_muster_and_its_ca_are_nowhere(world, hunt, muster, tmp_path)
     for words in (["list"], ["list", "--json"], ["show", "ok0"], ["show", "env", "--json"], ["status", "--json"], ["diff", "ok0"], ["ca", "list", "--json"]):
         go(*words)
     world.lists()
-    # In the store a challenge may be kept, for its owner's eyes only; the rest holds none.
+    kept_for_the_owner(store, hunt)
+    world.remains()
+    hunt.over()
+
+
+def kept_for_the_owner(store, hunt):
+    """In the store a secret may be kept, for its owner's eyes only; the rest holds none."""
     seen = 0
     for p in store.rglob("*"):
         if p.is_file() and not p.is_symlink():
@@ -243,6 +249,34 @@ def test_secrets_of_muster_and_its_ca_are_nowhere(world, hunt, muster, tmp_path)
             elif leaks(p.read_bytes(), hunt.known):
                 assert p.relative_to(store).parts[0] in ("secrets", "state"), p
     assert seen > 5
+
+
+def test_secrets_of_EST_are_nowhere(world, hunt, muster, tmp_path):
+    """E009, E067: HTTP and SRP passwords and the key's, right and wrong, at each level of talk."""
+    store = world.store("store")
+
+    def go(*args, codes=(0,), **kw):
+        return hunt.result(run(muster, "--store", store, "--no-input", *args, **kw), *codes)
+
+    u = ["--via", "est", "--url", world.demo.est, "--ca-cert", "CA_Cert_1"]
+    by_http = [*u, "--user", "e-auto", "--password-file"]
+    for i, talk in enumerate(([], ["-v"], ["-d"], ["-vv"], ["--json"], ["-d", "--json"], ["--debug", "est,tls,http"], ["-q"])):
+        go(*talk, "enroll", f"ok{i}", *by_http, world.auto, "--key-pass-file", world.keypass)
+        go(*talk, "enroll", f"no{i}", *by_http, world.wrong, codes=(2,))
+        go(*talk, "renew", f"ok{i}", "--force")
+        go(*talk, "show", f"ok{i}")
+        go(*talk, "show", f"no{i}")
+    go("-d", "enroll", "srp", *u, "--srp-user", "e-auto", "--srp-password-file", world.wrong, codes=range(1, 80))
+    go("-d", "enroll", "srp2", *u, "--srp-user", "e-auto", "--srp-password-file", world.auto, codes=range(80))
+    for variable, user in (("PASSWORD", "--user"), ("SRP_PASSWORD", "--srp-user")):
+        go("-d", "-v", "enroll", "env" + variable, *u, user, "e-auto", env={f"MUSTER_SECRET_{variable}": hunt.known["auto"]}, codes=range(80))
+    go("-d", "enroll", "again", *by_http, world.auto, "--renew-auth", "password")
+    go("-d", "renew", "again", "--force", codes=range(80))
+    go("-d", "enroll", "made", *by_http, world.auto, "--server-key", "--key-pass-file", world.keypass, codes=range(80))
+    for words in (["list", "--json"], ["show", "envPASSWORD", "--json"], ["ca", "list", "--json"]):
+        go(*words)
+    kept_for_the_owner(store, hunt)
+    world.lists()
     world.remains()
     hunt.over()
 
