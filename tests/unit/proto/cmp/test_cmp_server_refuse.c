@@ -290,6 +290,44 @@ static void bodies_of_requests(void **state)
     }
 }
 
+/* CMP-62: poposkInput is what is signed where it is there, and its key has to be the template's. */
+static void proof_over_its_own_input(void **state)
+{
+    for (int i = 0; i < 3; i++) {
+        struct mu_buf input = {0}, alg = {0}, signature = {0};
+        struct mu_pki_key *key = sw_key(SW_NEW);
+        struct mu_cmp_cert_req *req;
+        struct sw w;
+        size_t seq, choice;
+        sw_init(&w);
+        start(&w);
+        req = &w.body.u.req.req;
+        seq = mu_der_open(&input, MU_DER_SEQUENCE);
+        choice = mu_der_open(&input, MU_DER_CONTEXT_CONSTRUCTED(0)); /* authInfo: sender */
+        mu_der_put(&input, MU_DER_CONTEXT_CONSTRUCTED(4), w.ca->subject);
+        mu_der_close(&input, choice);
+        mu_buf_put_bytes(&input, mu_pki_key_spki(sw_key(i == 1 ? SW_CLIENT : SW_NEW)));
+        mu_der_close(&input, seq);
+        mu_pki_key_sign_alg(key, MU_PKI_SHA256, &alg);
+        sw_ok(mu_pki_key_sign(
+            key, MU_PKI_SHA256, mu_buf_bytes(&input), &signature, &sw_err));
+        if (i == 2)
+            signature.p[signature.n - 1] ^= 1;
+        req->popo_input = mu_buf_bytes(&input);
+        req->popo_alg = mu_buf_bytes(&alg);
+        req->popo_signature = mu_buf_bytes(&signature);
+        sw_send(&w);
+        if (i == 0)
+            sw_expect_issued(&w, MU_CMP_IP);
+        else
+            sw_expect_rejection(&w, MU_CMP_IP, MU_CMP_BAD_POP);
+        mu_buf_clear(&input);
+        mu_buf_clear(&alg);
+        mu_buf_clear(&signature);
+        sw_clear(&w);
+    }
+}
+
 /* CMP-54, CMP-55 */
 static void updates(void **state)
 {
@@ -459,6 +497,7 @@ int main(void)
         cmocka_unit_test(answers_are_no_requests),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(bodies_of_requests),
+        cmocka_unit_test(proof_over_its_own_input),
         cmocka_unit_test(updates),
         cmocka_unit_test(refusals_of_the_ca),
         cmocka_unit_test(confirmations),
