@@ -12,11 +12,8 @@
 bool mu_cmp_server_is(const struct mu_http_request *request)
 {
     struct mu_cmp_path path;
-    const char *type = mu_http_header_get(request->headers, request->header_n, "Content-Type");
 
-    if (mu_cmp_http_path(request->target, &path))
-        return true;
-    return strcmp(request->method, "POST") == 0 && type != NULL && mu_cmp_http_media_is(type);
+    return mu_cmp_http_path(request->target, &path);
 }
 
 static const struct {

@@ -13,7 +13,7 @@
 
 struct mu_cmp_server;
 
-/* POST with application/pkixcmp, or a path of CMP's: /.well-known/cmp, /pkix/, /app/cert/cmp2. */
+/* A path of CMP's: /.well-known/cmp, /pkix/, /app/cert/cmp2. The media type alone is not enough (C012). */
 bool mu_cmp_server_is(const struct mu_http_request *request);
 /* On failure *out may still be set: then the error can be told in a PKIMessage (write with a
  * REFUSED decision); if it is NULL answer with mu_cmp_server_http_error. */

@@ -522,13 +522,14 @@ static void ra_verified(void **state)
     sw_clear(&w);
 }
 
-/* C036, CMP-116, CMP-117 */
+/* C012, C036, CMP-116, CMP-117 */
 static void http_mapping(void **state)
 {
     const struct mu_http_request get = {.method = "GET", .target = "/.well-known/cmp"};
     const struct mu_http_header html[] = {{"Content-Type", "text/html"}};
     const struct mu_http_request page = {.method = "POST", .target = "/pkix/", .headers = html, .header_n = 1};
-    const struct mu_http_request other = {.method = "POST", .target = "/other", .headers = html, .header_n = 1};
+    const struct mu_http_header cmp[] = {{"Content-Type", "application/pkixcmp"}};
+    const struct mu_http_request other = {.method = "POST", .target = "/other", .headers = cmp, .header_n = 1};
     struct mu_cmp_server *server;
     struct mu_claim claim;
     struct mu_err err = {0};
