@@ -264,6 +264,14 @@ def test_C004_C006_entries_of_an_operator(start_demo, tmp_path, muster_ca):
     ask = lambda *a: run(muster_ca, "--dir", d.dir, *a, cwd=tmp_path)
     r = ask("entry", "new", "fgt2*", "--profile", "cmp", "--protocol", "cmp", "--out", "w.secret")
     assert r.code != 0 and "wildcard entries are not supported for CMP" in r.err, r
+    assert ask("profile", "set", "cmp", "wildcard=yes").code == 0
+    assert ask("entry", "new", "fgt2*", "--profile", "cmp", "--protocol", "cmp", "--reusable", "--out", "w.secret").code == 0
+    r = ask("entry", "device", "fgt2*", "fgt21")
+    assert r.code == 0 and "fgt21.secret" in r.out, r
+    own = (tmp_path / "fgt21.secret").read_text().strip()
+    p.is_issued(p.ir("ec", ref="fgt21", secret=own))
+    assert p.ir("ec", ref="fgt22", secret=own).code != 0
+    assert p.ir("ec", ref="fgt21", secret=(tmp_path / "w.secret").read_text().strip()).code != 0
     r = ask("profile", "new", "sign", "protocols=cmp", "key-usage=digitalSignature", "eku=none")
     assert r.code == 0, r
     r = ask("entry", "new", "fgt7", "--profile", "sign", "--protocol", "cmp")

@@ -219,6 +219,37 @@ static int entry_passwd(struct cmd_context *ctx, int argc, char **argv)
     return code;
 }
 
+static int entry_device(struct cmd_context *ctx, int argc, char **argv)
+{
+    static const struct cmd_opt options[] = {
+        {'o', "out", "FILE", "write it there (REFERENCE.secret)"},
+        {0, NULL, NULL, NULL},
+    };
+    static const struct cmd_spec spec = {.usage = "entry device NAME REFERENCE [option...]",
+        .opts = options,
+        .min = 2,
+        .max = 2,
+        .about = "The password of one device of a wildcard entry (CMP): derived from the entry's, so\n"
+                 "it is the same each time until that changes."};
+    struct mu_buf path = {0};
+    char file[PATH_MAX] = "";
+    struct mu_err err = {0};
+    struct cmd_args args;
+    json_t *in;
+    int code = cmd_parse(ctx, &spec, argc, argv, &args);
+
+    if (code >= 0)
+        return code;
+    if (out_file(&args, args.operand[1], file, &err) != MU_OK)
+        return cmd_fail(ctx, &err);
+    in = json_object();
+    mu_kit_json_set_text(in, "reference", args.operand[1]);
+    cmd_path(&path, "/v1/entries/", args.operand[0], "/device");
+    code = ask_password(ctx, mu_buf_str(&path), in, file);
+    mu_buf_clear(&path);
+    return code;
+}
+
 /* ---- the others ---- */
 
 static int entry_list(struct cmd_context *ctx, int argc, char **argv)
@@ -335,6 +366,7 @@ int cmd_entry(struct cmd_context *ctx, int argc, char **argv)
         {"list", "all of them", entry_list},
         {"show", "one", entry_show},
         {"passwd", "a new password", entry_passwd},
+        {"device", "the password of one device of a wildcard entry", entry_device},
         {"reset", "begin again: the client lost its key", entry_reset},
         {"disable", "refuse it", entry_disable},
         {"enable", "no longer refuse it", entry_enable},

@@ -17,6 +17,7 @@ const struct mu_kit_route mu_web_ca_routes[] = {
     {"GET", "/v1/entries/{}", mu_web_ca_entry_show},
     {"POST", "/v1/entries", mu_web_ca_entry_new},
     {"POST", "/v1/entries/{}/passwd", mu_web_ca_entry_passwd},
+    {"POST", "/v1/entries/{}/device", mu_web_ca_entry_device},
     {"POST", "/v1/entries/{}/reset", mu_web_ca_entry_reset},
     {"POST", "/v1/entries/{}/disable", mu_web_ca_entry_disable},
     {"POST", "/v1/entries/{}/enable", mu_web_ca_entry_enable},

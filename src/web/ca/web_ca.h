@@ -14,6 +14,7 @@
  *                                       expires, comments}
  *                                       -> {entry, password}: the generated one, this once
  *   POST   /v1/entries/NAME/passwd      {password} or a generated one, as above
+ *   POST   /v1/entries/NAME/device      {reference}: that device's password of a wildcard entry
  *   POST   /v1/entries/NAME/reset | disable | enable
  *   GET    /v1/profiles                 GET /v1/profiles/NAME   DELETE /v1/profiles/NAME
  *   POST   /v1/profiles                 {name, settings, preset}; settings: text or object

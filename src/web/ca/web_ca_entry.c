@@ -227,6 +227,27 @@ out:
     mu_web_ca_finish(call, rc, out, &err);
 }
 
+void mu_web_ca_entry_device(struct mu_kit_call *call)
+{
+    static const char *const known[] = {"reference", NULL};
+    const char *reference = json_string_value(json_object_get(call->in, "reference"));
+    struct mu_secret made = {0};
+    json_t *out = json_object();
+    struct mu_err err = {0};
+    enum mu_code rc;
+
+    if ((rc = mu_kit_json_check(call->in, known, &err)) == MU_OK && reference == NULL)
+        rc = mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "reference: which device?");
+    if (rc == MU_OK)
+        rc = mu_ca_entry_device(mu_web_ca_of(call), call->arg, reference, &made, &err);
+    if (rc == MU_OK) {
+        password_put(out, &made);
+        rc = entry_put(call, call->arg, out, &err);
+    }
+    mu_secret_clear(&made);
+    mu_web_ca_finish(call, rc, out, &err);
+}
+
 void mu_web_ca_entry_reset(struct mu_kit_call *call)
 {
     struct mu_err err = {0};
