@@ -2,12 +2,13 @@
 CONFORMANCE (CMP-...) stand in the names or first lines."""
 import http.client
 import json
+import random
 import re
 import subprocess
 
 import pytest
 
-from conftest import Server, need, run
+from conftest import Demo, need, run
 
 OPENSSL = need("openssl")
 KEYS = {
@@ -282,3 +283,32 @@ def test_C004_C006_entries_of_an_operator(start_demo, tmp_path, muster_ca):
     assert "Digital Signature" in text and "Encipherment" not in text and "Extended" not in text
     r = p.ir("ec", ref="fgt7", secret=secret)
     assert r.code != 0 and "used already" in r.err, r
+
+
+def test_killed_at_random_what_a_client_has_is_on_record(build, tmp_path, muster_ca):
+    """Kill -9 somewhere in ir, ip, certConf: no certificate is answered that is not recorded, and the
+    database opens again."""
+    dir, got = tmp_path / "demo", []
+    for i in range(8):
+        d = Demo(build, dir, "--sqlite")
+        p = Peer(d, tmp_path)
+        client = subprocess.Popen([OPENSSL, "cmp", "-config", "/dev/null", "-cmd", "ir", "-server", f"127.0.0.1:{d.port}", "-path",
+                                   "/.well-known/cmp", "-ref", "fgt100f", "-secret", "pass:fortinet1", "-newkey", "ec.key", "-subject",
+                                   f"/CN=kill{i}", "-certout", f"k{i}.crt", "-disable_confirm"], cwd=tmp_path, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        try:
+            client.wait(random.uniform(0.005, 0.06))
+        except subprocess.TimeoutExpired:
+            pass
+        d.kill()
+        d.file.close()
+        client.wait(60)
+        if (tmp_path / f"k{i}.crt").exists():
+            got.append(p.serial(f"k{i}"))
+    d = Demo(build, dir, "--sqlite")
+    for serial in got:
+        r = run(muster_ca, "--dir", dir, "issued", "show", serial)
+        assert r.code == 0, r
+    p = Peer(d, tmp_path)
+    p.is_issued(p.ir("ec"))
+    d.stop()
