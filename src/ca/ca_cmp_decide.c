@@ -398,6 +398,10 @@ void mu_ca_cmp_decide(struct mu_ca_job *job)
         confirm(job);
         return;
     }
+    if (op == MU_OP_INFO && job->claim.auth == MU_AUTH_NONE) { /* an error, CMP-46 */
+        mu_ca_cmp_info(job);
+        return;
+    }
     reason = mu_ca_cmp_who_may_ask(job);
     if (reason != MU_REASON_NONE && !(op == MU_OP_REVOKE && reason == MU_REFUSE_SIGNER_REVOKED)) {
         mu_ca_record_refuse(job, reason);

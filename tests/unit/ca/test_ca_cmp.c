@@ -966,6 +966,28 @@ static void the_answer_has_its_headers(void **state)
     assert_int_equal(w->last_status, 400);
 }
 
+/* CMP-46: an error message, which nobody need protect, is answered by pkiConf. */
+static void an_error_is_answered_by_pkiconf(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_cmp_header header = {.pvno = 2,
+        .transaction_id = mu_bytes("0123456789abcdef", 16),
+        .sender_nonce = mu_bytes("fedcba9876543210", 16)};
+    const struct mu_cmp_body body = {
+        .type = MU_CMP_ERROR, .u.error.status = {.status = MU_CMP_REJECTION}};
+    struct mu_buf part = {0}, message = {0};
+    struct mu_cmp_msg msg = {0};
+
+    mu_cmp_msg_encode_part(&header, &body, &part);
+    ca_ok(mu_cmp_msg_encode(mu_buf_bytes(&part), (struct mu_bytes){0}, NULL, &message, &ca_err));
+    post(w, "/pkix/", mu_buf_bytes(&message));
+    ca_ok(mu_cmp_msg_decode(mu_buf_bytes(&w->last.body), &msg, &ca_err));
+    assert_int_equal(msg.body.type, MU_CMP_PKICONF);
+    mu_cmp_msg_clear(&msg);
+    mu_buf_clear(&part);
+    mu_buf_clear(&message);
+}
+
 /* CMP-80: the key is made here where the profile allows it, and under no approval. */
 static void keys_are_made_where_the_profile_says_so(void **state)
 {
@@ -1011,6 +1033,7 @@ int main(void)
         CASE(a_certificate_revokes_itself),
         CASE(the_ca_tells_of_itself),
         CASE(the_answer_has_its_headers),
+        CASE(an_error_is_answered_by_pkiconf),
         CASE(keys_are_made_where_the_profile_says_so),
     };
     int rc = cmocka_run_group_tests_name("ca_cmp", tests, NULL, NULL);
