@@ -2,6 +2,7 @@
 
 Rows of ACCEPTANCE (C...) and CONFORMANCE (CMP-..., IOP-...) stand in the names. The mock hands out one
 certificate, which has to be for the client's key: so the client is given that key."""
+import json
 import os
 import re
 import signal
@@ -466,3 +467,22 @@ def test_server_key_by_the_secret(of_demo):
     assert r.code == 0, r
     key, crt = of_demo.store / "certs/sk/latest.key", of_demo.crt("sk")
     assert openssl("pkey", "-in", key, "-pubout") == openssl("x509", "-in", crt, "-noout", "-pubkey")
+
+
+def test_M509_waiting_for_approval_goes_on_in_another_process(muster, muster_ca, start_demo, tmp_path):
+    """CMP-100..104: each question is a process of its own."""
+    d = start_demo()
+    c = OfDemo(muster, d, tmp_path)
+    assert run(muster_ca, "--dir", d.dir, "profile", "set", "cmp", "approval=manual").code == 0
+    r = c.enroll("--no-wait")
+    assert r.code == 5 and "M509" in r.err, r
+    first = re.search(r"transaction id: (\w+)", r.err).group(1)
+    assert c("poll", "cmptest1").code == 5
+    queue = json.loads(run(muster_ca, "--dir", d.dir, "queue", "list", "--json").out)["queue"]
+    assert len(queue) == 1
+    assert run(muster_ca, "--dir", d.dir, "queue", "approve", queue[0]["id"]).code == 0
+    r = c("poll", "cmptest1", "--trace")
+    assert r.code == 0, r
+    in_order(trace(r), "start: pollReq for 'cmptest1'", f"transaction id: {first}", "reply: ip, protection ok, pkistatus: SUCCESS",
+             "saved: cmptest1", "confirm: accepted", "result: ok")
+    assert c.crt().exists()
