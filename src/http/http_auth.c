@@ -458,7 +458,7 @@ static bool put_user(const struct mu_http_auth *auth, struct mu_buf *out)
 
     while (*p != '\0' && (unsigned char)*p < 0x80)
         p++;
-    if (*p == '\0' || auth->userhash)
+    if (*p == '\0' || auth->userhash || !mu_text_is_utf8(mu_bytes_str(auth->user)))
         return put_quoted(out, "username", auth->user);
     mu_buf_put_str(out, "username*=UTF-8''");
     return mu_http_percent_encode(out, mu_bytes_str(auth->user));

@@ -164,7 +164,9 @@ static void check_challenges(const char *text)
         mu_buf_reset(&out);
         if (mu_http_auth_challenge_format(&a, &out)) {
             assert(mu_http_auth_challenge(mu_buf_str(&out), 0, &b) && b.scheme == a.scheme);
-            assert(strcmp(a.realm, b.realm) == 0 && strcmp(a.nonce, b.nonce) == 0);
+            assert(strcmp(a.realm, b.realm) == 0);
+            /* A nonce beside Basic means nothing, and is not said again. */
+            assert(a.scheme != MU_HTTP_SCHEME_DIGEST || strcmp(a.nonce, b.nonce) == 0);
             assert(!mu_http_auth_challenge(mu_buf_str(&out), 1, &b));
         }
         n++;
