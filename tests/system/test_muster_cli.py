@@ -705,10 +705,11 @@ def test_secrets_from_stdin_descriptor_and_environment(cli, demo, tmp_path):
     assert e.code != 0 and "M701" in e.err, e
 
 
-def test_est_and_cmp_are_not_available_in_this_version(cli):
-    for via in ("est", "cmp"):
-        r = cli.enroll("e", "--via", via)
-        assert r.code == 64 and "not available in this version" in r.err, r
+def test_a_protocol_that_nobody_knows_lists_the_known(cli):
+    r = cli.enroll("e", "--via", "acme")
+    assert r.code == 64 and "scep, est, cmp" in r.err, r
+    r = cli.enroll("e", "--via", "est")  # the URL is that of SCEP, without TLS
+    assert r.code == 4 and "M201" in r.err, r
 
 
 def test_usage_errors_are_64_and_name_the_way_out(cli):
