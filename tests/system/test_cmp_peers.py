@@ -199,6 +199,7 @@ def test_C036_headers_and_how_connections_end(peer):
     a = c.getresponse()
     a.read()
     headers = {k.lower(): v for k, v in a.getheaders()}
+    assert len(headers) == len(a.getheaders()), "a header comes twice"
     assert a.status == 200 and "date" in headers
     for name, value in {"x-xss-protection": "1; mode=block", "x-content-type-options": "nosniff",
                         "referrer-policy": "strict-origin-when-cross-origin", "permissions-policy": "fullscreen=(self)",
