@@ -465,10 +465,11 @@ enum mu_code mu_agent_cancel(struct mu_agent *agent, const char *name, struct mu
 
     if (rc != MU_OK)
         return rc;
-    if (mu_keystore_has(agent->store, MU_KEYSTORE_STATE, name, "pending"))
-        rc = mu_agent_pending_remove(agent->store, name, err);
-    else
+    /* The request last: after a kill between, canceling again does the rest. */
+    if (!mu_keystore_has(agent->store, MU_KEYSTORE_STATE, name, "pending"))
         rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no pending request", name);
+    else if ((rc = mu_agent_forget_unissued(agent, name, err)) == MU_OK)
+        rc = mu_agent_pending_remove(agent->store, name, err);
     mu_keystore_unlock(lock);
     return rc;
 }

@@ -186,7 +186,8 @@ enum mu_code mu_agent_renew(struct mu_agent *agent, const struct mu_agent_renew 
 enum mu_code mu_agent_poll(struct mu_agent *agent, const char *name, bool no_wait,
     const struct mu_secret *key_password, const struct mu_agent_host *host,
     struct mu_agent_job **out, struct mu_err *err) MU_CHECK;
-/* Forgets a pending request with its key. MU_NOT_FOUND if there is none. */
+/* Forgets a pending request with its key; settings and secrets too if nothing was ever issued under
+ * this name. MU_NOT_FOUND if nothing is pending. */
 enum mu_code mu_agent_cancel(struct mu_agent *agent, const char *name, struct mu_err *err) MU_CHECK;
 
 /* ---- requests by file ---- */

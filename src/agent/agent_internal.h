@@ -27,6 +27,10 @@ enum mu_code mu_agent_pending_store(struct mu_keystore *store, const char *name,
 enum mu_code mu_agent_pending_remove(struct mu_keystore *store, const char *name,
     struct mu_err *err) MU_CHECK;
 void mu_agent_pending_clear(struct mu_agent_pending *pending);
+/* Settings, secrets and the last try of a name without any certificate, not even a former one; nothing
+ * of any other. What asks later under this name must not send its secrets to another CA. */
+enum mu_code mu_agent_forget_unissued(struct mu_agent *agent, const char *name,
+    struct mu_err *err) MU_CHECK;
 
 /* ---- state/<name>.last: how the last try ended ---- */
 struct mu_agent_last {
@@ -56,6 +60,8 @@ enum mu_code mu_agent_secrets_take(struct mu_agent *agent, const char *name,
 /* What a later try or a renewal needs without options. */
 enum mu_code mu_agent_secrets_keep(struct mu_agent *agent, const char *name,
     const struct mu_agent_secrets *given, struct mu_err *err) MU_CHECK;
+enum mu_code mu_agent_secrets_remove(struct mu_agent *agent, const char *name,
+    struct mu_err *err) MU_CHECK;
 void mu_agent_secrets_clear(struct mu_agent_secret_values *values);
 /* Hands over a copy; NULL is not set. */
 enum mu_code mu_agent_secret_copy(struct mu_secret *to, const struct mu_secret *from,

@@ -79,6 +79,17 @@ enum mu_code mu_agent_secrets_keep(struct mu_agent *agent, const char *name,
     return keep(agent, name, "secret", given->secret, err);
 }
 
+enum mu_code mu_agent_secrets_remove(struct mu_agent *agent, const char *name, struct mu_err *err)
+{
+    static const char *const kinds[] = {
+        "challenge", "key-password", "password", "srp-password", "secret"};
+    enum mu_code rc = MU_OK;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && rc == MU_OK; i++)
+        rc = mu_keystore_remove(agent->store, MU_KEYSTORE_SECRETS, name, kinds[i], err);
+    return rc;
+}
+
 void mu_agent_secrets_clear(struct mu_agent_secret_values *values)
 {
     mu_secret_clear(&values->challenge);

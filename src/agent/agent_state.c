@@ -195,6 +195,30 @@ enum mu_code mu_agent_pending_remove(
     return rc;
 }
 
+static void count_one(void *cookie, const char *stem)
+{
+    (void)stem;
+    ++*(size_t *)cookie;
+}
+
+enum mu_code mu_agent_forget_unissued(struct mu_agent *agent, const char *name, struct mu_err *err)
+{
+    size_t n = 0;
+    enum mu_code rc = mu_keystore_each_serial(agent->store, name, count_one, &n, err);
+
+    if (rc == MU_NOT_FOUND) {
+        mu_err_clear(err);
+        rc = MU_OK;
+    }
+    if (rc != MU_OK || n > 0)
+        return rc;
+    if ((rc = mu_agent_secrets_remove(agent, name, err)) != MU_OK)
+        return rc;
+    if ((rc = mu_keystore_remove(agent->store, MU_KEYSTORE_STATE, name, "last", err)) != MU_OK)
+        return rc;
+    return mu_keystore_remove(agent->store, MU_KEYSTORE_STATE, name, "conf", err);
+}
+
 void mu_agent_pending_clear(struct mu_agent_pending *pending)
 {
     free(pending->transaction);

@@ -574,7 +574,9 @@ def test_pending_poll_and_cancel(cli, muster_ca):
     assert cli.enroll("p2", "--no-wait", challenge=cli.challenge2).code == 5
     assert cli("cancel", "p2").code == 64
     assert cli("cancel", "p2", "--yes").code == 0
-    assert cli("poll", "p2").code == 0
+    assert not re.search("^p2 ", cli("list").out, re.M)
+    r = cli("poll", "p2")
+    assert r.code != 0 and "there is no certificate 'p2'" in r.err, r
     approve(muster_ca, cli.demo, "reject", "--reason", "x")
 
 

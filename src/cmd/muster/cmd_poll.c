@@ -49,7 +49,8 @@ int mu_cmd_cancel(struct mu_cmd *cmd)
         return mu_cmd_print_usage_error(cmd, &err);
     }
     if (!cmd->args.yes
-        && !mu_cmd_ask_yes("The request and its key are lost. Do you want to continue?"))
+        && !mu_cmd_ask_yes("The request and its key are lost, and the settings if nothing was ever "
+                           "issued. Do you want to continue?"))
         return MU_CMD_FAILED;
     if (mu_agent_cancel(&cmd->agent, name, &err) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);

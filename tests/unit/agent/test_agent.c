@@ -326,14 +326,41 @@ static void test_cancel_forgets_request_and_key(void **state)
     struct world *w = *state;
     struct mu_agent_enroll request = with(w);
 
+    struct mu_secret password = {0};
+    struct mu_agent_facts facts;
+
     w->peer.pend = 1;
     request.no_wait = true;
+    request.key_password = &password;
+    assert_int_equal(mu_secret_set(&password, mu_bytes_str("opens"), NULL), MU_OK);
     assert_int_equal(mu_agent_cancel(&w->agent, "vpn", NULL), MU_NOT_FOUND);
     world_enroll(w, "vpn", request);
+    assert_true(kit_has(w->kit, "state/vpn.conf"));
+    assert_true(kit_has(w->kit, "secrets/vpn.key-password"));
     assert_int_equal(mu_agent_cancel(&w->agent, "vpn", NULL), MU_OK);
     assert_false(kit_has(w->kit, "state/vpn.pending"));
     assert_false(kit_has(w->kit, "state/vpn.key"));
-    assert_int_equal(state_of(w, "vpn"), MU_AGENT_NEW);
+    assert_false(kit_has(w->kit, "state/vpn.conf"));
+    assert_false(kit_has(w->kit, "state/vpn.last"));
+    assert_false(kit_has(w->kit, "secrets/vpn.key-password"));
+    assert_int_equal(mu_agent_show(&w->agent, "vpn", &facts, NULL), MU_NOT_FOUND);
+    mu_secret_clear(&password);
+}
+
+static void test_cancel_of_a_renewal_keeps_what_was_issued_and_its_settings(void **state)
+{
+    struct world *w = *state;
+    struct mu_agent_renew request = {.force = true, .no_wait = true};
+
+    world_enroll(w, "vpn", with(w));
+    world_expect(w, MU_AGENT_ISSUED);
+    w->peer.pend = 1;
+    world_renew(w, "vpn", request);
+    world_expect(w, MU_AGENT_WAITING);
+    assert_int_equal(mu_agent_cancel(&w->agent, "vpn", NULL), MU_OK);
+    assert_false(kit_has(w->kit, "state/vpn.pending"));
+    assert_true(kit_has(w->kit, "state/vpn.conf"));
+    assert_int_equal(state_of(w, "vpn"), MU_AGENT_OK);
 }
 
 static void test_a_refusal_is_kept_for_show_and_forgets_the_request(void **state)
@@ -660,6 +687,7 @@ int main(void)
         T(test_pending_with_other_settings_is_not_mixed_up),
         T(test_waiting_ends_with_m313_and_stays_pending),
         T(test_cancel_forgets_request_and_key),
+        T(test_cancel_of_a_renewal_keeps_what_was_issued_and_its_settings),
         T(test_a_refusal_is_kept_for_show_and_forgets_the_request),
         T(test_a_lost_answer_is_asked_for_again),
         T(test_an_unreachable_ca_leaves_no_request),
