@@ -12,7 +12,7 @@
 /* ---- requests ---- */
 
 /* A profile is for those whom the operator gave it to. Beside his own, a sender may name one that
- * the operator opened by a template-name; it stays manual if his own is. */
+ * the operator opened by a template-name; it stays manual if his own is. Who has none names none. */
 const struct mu_enroll_profile *mu_ca_cmp_profile(
     struct mu_ca_job *job, const struct mu_enroll_profile *own)
 {
@@ -21,15 +21,17 @@ const struct mu_enroll_profile *mu_ca_cmp_profile(
         : label[0] != '\0'                                ? label
                                                           : NULL;
 
+    if (own == NULL)
+        return NULL;
     if (name == NULL)
         return job->question.csr != NULL ? mu_ca_decide_template(job, own) : own;
-    if (own != NULL && strcmp(own->name, name) == 0)
+    if (strcmp(own->name, name) == 0)
         return own;
     for (size_t i = 0; i < job->snapshot->profile_n; i++) {
         const struct mu_enroll_profile *p = job->snapshot->profiles[i];
 
         if (p->template_name != NULL && strcmp(p->template_name, name) == 0
-            && (own == NULL || !own->manual || p->manual) && mu_ca_decide_is_for_ca(job, p))
+            && (!own->manual || p->manual) && mu_ca_decide_is_for_ca(job, p))
             return p;
     }
     return NULL;
@@ -49,7 +51,8 @@ static bool may_name(const struct mu_ca_job *job, const struct mu_enroll_profile
 
     if (cmp->is_ra || (cmp->is_external && profile->subject_rule != MU_PROFILE_SUBJECT_ACCEPT))
         return true;
-    return mu_pki_name_equal(csr->subject, job->claim.signer->subject)
+    return (mu_pki_name_equal(csr->subject, job->claim.signer->subject)
+               && !mu_pki_name_is_empty(csr->subject))
         || (mu_pki_name_is_empty(csr->subject) && csr->exts.san.n != 0
             && job->claim.signer->exts.san.n != 0
             && mu_pki_san_subset(csr->exts.san, job->claim.signer->exts.san));

@@ -713,6 +713,11 @@ static void an_ra_speaks_for_others(void **state)
     struct run r = {.op = MU_CMP_CLIENT_CR, .key = CA_KEY_EC, .signer = ra, .subject = "/CN=dev"};
 
     refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED); /* no client-profile yet */
+    ca_ok(mu_ca_profile_put(w->ca, "brief", "lifetime = 1d\ntemplate-name = short\n", true, "test",
+        &ca_err));
+    r.profile = "short"; /* CMP-18: beside his own; who has none names none either */
+    refused(w, &r, MU_REFUSE_UNSUPPORTED, MU_CMP_BAD_REQUEST);
+    r.profile = NULL;
     ca_set(w, "client-profile = cmp\n");
     works(w, &r);
     assert_true(ca_subject_is(r.cert, "/CN=dev"));
