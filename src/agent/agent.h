@@ -10,6 +10,8 @@
 #ifndef MU_AGENT_H
 #define MU_AGENT_H
 
+#include "agent/agent_config.h"
+#include "agent/agent_event.h"
 #include "agent/agent_settings.h"
 #include "base/loop.h"
 #include "client/client.h"
@@ -22,6 +24,9 @@ struct mu_agent {
     struct mu_loop *loop;
     struct mu_transport *transport;
     bool allow_legacy;   /* --allow-legacy, besides the entry's own */
+    const struct mu_agent_config *config; /* NULL: no configuration */
+    struct mu_agent_events events;
+    bool by_itself;      /* its jobs are the agent's own: the storm guard counts them */
 };
 
 struct mu_agent_job;
