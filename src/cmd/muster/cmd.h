@@ -8,7 +8,7 @@
 
 #include "agent/agent.h"
 #include "cmd/muster/cmd_args.h"
-#include "cmd/muster/cmd_json.h"
+#include "agent/agent_json.h"
 #include "cmd/muster/cmd_secrets.h"
 
 enum mu_cmd_exit {

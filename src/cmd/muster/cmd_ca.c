@@ -113,7 +113,7 @@ struct list {
     struct mu_cmd *cmd;
     struct mu_cmd_print_table table;
     struct mu_buf out;
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
     unsigned n;
 };
 
@@ -126,7 +126,7 @@ static void list_from(struct list *l, const char *line)
     char value[2048];
     size_t i;
 
-    mu_cmd_json_open(&l->j, NULL, '{');
+    mu_agent_json_open(&l->j, NULL, '{');
     stop = line + strcspn(line, "\n");
     for (i = 0; i < 3; i++) {
         const char *begin = strstr(line, before[i]);
@@ -136,9 +136,9 @@ static void list_from(struct list *l, const char *line)
         snprintf(value, sizeof value, "%.*s",
             is_there ? (int)(end - begin - (ptrdiff_t)strlen(before[i])) : 4,
             is_there ? begin + strlen(before[i]) : "none");
-        mu_cmd_json_text(&l->j, keys[i], strcmp(value, "none") != 0 ? value : NULL);
+        mu_agent_json_text(&l->j, keys[i], strcmp(value, "none") != 0 ? value : NULL);
     }
-    mu_cmd_json_close(&l->j, '}');
+    mu_agent_json_close(&l->j, '}');
 }
 
 static void list_json(struct list *l, const char *name, struct mu_pki_cert *cert)
@@ -148,12 +148,12 @@ static void list_json(struct list *l, const char *name, struct mu_pki_cert *cert
     const char *at;
 
     mu_cmd_certs_json_open(&l->j, name, cert);
-    mu_cmd_json_text(&l->j, "source", is_learned ? "est" : "user");
-    mu_cmd_json_open(&l->j, "learned", '[');
+    mu_agent_json_text(&l->j, "source", is_learned ? "est" : "user");
+    mu_agent_json_open(&l->j, "learned", '[');
     for (at = mu_buf_str(&lines); *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n')
         list_from(l, at);
-    mu_cmd_json_close(&l->j, ']');
-    mu_cmd_json_close(&l->j, '}');
+    mu_agent_json_close(&l->j, ']');
+    mu_agent_json_close(&l->j, '}');
     mu_buf_clear(&lines);
 }
 
@@ -211,7 +211,7 @@ int mu_cmd_ca_list(struct mu_cmd *cmd)
     mu_cmd_print_cell(&l.table, "SOURCE");
     mu_cmd_print_cell(&l.table, "SHA-256");
     mu_cmd_print_json_begin(cmd, &l.j, &l.out);
-    mu_cmd_json_open(&l.j, "cas", '[');
+    mu_agent_json_open(&l.j, "cas", '[');
     rc = mu_cmd_open_store(cmd, false, &err);
     if (rc == MU_OK)
         rc = mu_keystore_ca_each(cmd->store, list_one, &l, &err);
@@ -220,8 +220,8 @@ int mu_cmd_ca_list(struct mu_cmd *cmd)
     if (rc != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else if (cmd->args.json) {
-        mu_cmd_json_close(&l.j, ']');
-        mu_cmd_json_close(&l.j, '}');
+        mu_agent_json_close(&l.j, ']');
+        mu_agent_json_close(&l.j, '}');
         exit_code = mu_cmd_print_json(cmd, &l.out);
     } else if (l.n > 0) {
         mu_cmd_print_table_end(cmd, &l.table);

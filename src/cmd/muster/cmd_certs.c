@@ -13,49 +13,49 @@ static const char *kind_of(struct mu_pki_cert *cert)
     return mu_pki_cert_is_self_signed(cert) ? "root CA" : "intermediate CA";
 }
 
-static void name_json(struct mu_cmd_json *j, const char *key, struct mu_bytes name)
+static void name_json(struct mu_agent_json *j, const char *key, struct mu_bytes name)
 {
     struct mu_buf text = {0};
 
     mu_pki_name_format(name, MU_PKI_NAME_SLASH, &text);
-    mu_cmd_json_text(j, key, mu_buf_str(&text));
+    mu_agent_json_text(j, key, mu_buf_str(&text));
     mu_buf_clear(&text);
 }
 
-void mu_cmd_certs_json_open(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert)
+void mu_cmd_certs_json_open(struct mu_agent_json *j, const char *name, struct mu_pki_cert *cert)
 {
     struct mu_buf text = {0};
 
-    mu_cmd_json_open(j, NULL, '{');
+    mu_agent_json_open(j, NULL, '{');
     if (name != NULL)
-        mu_cmd_json_text(j, "name", name);
-    mu_cmd_json_text(j, "kind", kind_of(cert));
+        mu_agent_json_text(j, "name", name);
+    mu_agent_json_text(j, "kind", kind_of(cert));
     name_json(j, "subject", cert->subject);
     name_json(j, "issuer", cert->issuer);
     mu_pki_cert_serial_hex(cert->serial, &text);
-    mu_cmd_json_text(j, "serial", mu_buf_str(&text));
+    mu_agent_json_text(j, "serial", mu_buf_str(&text));
     mu_buf_reset(&text);
     mu_text_hex(&text, mu_bytes(cert->sha256, sizeof cert->sha256), 0);
-    mu_cmd_json_text(j, "sha256", mu_buf_str(&text));
-    mu_cmd_json_time(j, "not_before", cert->not_before_s);
-    mu_cmd_json_time(j, "not_after", cert->not_after_s);
+    mu_agent_json_text(j, "sha256", mu_buf_str(&text));
+    mu_agent_json_time(j, "not_before", cert->not_before_s);
+    mu_agent_json_time(j, "not_after", cert->not_after_s);
     mu_buf_clear(&text);
 }
 
-void mu_cmd_certs_json(struct mu_cmd_json *j, const char *name, struct mu_pki_cert *cert)
+void mu_cmd_certs_json(struct mu_agent_json *j, const char *name, struct mu_pki_cert *cert)
 {
     mu_cmd_certs_json_open(j, name, cert);
-    mu_cmd_json_close(j, '}');
+    mu_agent_json_close(j, '}');
 }
 
-void mu_cmd_certs_array(struct mu_cmd_json *j, const char *key, const struct mu_pki_certs *certs)
+void mu_cmd_certs_array(struct mu_agent_json *j, const char *key, const struct mu_pki_certs *certs)
 {
     size_t i;
 
-    mu_cmd_json_open(j, key, '[');
+    mu_agent_json_open(j, key, '[');
     for (i = 0; certs != NULL && i < certs->n; i++)
         mu_cmd_certs_json(j, NULL, certs->v[i]);
-    mu_cmd_json_close(j, ']');
+    mu_agent_json_close(j, ']');
 }
 
 void mu_cmd_certs_text(const struct mu_pki_certs *certs, const struct mu_pki_cert *issuing)
@@ -89,7 +89,7 @@ int mu_cmd_certs_print(
     struct mu_cmd *cmd, const struct mu_pki_certs *certs, const struct mu_pki_cert *issuing)
 {
     struct mu_buf out = {0};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
     int exit_code;
 
     if (!cmd->args.json) {
@@ -98,7 +98,7 @@ int mu_cmd_certs_print(
     }
     mu_cmd_print_json_begin(cmd, &j, &out);
     mu_cmd_certs_array(&j, "cas", certs);
-    mu_cmd_json_close(&j, '}');
+    mu_agent_json_close(&j, '}');
     exit_code = mu_cmd_print_json(cmd, &out);
     mu_buf_clear(&out);
     return exit_code;

@@ -16,16 +16,16 @@ static enum mu_code put(const char *path, const struct mu_buf *pem, struct mu_er
 static int put_json(struct mu_cmd *cmd, const struct mu_buf *pem)
 {
     struct mu_buf out = {.secret = true};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
     int exit_code;
 
     mu_cmd_print_json_begin(cmd, &j, &out);
-    mu_cmd_json_open(&j, "csr", '{');
-    mu_cmd_json_text(&j, "name", cmd->args.words[0]);
-    mu_cmd_json_text(&j, "file", cmd->args.output);
-    mu_cmd_json_text(&j, "pem", cmd->args.output == NULL ? mu_buf_str(pem) : NULL);
-    mu_cmd_json_close(&j, '}');
-    mu_cmd_json_close(&j, '}');
+    mu_agent_json_open(&j, "csr", '{');
+    mu_agent_json_text(&j, "name", cmd->args.words[0]);
+    mu_agent_json_text(&j, "file", cmd->args.output);
+    mu_agent_json_text(&j, "pem", cmd->args.output == NULL ? mu_buf_str(pem) : NULL);
+    mu_agent_json_close(&j, '}');
+    mu_agent_json_close(&j, '}');
     exit_code = mu_cmd_print_json(cmd, &out);
     mu_buf_clear(&out);
     return exit_code;

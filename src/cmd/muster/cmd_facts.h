@@ -1,12 +1,9 @@
-/* An entry in words: as an object of --json, as a table row, as the page of 'show'. */
+/* An entry in words: as a table row, as the page of 'show'. */
 #ifndef MU_CMD_FACTS_H
 #define MU_CMD_FACTS_H
 
 #include "cmd/muster/cmd_print.h"
 
-/* One element of "certificates". */
-void mu_cmd_facts_json(
-    struct mu_cmd_json *j, const char *key, const struct mu_agent_facts *facts, int64_t now_s);
 /* Header and rows of the status table. */
 void mu_cmd_facts_header(struct mu_cmd_print_table *table);
 void mu_cmd_facts_row(

@@ -65,17 +65,17 @@ static void json_end(struct mu_cmd_job *job, const struct mu_agent_outcome *outc
 {
     static const char *const words[] = {"nothing", "issued", "pending", "answered"};
     struct mu_buf out = {0};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
 
     mu_cmd_print_json_begin(job->cmd, &j, &out);
-    mu_cmd_json_text(&j, "result", words[outcome->result]);
-    mu_cmd_json_text(&j, "why", outcome->why);
-    mu_cmd_json_text(&j, "replaced", outcome->replaced);
-    mu_cmd_json_open(&j, "certificates", '[');
+    mu_agent_json_text(&j, "result", words[outcome->result]);
+    mu_agent_json_text(&j, "why", outcome->why);
+    mu_agent_json_text(&j, "replaced", outcome->replaced);
+    mu_agent_json_open(&j, "certificates", '[');
     if (outcome->facts != NULL)
-        mu_cmd_facts_json(&j, NULL, outcome->facts, mu_env_now(&job->cmd->env));
-    mu_cmd_json_close(&j, ']');
-    mu_cmd_json_close(&j, '}');
+        mu_agent_json_facts(&j, NULL, outcome->facts, mu_env_now(&job->cmd->env));
+    mu_agent_json_close(&j, ']');
+    mu_agent_json_close(&j, '}');
     job->exit_code = mu_cmd_print_json(job->cmd, &out);
     mu_buf_clear(&out);
 }

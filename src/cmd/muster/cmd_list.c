@@ -7,7 +7,7 @@ struct list {
     struct mu_cmd *cmd;
     struct mu_cmd_print_table table;
     struct mu_buf json;
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
     struct mu_buf needy; /* names, each with a blank in front */
     unsigned total, classes[3];
     int64_t now_s;
@@ -23,7 +23,7 @@ static void take(void *cookie, const struct mu_agent_facts *facts)
     if (class == 2)
         mu_buf_putf(&l->needy, " %s", facts->name);
     if (l->cmd->args.json)
-        mu_cmd_facts_json(&l->j, NULL, facts, l->now_s);
+        mu_agent_json_facts(&l->j, NULL, facts, l->now_s);
     else
         mu_cmd_facts_row(&l->table, facts, l->now_s);
 }
@@ -65,7 +65,7 @@ int mu_cmd_list(struct mu_cmd *cmd)
     enum mu_code rc;
 
     mu_cmd_print_json_begin(cmd, &l.j, &l.json);
-    mu_cmd_json_open(&l.j, "certificates", '[');
+    mu_agent_json_open(&l.j, "certificates", '[');
     mu_cmd_facts_header(&l.table);
     rc = mu_cmd_open_store(cmd, false, &err);
     if (rc == MU_OK)
@@ -77,8 +77,8 @@ int mu_cmd_list(struct mu_cmd *cmd)
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
         mu_buf_clear(&l.table.cells);
     } else if (cmd->args.json) {
-        mu_cmd_json_close(&l.j, ']');
-        mu_cmd_json_close(&l.j, '}');
+        mu_agent_json_close(&l.j, ']');
+        mu_agent_json_close(&l.j, '}');
         exit_code = mu_cmd_print_json(cmd, &l.json);
         mu_buf_clear(&l.table.cells);
     } else {

@@ -40,7 +40,7 @@ static void put_likely(const struct mu_err *err)
     const char *p;
     unsigned rank = 1;
 
-    mu_cmd_json_causes(mu_err_likely_text(err), &lines);
+    mu_agent_json_causes(mu_err_likely_text(err), &lines);
     for (p = mu_buf_str(&lines); strchr(mu_buf_str(&lines), '\n') != NULL && *p != '\0';) {
         size_t n = strcspn(p, "\n");
 
@@ -109,21 +109,21 @@ static int error_json(
     struct mu_cmd *cmd, const char *name, const struct mu_err *err, int exit_code)
 {
     struct mu_buf out = {0};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
     char code[8];
 
     mu_err_code_text(err, code);
     mu_cmd_print_json_begin(cmd, &j, &out);
-    mu_cmd_json_open(&j, "error", '{');
-    mu_cmd_json_text(&j, "name", name);
-    mu_cmd_json_text(&j, "code", code[0] != '\0' ? code : NULL);
-    mu_cmd_json_text(&j, "what", err->what);
-    mu_cmd_json_text(
+    mu_agent_json_open(&j, "error", '{');
+    mu_agent_json_text(&j, "name", name);
+    mu_agent_json_text(&j, "code", code[0] != '\0' ? code : NULL);
+    mu_agent_json_text(&j, "what", err->what);
+    mu_agent_json_text(
         &j, "likely", mu_err_likely_text(err)[0] != '\0' ? mu_err_likely_text(err) : NULL);
-    mu_cmd_json_text(&j, "do", mu_err_next_text(err)[0] != '\0' ? mu_err_next_text(err) : NULL);
-    mu_cmd_json_int(&j, "exit", exit_code);
-    mu_cmd_json_close(&j, '}');
-    mu_cmd_json_close(&j, '}');
+    mu_agent_json_text(&j, "do", mu_err_next_text(err)[0] != '\0' ? mu_err_next_text(err) : NULL);
+    mu_agent_json_int(&j, "exit", exit_code);
+    mu_agent_json_close(&j, '}');
+    mu_agent_json_close(&j, '}');
     mu_cmd_print_json(cmd, &out);
     mu_buf_clear(&out);
     return exit_code;
@@ -165,12 +165,9 @@ int mu_cmd_print_usage_error(struct mu_cmd *cmd, const struct mu_err *err)
     return MU_CMD_USAGE;
 }
 
-void mu_cmd_print_json_begin(struct mu_cmd *cmd, struct mu_cmd_json *j, struct mu_buf *out)
+void mu_cmd_print_json_begin(struct mu_cmd *cmd, struct mu_agent_json *j, struct mu_buf *out)
 {
-    *j = (struct mu_cmd_json){.out = out};
-    mu_cmd_json_open(j, NULL, '{');
-    mu_cmd_json_text(j, "schema", "muster/1");
-    mu_cmd_json_time(j, "time", mu_env_now(&cmd->env));
+    mu_agent_json_begin(j, out, mu_env_now(&cmd->env));
 }
 
 int mu_cmd_print_json(struct mu_cmd *cmd, const struct mu_buf *document)

@@ -22,7 +22,7 @@ int mu_cmd_print_usage_error(struct mu_cmd *cmd, const struct mu_err *err);
 /* Writes the document to stdout with its newline; an error if it could not be made. */
 int mu_cmd_print_json(struct mu_cmd *cmd, const struct mu_buf *document);
 /* Opens {"schema":"muster/1","time":... */
-void mu_cmd_print_json_begin(struct mu_cmd *cmd, struct mu_cmd_json *j, struct mu_buf *out);
+void mu_cmd_print_json_begin(struct mu_cmd *cmd, struct mu_agent_json *j, struct mu_buf *out);
 
 /* "2026-11-20 16:22 UTC", in the local zone. Returns buf. */
 const char *mu_cmd_print_time(int64_t t, char buf[48]);

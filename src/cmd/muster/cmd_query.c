@@ -50,18 +50,18 @@ static void crl_json(
     struct mu_cmd *cmd, const struct mu_pki_crl *crl, const char *file, struct mu_buf *out)
 {
     struct mu_buf issuer = {0};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
 
     mu_pki_name_format(crl->issuer, MU_PKI_NAME_SLASH, &issuer);
     mu_cmd_print_json_begin(cmd, &j, out);
-    mu_cmd_json_open(&j, "crl", '{');
-    mu_cmd_json_text(&j, "issuer", mu_buf_str(&issuer));
-    mu_cmd_json_time(&j, "this_update", crl->this_update_s);
-    mu_cmd_json_time(&j, "next_update", crl->next_update_s);
-    mu_cmd_json_int(&j, "revoked", (int64_t)mu_pki_crl_count(crl));
-    mu_cmd_json_text(&j, "file", file);
-    mu_cmd_json_close(&j, '}');
-    mu_cmd_json_close(&j, '}');
+    mu_agent_json_open(&j, "crl", '{');
+    mu_agent_json_text(&j, "issuer", mu_buf_str(&issuer));
+    mu_agent_json_time(&j, "this_update", crl->this_update_s);
+    mu_agent_json_time(&j, "next_update", crl->next_update_s);
+    mu_agent_json_int(&j, "revoked", (int64_t)mu_pki_crl_count(crl));
+    mu_agent_json_text(&j, "file", file);
+    mu_agent_json_close(&j, '}');
+    mu_agent_json_close(&j, '}');
     mu_buf_clear(&issuer);
 }
 
@@ -135,11 +135,11 @@ static int cert_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcom
         return mu_cmd_print_error(cmd, NULL, &err);
     if (cmd->args.json) {
         struct mu_pki_certs one = {.v = &cert, .n = 1};
-        struct mu_cmd_json j;
+        struct mu_agent_json j;
 
         mu_cmd_print_json_begin(cmd, &j, &pem);
         mu_cmd_certs_array(&j, "certificates", &one);
-        mu_cmd_json_close(&j, '}');
+        mu_agent_json_close(&j, '}');
         exit_code = mu_cmd_print_json(cmd, &pem);
     } else if (cmd->args.output != NULL) {
         printf("%s\n", cmd->args.output);
@@ -198,25 +198,25 @@ static void probe_json(
 {
     const struct mu_client_result *a = outcome->answer;
     struct mu_buf attrs = {0};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
 
     mu_cmd_print_json_begin(cmd, &j, out);
-    mu_cmd_json_open(&j, "probe", '{');
-    mu_cmd_json_text(&j, "protocol", mu_proto_name(outcome->proto));
-    mu_cmd_json_text(&j, "url", outcome->url);
-    mu_cmd_json_list(&j, "capabilities", a != NULL ? a->caps : NULL, " ");
+    mu_agent_json_open(&j, "probe", '{');
+    mu_agent_json_text(&j, "protocol", mu_proto_name(outcome->proto));
+    mu_agent_json_text(&j, "url", outcome->url);
+    mu_agent_json_list(&j, "capabilities", a != NULL ? a->caps : NULL, " ");
     if (outcome->has_clock)
-        mu_cmd_json_int(&j, "clock_difference_s", outcome->clock_difference_s);
+        mu_agent_json_int(&j, "clock_difference_s", outcome->clock_difference_s);
     else
-        mu_cmd_json_null(&j, "clock_difference_s");
+        mu_agent_json_null(&j, "clock_difference_s");
     if (outcome->csr_attrs.n > 0)
         mu_text_base64(&attrs, outcome->csr_attrs, 0);
-    mu_cmd_json_text(&j, "csrattrs", attrs.n > 0 ? mu_buf_str(&attrs) : NULL);
+    mu_agent_json_text(&j, "csrattrs", attrs.n > 0 ? mu_buf_str(&attrs) : NULL);
     mu_buf_clear(&attrs);
-    mu_cmd_json_list(&j, "warnings", a != NULL ? a->warnings : NULL, "\n");
+    mu_agent_json_list(&j, "warnings", a != NULL ? a->warnings : NULL, "\n");
     mu_cmd_certs_array(&j, "cas", a != NULL ? a->ca_certs : NULL);
-    mu_cmd_json_close(&j, '}');
-    mu_cmd_json_close(&j, '}');
+    mu_agent_json_close(&j, '}');
+    mu_agent_json_close(&j, '}');
 }
 
 static int probe_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, void *ctx)
@@ -275,14 +275,14 @@ int mu_cmd_probe(struct mu_cmd *cmd)
 static int revoke_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outcome, void *ctx)
 {
     struct mu_buf out = {0};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
     int exit_code = MU_CMD_OK;
 
     (void)ctx;
     if (cmd->args.json) {
         mu_cmd_print_json_begin(cmd, &j, &out);
-        mu_cmd_json_text(&j, "revoked", cmd->args.words[0]);
-        mu_cmd_json_close(&j, '}');
+        mu_agent_json_text(&j, "revoked", cmd->args.words[0]);
+        mu_agent_json_close(&j, '}');
         exit_code = mu_cmd_print_json(cmd, &out);
     } else {
         printf("revoked      %s\n", cmd->args.words[0]);

@@ -6,14 +6,14 @@
 static int show_json(struct mu_cmd *cmd, const struct mu_agent_facts *facts)
 {
     struct mu_buf out = {0};
-    struct mu_cmd_json j;
+    struct mu_agent_json j;
     int exit_code;
 
     mu_cmd_print_json_begin(cmd, &j, &out);
-    mu_cmd_json_open(&j, "certificates", '[');
-    mu_cmd_facts_json(&j, NULL, facts, mu_env_now(&cmd->env));
-    mu_cmd_json_close(&j, ']');
-    mu_cmd_json_close(&j, '}');
+    mu_agent_json_open(&j, "certificates", '[');
+    mu_agent_json_facts(&j, NULL, facts, mu_env_now(&cmd->env));
+    mu_agent_json_close(&j, ']');
+    mu_agent_json_close(&j, '}');
     exit_code = mu_cmd_print_json(cmd, &out);
     mu_buf_clear(&out);
     return exit_code;

@@ -1,5 +1,5 @@
-/* The writer of --json. */
-#include "cmd/muster/cmd_json.h"
+/* The writer of JSON. */
+#include "agent/agent_json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static void safe_string(struct mu_buf *out, struct mu_bytes s)
     mu_buf_clear(&clean);
 }
 
-static void begin(struct mu_cmd_json *j, const char *key)
+static void begin(struct mu_agent_json *j, const char *key)
 {
     if (j->comma)
         mu_buf_put_byte(j->out, ',');
@@ -50,20 +50,20 @@ static void begin(struct mu_cmd_json *j, const char *key)
     }
 }
 
-void mu_cmd_json_open(struct mu_cmd_json *j, const char *key, char bracket)
+void mu_agent_json_open(struct mu_agent_json *j, const char *key, char bracket)
 {
     begin(j, key);
     mu_buf_put_byte(j->out, (uint8_t)bracket);
     j->comma = false;
 }
 
-void mu_cmd_json_close(struct mu_cmd_json *j, char bracket)
+void mu_agent_json_close(struct mu_agent_json *j, char bracket)
 {
     mu_buf_put_byte(j->out, (uint8_t)bracket);
     j->comma = true;
 }
 
-void mu_cmd_json_text(struct mu_cmd_json *j, const char *key, const char *value)
+void mu_agent_json_text(struct mu_agent_json *j, const char *key, const char *value)
 {
     begin(j, key);
     if (value == NULL)
@@ -72,37 +72,37 @@ void mu_cmd_json_text(struct mu_cmd_json *j, const char *key, const char *value)
         safe_string(j->out, mu_bytes_str(value));
 }
 
-void mu_cmd_json_int(struct mu_cmd_json *j, const char *key, int64_t value)
+void mu_agent_json_int(struct mu_agent_json *j, const char *key, int64_t value)
 {
     begin(j, key);
     mu_buf_putf(j->out, "%" PRId64, value);
 }
 
-void mu_cmd_json_bool(struct mu_cmd_json *j, const char *key, bool value)
+void mu_agent_json_bool(struct mu_agent_json *j, const char *key, bool value)
 {
     begin(j, key);
     mu_buf_put_str(j->out, value ? "true" : "false");
 }
 
-void mu_cmd_json_null(struct mu_cmd_json *j, const char *key)
+void mu_agent_json_null(struct mu_agent_json *j, const char *key)
 {
     begin(j, key);
     mu_buf_put_str(j->out, "null");
 }
 
-void mu_cmd_json_time(struct mu_cmd_json *j, const char *key, int64_t t)
+void mu_agent_json_time(struct mu_agent_json *j, const char *key, int64_t t)
 {
     char text[MU_TIME_TEXT];
 
-    mu_cmd_json_text(j, key, t != 0 ? mu_time_rfc3339(t, text) : NULL);
+    mu_agent_json_text(j, key, t != 0 ? mu_time_rfc3339(t, text) : NULL);
 }
 
-void mu_cmd_json_list(
-    struct mu_cmd_json *j, const char *key, const char *text, const char *separator)
+void mu_agent_json_list(
+    struct mu_agent_json *j, const char *key, const char *text, const char *separator)
 {
     size_t sep = strlen(separator);
 
-    mu_cmd_json_open(j, key, '[');
+    mu_agent_json_open(j, key, '[');
     while (text != NULL && *text != '\0') {
         const char *end = strstr(text, separator);
         size_t n = end != NULL ? (size_t)(end - text) : strlen(text);
@@ -113,10 +113,18 @@ void mu_cmd_json_list(
         }
         text += n + (end != NULL ? sep : 0);
     }
-    mu_cmd_json_close(j, ']');
+    mu_agent_json_close(j, ']');
 }
 
-bool mu_cmd_json_causes(const char *text, struct mu_buf *lines)
+void mu_agent_json_begin(struct mu_agent_json *j, struct mu_buf *out, int64_t now_s)
+{
+    *j = (struct mu_agent_json){.out = out};
+    mu_agent_json_open(j, NULL, '{');
+    mu_agent_json_text(j, "schema", "muster/1");
+    mu_agent_json_time(j, "time", now_s);
+}
+
+bool mu_agent_json_causes(const char *text, struct mu_buf *lines)
 {
     char mark[16];
     unsigned rank = 1;

@@ -1,5 +1,5 @@
 /* The writer of --json: commas, escapes, nulls, text that is no UTF-8. */
-#include "cmd/muster/cmd_json.h"
+#include "agent/agent_json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,20 +12,20 @@
 static void objects_arrays_and_commas(void **state)
 {
     struct mu_buf out = {0};
-    struct mu_cmd_json j = {.out = &out};
+    struct mu_agent_json j = {.out = &out};
 
-    mu_cmd_json_open(&j, NULL, '{');
-    mu_cmd_json_text(&j, "schema", "muster/1");
-    mu_cmd_json_open(&j, "a", '[');
-    mu_cmd_json_open(&j, NULL, '{');
-    mu_cmd_json_int(&j, "n", -5);
-    mu_cmd_json_bool(&j, "b", true);
-    mu_cmd_json_close(&j, '}');
-    mu_cmd_json_open(&j, NULL, '{');
-    mu_cmd_json_close(&j, '}');
-    mu_cmd_json_close(&j, ']');
-    mu_cmd_json_null(&j, "z");
-    mu_cmd_json_close(&j, '}');
+    mu_agent_json_open(&j, NULL, '{');
+    mu_agent_json_text(&j, "schema", "muster/1");
+    mu_agent_json_open(&j, "a", '[');
+    mu_agent_json_open(&j, NULL, '{');
+    mu_agent_json_int(&j, "n", -5);
+    mu_agent_json_bool(&j, "b", true);
+    mu_agent_json_close(&j, '}');
+    mu_agent_json_open(&j, NULL, '{');
+    mu_agent_json_close(&j, '}');
+    mu_agent_json_close(&j, ']');
+    mu_agent_json_null(&j, "z");
+    mu_agent_json_close(&j, '}');
     assert_string_equal(
         mu_buf_str(&out), "{\"schema\":\"muster/1\",\"a\":[{\"n\":-5,\"b\":true},{}],\"z\":null}");
     mu_buf_clear(&out);
@@ -48,9 +48,9 @@ static void text_is_escaped(void **state)
 
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mu_buf out = {0};
-        struct mu_cmd_json j = {.out = &out};
+        struct mu_agent_json j = {.out = &out};
 
-        mu_cmd_json_text(&j, "k", cases[i].in);
+        mu_agent_json_text(&j, "k", cases[i].in);
         assert_string_equal(mu_buf_str(&out), cases[i].out);
         mu_buf_clear(&out);
     }
@@ -59,13 +59,13 @@ static void text_is_escaped(void **state)
 static void times_and_lists(void **state)
 {
     struct mu_buf out = {0};
-    struct mu_cmd_json j = {.out = &out};
+    struct mu_agent_json j = {.out = &out};
 
-    mu_cmd_json_time(&j, "t", 0);
-    mu_cmd_json_time(&j, "u", 1763660405);
-    mu_cmd_json_list(&j, "l", "C=NL removed, OU=AS added", ", ");
-    mu_cmd_json_list(&j, "m", NULL, ", ");
-    mu_cmd_json_list(&j, "n", "a\n\nb\n", "\n");
+    mu_agent_json_time(&j, "t", 0);
+    mu_agent_json_time(&j, "u", 1763660405);
+    mu_agent_json_list(&j, "l", "C=NL removed, OU=AS added", ", ");
+    mu_agent_json_list(&j, "m", NULL, ", ");
+    mu_agent_json_list(&j, "n", "a\n\nb\n", "\n");
     assert_string_equal(mu_buf_str(&out),
         "\"t\":null,\"u\":\"2025-11-20T17:40:05Z\","
         "\"l\":[\"C=NL removed\",\"OU=AS added\"],\"m\":[],\"n\":[\"a\",\"b\"]");
@@ -89,7 +89,7 @@ static void ranked_causes_become_lines(void **state)
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mu_buf out = {0};
 
-        assert_true(mu_cmd_json_causes(cases[i].in, &out));
+        assert_true(mu_agent_json_causes(cases[i].in, &out));
         assert_string_equal(mu_buf_str(&out), cases[i].out);
         mu_buf_clear(&out);
     }
