@@ -18,6 +18,7 @@ struct mu_http_peer {
     uint16_t port;
     bool is_unix;
     int64_t uid;             /* peer credentials on a Unix socket, else -1 */
+    bool in_group;           /* its process is in the group that the listener named */
     bool tls;
     int tls_version;         /* 0x0303, 0x0304 */
     struct mu_bytes client_cert;   /* DER of the leaf, n 0 if none; not judged */

@@ -648,7 +648,7 @@ void mu_net_conn_accept(struct mu_net_worker *w, struct mu_net_endpoint *endpoin
     mu_buf_init(&c->head, MU_LIMIT_HEADERS);
     mu_buf_init(&c->body, endpoint->max_body + 1);
     mu_buf_init(&c->out, MU_LIMIT_HEADERS + ONE_WRITE);
-    mu_net_peer_learn_address(&c->peer, fd, from);
+    mu_net_peer_learn_address(&c->peer, fd, from, endpoint->unix_group);
     event_assign(&c->readable, w->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_assign(&c->writable, w->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
     event_assign(&c->deadline, w->base, -1, EV_TIMEOUT, on_deadline, c);

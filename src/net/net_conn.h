@@ -30,7 +30,7 @@ struct mu_net_peer {
     struct mu_net_binding binding;
 };
 void mu_net_peer_learn_address(
-    struct mu_net_peer *peer, int fd, const struct sockaddr_storage *from);
+    struct mu_net_peer *peer, int fd, const struct sockaddr_storage *from, int64_t group);
 /* After the handshake. */
 void mu_net_peer_learn_tls(struct mu_net_peer *peer, SSL *ssl);
 void mu_net_peer_clear(struct mu_net_peer *peer);
@@ -44,6 +44,7 @@ struct mu_net_endpoint {
     pthread_mutex_t tls_lock;
     struct mu_net_srp srp;
     char *unix_path; /* NULL: not a Unix socket */
+    int64_t unix_group; /* 0: none */
     int *fds;        /* one per worker; -1: none */
 };
 

@@ -143,8 +143,9 @@ static enum mu_code listen_unix(
         unlink(path);
     e->fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (e->fds[0] >= 0 && bind(e->fds[0], (struct sockaddr *)&sa, sizeof(sa)) == 0) {
-        /* Nobody can connect before listen, so the mode is in force in time. */
-        if (chmod(path, (mode_t)(listener->unix_mode != 0 ? listener->unix_mode : 0600)) == 0
+        /* Nobody can connect before listen, so group and mode are in force in time. */
+        if ((listener->unix_group == 0 || chown(path, (uid_t)-1, (gid_t)listener->unix_group) == 0)
+            && chmod(path, (mode_t)(listener->unix_mode != 0 ? listener->unix_mode : 0600)) == 0
             && listen(e->fds[0], BACKLOG) == 0)
             return MU_OK;
         why = errno;
@@ -192,6 +193,7 @@ static struct mu_net_endpoint *endpoint_new(const struct mu_net_listener *listen
     pthread_mutex_init(&e->tls_lock, NULL);
     e->handler = listener->handler;
     e->cookie = listener->cookie;
+    e->unix_group = listener->unix_group;
     e->max_body = listener->max_body != 0 ? listener->max_body : MU_LIMIT_MESSAGE;
     e->fds = malloc(workers * sizeof(*e->fds));
     if (e->fds == NULL) {

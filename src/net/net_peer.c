@@ -6,6 +6,8 @@
 #include "base/limits.h"
 #include "net/net_conn.h"
 
+enum { MAX_GROUPS = 256 }; /* of one process; who has more is judged by its first group alone */
+
 static void put_cert(struct mu_buf *out, X509 *x)
 {
     int n = i2d_X509(x, NULL);
@@ -37,8 +39,25 @@ void mu_net_peer_learn_tls(struct mu_net_peer *peer, SSL *ssl)
     ERR_clear_error();
 }
 
+/* The groups of the process at the other end when it connected, not those of the user's database: no
+ * directory service is asked, which might wait. */
+static bool is_member(int fd, gid_t own, int64_t group)
+{
+    gid_t groups[MAX_GROUPS];
+    socklen_t len = sizeof(groups);
+
+    if (group == 0 || (int64_t)own == group)
+        return group != 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) != 0)
+        return false;
+    for (size_t i = 0; i < len / sizeof(groups[0]); i++)
+        if ((int64_t)groups[i] == group)
+            return true;
+    return false;
+}
+
 void mu_net_peer_learn_address(
-    struct mu_net_peer *peer, int fd, const struct sockaddr_storage *from)
+    struct mu_net_peer *peer, int fd, const struct sockaddr_storage *from, int64_t group)
 {
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
@@ -59,8 +78,10 @@ void mu_net_peer_learn_address(
         peer->facts.port = ntohs(v6->sin6_port);
     } else {
         peer->facts.is_unix = true;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
             peer->facts.uid = (int64_t)cred.uid;
+            peer->facts.in_group = is_member(fd, cred.gid, group);
+        }
     }
 }
 

@@ -56,6 +56,7 @@ struct mu_net_listener {
     void *cookie;
     size_t max_body;       /* 0: MU_LIMIT_MESSAGE */
     int unix_mode;         /* of a Unix socket, e.g. 0660 */
+    int64_t unix_group;    /* gid that a Unix socket's file gets; peers in it are told. 0: none */
 };
 
 struct mu_net_server_config {

@@ -66,6 +66,23 @@ void mu_kit_call_answer(struct mu_kit_call *call, json_t *out)
     call_free(c);
 }
 
+void mu_kit_call_answer_text(
+    struct mu_kit_call *call, const char *content_type, const struct mu_buf *text)
+{
+    struct call *c = (struct call *)call;
+    struct mu_http_response response = {0};
+    struct mu_err err = {0};
+
+    if (mu_buf_check(text, "answer", &err) != MU_OK
+        || mu_http_response_set(&response, 200, content_type, mu_buf_bytes(text), &err) != MU_OK
+        || mu_http_response_add(&response, "Cache-Control", "no-store", &err) != MU_OK)
+        respond_error(c->done, c->cookie, &err);
+    else
+        c->done(c->cookie, &response);
+    mu_http_response_clear(&response);
+    call_free(c);
+}
+
 void mu_kit_call_fail(struct mu_kit_call *call, const struct mu_err *err)
 {
     struct call *c = (struct call *)call;
@@ -153,13 +170,26 @@ static enum mu_code query_merge(const char *target, json_t *in, struct mu_err *e
     return rc;
 }
 
-static enum mu_code peer_check(
-    const struct mu_kit_router *router, const struct mu_http_peer *peer, struct mu_err *err)
+static enum mu_code peer_check(const struct mu_kit_router *router, const char *method,
+    const struct mu_http_peer *peer, struct mu_err *err)
 {
+    const bool is_reader = router->readers != NULL && peer != NULL && peer->is_unix && peer->in_group;
+
     if (peer != NULL && peer->is_unix
         && (peer->uid == 0 || (peer->uid >= 0 && peer->uid == router->owner_uid)))
         return MU_OK;
-    mu_err_set(err, MU_DENIED, MU_REASON_NONE, "request: not from root or the program's own user");
+    if (is_reader && strcmp(method, "GET") == 0)
+        return MU_OK;
+    if (is_reader)
+        mu_err_set(err, MU_DENIED, MU_REASON_NONE,
+            "request: group '%s' may read; changes are for root and the program's own user",
+            router->readers);
+    else if (router->readers != NULL)
+        mu_err_set(err, MU_DENIED, MU_REASON_NONE,
+            "request: not from root, the program's own user or group '%s'", router->readers);
+    else
+        mu_err_set(
+            err, MU_DENIED, MU_REASON_NONE, "request: not from root or the program's own user");
     mu_err_next(err, "Run the command as root or as the user the program runs as.");
     return MU_DENIED;
 }
@@ -205,7 +235,7 @@ void mu_kit_dispatch(const struct mu_kit_router *router, const struct mu_http_re
     struct mu_bytes arg;
     struct call *c = NULL;
 
-    if (peer_check(router, request->peer, &err) != MU_OK)
+    if (peer_check(router, request->method, request->peer, &err) != MU_OK)
         goto fail;
     route = route_find(router, request->method, mu_http_target_path(request->target), &arg, &err);
     if (route == NULL || call_new(router, request, arg, &c, &err) != MU_OK)

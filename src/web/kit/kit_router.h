@@ -28,13 +28,14 @@ struct mu_kit_router {
     const struct mu_kit_route *routes;
     void *context;
     int64_t owner_uid; /* besides root: whose requests are taken */
+    const char *readers; /* name of the group that may GET; NULL: nobody else */
 };
 
 /* Takes over the content of response. May come before mu_kit_dispatch returns. */
 typedef void mu_kit_done(void *cookie, struct mu_http_response *response);
 
-/* Finds the route, decodes, checks who asks (peer credentials of a Unix socket: root or the
- * owner), calls the handler. Whatever goes wrong before it is answered in JSON too. The request
+/* Finds the route, decodes, checks who asks (peer credentials of a Unix socket: root, the owner,
+ * for GET the readers), calls the handler. Whatever goes wrong before it is answered in JSON too. The request
  * need not outlive the call of this function. */
 void mu_kit_dispatch(const struct mu_kit_router *router, const struct mu_http_request *request,
     mu_kit_done *done, void *cookie);
@@ -42,5 +43,8 @@ void mu_kit_dispatch(const struct mu_kit_router *router, const struct mu_http_re
 /* Exactly one of these per call; the call is gone afterwards. out is taken and gets "schema". */
 void mu_kit_call_answer(struct mu_kit_call *call, json_t *out);
 void mu_kit_call_fail(struct mu_kit_call *call, const struct mu_err *err);
+/* A text that is made already; the buffer stays the caller's. */
+void mu_kit_call_answer_text(
+    struct mu_kit_call *call, const char *content_type, const struct mu_buf *text);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -74,6 +75,8 @@ static void handler(void *cookie, const struct mu_http_request *q, struct mu_net
     mu_buf_init(&b, 8 << 20);
     if (strcmp(q->target, "/big") == 0) {
         memset(mu_buf_grow(&b, 4 << 20), 'x', 4 << 20);
+    } else if (strcmp(q->target, "/group") == 0) {
+        mu_buf_putf(&b, "member=%d", q->peer->in_group);
     } else if (strcmp(q->target, "/peer") == 0) {
         mu_buf_putf(&b, "%s unix=%d uid=%lld tls=%d port=%d", q->peer->address, q->peer->is_unix,
             (long long)q->peer->uid, q->peer->tls, q->peer->port != 0);
@@ -628,6 +631,42 @@ static void unix_sockets_tell_the_uid_and_keep_their_mode(void **state)
     rmdir(dir);
 }
 
+/* Whoever is in the group may be told apart, by the groups its process has. */
+static void unix_sockets_know_members_of_their_group(void **state)
+{
+    struct mu_net_server_config config = {.workers = 1, .env = mu_fake_loop_env(fake)};
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    char dir[] = "/tmp/test-net-XXXXXX", address[128];
+    struct mu_net_listener l = {.address = address, .handler = handler, .unix_mode = 0660};
+    const bool root = getuid() == 0;
+    const gid_t other = 4242;
+    struct stat st;
+    int fd;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/s", dir);
+    snprintf(address, sizeof(address), "unix:%s", sa.sun_path);
+    l.unix_group = root ? other : getgid();
+    assert_int_equal(mu_net_server_new(&config, &server, NULL), MU_OK);
+    assert_int_equal(mu_net_server_listen(server, &l, NULL, NULL), MU_OK);
+    assert_int_equal(mu_net_server_start(server, NULL), MU_OK);
+    assert_int_equal(stat(sa.sun_path, &st), 0);
+    assert_int_equal(st.st_gid, l.unix_group);
+    if (root) {
+        fd = dial_to((struct sockaddr *)&sa, sizeof(sa));
+        send_text(fd, "GET /group HTTP/1.1\r\nHost: a\r\n\r\n");
+        read_until(fd, "member=0");
+        close(fd);
+        assert_int_equal(setgroups(1, &other), 0);
+    }
+    fd = dial_to((struct sockaddr *)&sa, sizeof(sa));
+    send_text(fd, "GET /group HTTP/1.1\r\nHost: a\r\n\r\n");
+    read_until(fd, "member=1");
+    close(fd);
+    mu_net_server_stop(server, 0);
+    rmdir(dir);
+}
+
 static void a_port_in_use_is_refused(void **state)
 {
     struct mu_net_server_config config = {.workers = 2, .env = mu_fake_loop_env(fake)};
@@ -764,6 +803,7 @@ int main(void)
         TEST(connections_beyond_the_ceiling_wait),
         TEST(ipv6_and_the_peers_address),
         TEST(unix_sockets_tell_the_uid_and_keep_their_mode),
+        TEST(unix_sockets_know_members_of_their_group),
         TEST(a_port_in_use_is_refused),
         TEST(stop_waits_for_owed_answers),
         TEST(answers_after_stop_and_after_free_are_dropped),

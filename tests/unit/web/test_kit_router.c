@@ -117,6 +117,64 @@ static void only_root_and_the_owner_are_heard(void **state)
     json_decref(s.body);
 }
 
+static void echo_text(struct mu_kit_call *call)
+{
+    struct mu_buf text = {0};
+
+    mu_buf_put_str(&text, "{\"schema\":\"muster/1\",\"n\":1}\n");
+    mu_kit_call_answer_text(call, "application/json", &text);
+    mu_buf_reset(&text);
+    mu_buf_clear(&text);
+}
+
+/* Issue 5: group muster may read, root may change. */
+static void readers_may_get_and_nothing_else(void **state)
+{
+    static const struct mu_kit_route own[] = {
+        {"GET", "/v1/things", echo_text}, {"POST", "/v1/things", echo_text}, {NULL, NULL, NULL}};
+    const struct mu_kit_router reading = {
+        .routes = own, .owner_uid = OWNER, .readers = "muster"};
+    static const struct {
+        const char *method;
+        struct mu_http_peer peer;
+        int status;
+        const char *what;
+    } cases[] = {
+        {"GET", {.is_unix = true, .uid = 33, .in_group = true}, 200, NULL},
+        {"POST", {.is_unix = true, .uid = 33, .in_group = true}, 403,
+            "request: group 'muster' may read; changes are for root and the program's own user"},
+        {"GET", {.is_unix = true, .uid = 33}, 403,
+            "request: not from root, the program's own user or group 'muster'"},
+        {"GET", {.uid = -1, .in_group = true}, 403,
+            "request: not from root, the program's own user or group 'muster'"},
+        {"POST", {.is_unix = true, .uid = OWNER, .in_group = true}, 200, NULL},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_http_request request = {
+            .method = cases[i].method, .target = "/v1/things", .minor = 1, .peer = &cases[i].peer};
+        struct seen s = {0};
+
+        mu_kit_dispatch(&reading, &request, done, &s);
+        assert_int_equal(s.times, 1);
+        assert_int_equal(s.status, cases[i].status);
+        if (cases[i].what != NULL)
+            assert_string_equal(
+                json_string_value(json_object_get(json_object_get(s.body, "error"), "what")),
+                cases[i].what);
+        else
+            assert_int_equal(json_integer_value(json_object_get(s.body, "n")), 1);
+        json_decref(s.body);
+    }
+    { /* without readers nobody but root and the owner, member or not */
+        const struct mu_http_peer member = {.is_unix = true, .uid = 33, .in_group = true};
+        struct seen s = ask_as(&member, "GET", "/v1/things", "");
+
+        assert_int_equal(s.status, 403);
+        json_decref(s.body);
+    }
+}
+
 static void routes_are_found_by_method_and_path(void **state)
 {
     static const struct {
@@ -224,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_root_and_the_owner_are_heard),
+        cmocka_unit_test(readers_may_get_and_nothing_else),
         cmocka_unit_test(routes_are_found_by_method_and_path),
         cmocka_unit_test(query_and_body_are_one_object),
         cmocka_unit_test(bad_queries_and_bodies_are_refused),
