@@ -162,6 +162,14 @@ static const struct option options[] = {
     {"serial", 0, TEXT, MU_ARGS_SERIAL, AT(serial), NULL, "N",
         "serial number, decimal or hex with colons"},
 
+    {"name", 0, TEXT, MU_ARGS_ENTRY, AT(name), NULL, "NAME", "the certificate in question"},
+    {"owner", 0, TEXT, MU_ARGS_PLACE, AT(owner), NULL, "USER", "owner of the file; default: as it is"},
+    {"group", 0, TEXT, MU_ARGS_PLACE, AT(group), NULL, "GROUP", "group of the file; default: as it is"},
+    {"mode", 0, TEXT, MU_ARGS_PLACE, AT(mode), NULL, "OCTAL", "mode of the file; default: as it is, a new one 0600"},
+    {"keep", 0, FLAG, MU_ARGS_PLACE, AT(keep), NULL, NULL, "keep the present one for --back"},
+    {"back", 0, FLAG, MU_ARGS_PLACE, AT(back), NULL, NULL, "the one that was kept takes its place again"},
+    {"forget", 0, FLAG, MU_ARGS_PLACE, AT(forget), NULL, NULL, "take away the one that was kept"},
+
     {"verbose", 'v', COUNT, MU_ARGS_GLOBAL, AT(verbose), NULL, NULL,
         "say more; twice: the trace as well"},
     {"quiet", 'q', FLAG, MU_ARGS_GLOBAL, AT(quiet), NULL, NULL, "say nothing but errors"},
@@ -216,6 +224,8 @@ static const struct {
     {MU_ARGS_AS, "Output"},
     {MU_ARGS_TRUST, "Trust"},
     {MU_ARGS_SERIAL, "Query"},
+    {MU_ARGS_ENTRY, "Which"},
+    {MU_ARGS_PLACE, "File"},
     {MU_ARGS_GLOBAL, "Global"},
 };
 

@@ -29,6 +29,8 @@ enum {
     MU_ARGS_NEXT = 1 << 17, /* --next-ca */
     MU_ARGS_REVOKE = 1 << 18,
     MU_ARGS_SECRET = 1 << 19, /* --ref and its secret, where a question needs them */
+    MU_ARGS_ENTRY = 1 << 26, /* --name of an entry */
+    MU_ARGS_PLACE = 1 << 27, /* owner, group and mode of a copy */
 };
 
 enum { MU_ARGS_MAX_LIST = 64, MU_ARGS_MAX_WORDS = 16 };
@@ -63,6 +65,8 @@ struct mu_cmd_args {
     /* the rest */
     bool replace, fresh, no_wait, wait, all, force, dry_run, next_ca, activate;
     const char *await_result, *max_await_result, *output, *as, *name, *sha256, *serial;
+    const char *owner, *group, *mode;
+    bool keep, back, forget;
     /* what is no option: the names */
     const char *words[MU_ARGS_MAX_WORDS];
     size_t word_n;

@@ -37,6 +37,10 @@ static const struct mu_cmd_command table[] = {
         CA | MU_ARGS_OUTPUT, 1, 1, mu_cmd_crl_fetch},
     {"cert query", "[NAME] --serial N [-o FILE]", "get a certificate by its serial number",
         MU_ARGS_SERIAL | MU_ARGS_OUTPUT, 0, 1, mu_cmd_cert_query},
+    {"replace-pem", "[--name N] FILE (PARAM pkey|cert)...", "put key or certificate into a settings file",
+        MU_ARGS_ENTRY, 0, MU_ARGS_MAX_WORDS, mu_cmd_replace},
+    {"place", "TARGET FILE...|--back|--forget", "copy files to where a service reads them, whole or not at all",
+        MU_ARGS_PLACE, 1, MU_ARGS_MAX_WORDS, mu_cmd_place},
     {"probe", "URL [--label L]", "what a responder offers, its certificates, its clock", CA, 0, 1,
         mu_cmd_probe},
 };

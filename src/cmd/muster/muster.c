@@ -203,22 +203,11 @@ static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
     return MU_OK;
 }
 
-/* argv[at] and on are a command with its options. */
-static int dispatch(struct mu_cmd *cmd, int argc, char **argv, int at)
+/* Parses what is behind the command and runs it. */
+static int run_command(struct mu_cmd *cmd, int argc, char **argv, int at)
 {
     struct mu_err err = {0};
-    int used = 0;
 
-    if (at < argc && strcmp(argv[at], "help") == 0)
-        return help(at + 1 < argc ? mu_cmd_table_find(argc, argv, at + 1, &used) : NULL);
-    if (at >= argc) {
-        help(NULL);
-        return cmd->args.help ? MU_CMD_OK : MU_CMD_USAGE;
-    }
-    cmd->command = mu_cmd_table_find(argc, argv, at, &used);
-    if (cmd->command == NULL)
-        return cmd->args.help ? help(NULL) : unknown_command(cmd, argv[at]);
-    at += used;
     if (mu_cmd_args_parse(
             &cmd->args, cmd->command->groups | MU_ARGS_GLOBAL, argc, argv, &at, false, &err)
         != MU_OK)
@@ -239,6 +228,23 @@ static int dispatch(struct mu_cmd *cmd, int argc, char **argv, int at)
     return cmd->command->run(cmd);
 }
 
+/* argv[at] and on are a command with its options. */
+static int dispatch(struct mu_cmd *cmd, int argc, char **argv, int at)
+{
+    int used = 0;
+
+    if (at < argc && strcmp(argv[at], "help") == 0)
+        return help(at + 1 < argc ? mu_cmd_table_find(argc, argv, at + 1, &used) : NULL);
+    if (at >= argc) {
+        help(NULL);
+        return cmd->args.help ? MU_CMD_OK : MU_CMD_USAGE;
+    }
+    cmd->command = mu_cmd_table_find(argc, argv, at, &used);
+    if (cmd->command == NULL)
+        return cmd->args.help ? help(NULL) : unknown_command(cmd, argv[at]);
+    return run_command(cmd, argc, argv, at + used);
+}
+
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -257,6 +263,15 @@ int main(int argc, char **argv)
         return mu_sscep_main(argc, argv);
     if (argc > 1 && strcmp(argv[1], "sscep") == 0)
         return mu_sscep_main(argc - 1, argv + 1);
+    if (argc > 0 && strcmp(base_name(argv[0]), "scep_replace_pem") == 0) {
+        static char word[] = "replace-pem";
+        char *words[] = {word, NULL};
+
+        cmd.command = mu_cmd_table_find(1, words, 0, &at);
+        exit_code = run_command(&cmd, argc, argv, 1);
+        close_all(&cmd);
+        return exit_code;
+    }
     for (i = 1; i < argc; i++) /* also for what is wrong in front of it */
         cmd.args.json = cmd.args.json || strcmp(argv[i], "--json") == 0;
     if (mu_cmd_args_parse(&cmd.args, MU_ARGS_GLOBAL, argc, argv, &at, true, &err) != MU_OK)
