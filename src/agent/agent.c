@@ -353,6 +353,7 @@ static enum mu_code renew_start(
             (long long)((now - job->entry.cert->not_after_s) / 86400));
     mu_agent_pending_clear(&job->pending);
     job->pending.operation = MU_AGENT_RENEW;
+    job->regenerates = request->regenerate;
     return job->next_ca ? mu_agent_job_next_ca(job, err) : mu_agent_job_request(job, err);
 }
 

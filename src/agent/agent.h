@@ -68,6 +68,7 @@ struct mu_agent_facts {
     char *last_result;                /* "issued", "renewed", "pending", "refused", "failed" */
     char *last_code;                  /* "M312" */
     char *last_what, *last_likely, *last_next; /* of the error */
+    char *last_reason;                /* the CA's own words; NULL: it gave none */
     char *last_txn;
     int64_t last_s;
     unsigned attempts;                /* failed ones in a row */

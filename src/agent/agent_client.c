@@ -156,6 +156,7 @@ static void on_wait(void *ctx, int64_t wait_s, int64_t limit_s)
         mu_agent_job_step(job, MU_AGENT_STEP_STATUS,
             "PENDING, waits for an operator; asking again every %lld s", (long long)wait_s);
     job->was_pending = true;
+    mu_agent_job_event_pending(job, NULL);
     if (job->host.on_wait != NULL)
         job->host.on_wait(job->host.ctx, wait_s, limit_s);
 }

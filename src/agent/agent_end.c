@@ -158,6 +158,8 @@ static void last_write(
             rc = opt_dup(mu_err_likely_text(err), &last.likely);
         if (rc == MU_OK)
             rc = opt_dup(mu_err_next_text(err), &last.next);
+        if (rc == MU_OK)
+            rc = opt_dup(err->said, &last.said);
     }
     if (rc == MU_OK && mu_agent_last_store(store, job->name, &last, NULL) != MU_OK)
         mu_agent_job_step(job, MU_AGENT_STEP_WARNING, "how it went could not be written down");
@@ -318,6 +320,7 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
     if (job->saved_now && job->saved.replaced[0] != '\0'
         && strcmp(job->saved.replaced, job->saved.stem) != 0)
         outcome.replaced = job->saved.replaced;
+    mu_agent_job_event_end(job, outcome.facts, failed);
     if (waits)
         outcome.result = MU_AGENT_WAITING;
     if (waits && err.reason == MU_REASON_NONE)

@@ -179,6 +179,8 @@ enum mu_code mu_agent_install(struct mu_agent *agent, const char *name,
 
     if (rc == MU_OK)
         rc = install_locked(agent, name, certs, key_password, saved, err);
+    if (rc == MU_OK)
+        mu_agent_event_loaded(agent, name, "install", saved->stem);
     mu_keystore_unlock(lock);
     return rc;
 }

@@ -34,7 +34,7 @@ enum mu_code mu_agent_forget_unissued(struct mu_agent *agent, const char *name,
 
 /* ---- state/<name>.last: how the last try ended ---- */
 struct mu_agent_last {
-    char *result, *code, *what, *likely, *next, *transaction, *changed, *warnings;
+    char *result, *code, *what, *likely, *next, *said, *transaction, *changed, *warnings;
     int64_t at_s;
     unsigned attempts;
 };
@@ -121,6 +121,7 @@ struct mu_agent_job {
     char shows[256];                    /* client certificate: an entry's name or a file, "" if none */
     bool no_wait, has_entry, resumed, was_pending, told_request, saved_now, next_ca;
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
+    bool regenerates, told_pending;     /* for the events */
     bool canceled, busy;                /* busy: a helper thread works for it */
     struct mu_keystore_entry entry;     /* current pair, if has_entry */
     struct mu_pki_key *signer_key;      /* its key, for a renewal */
@@ -236,6 +237,18 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *err);
 /* For a job that never asked anybody, or a question. */
 void mu_agent_job_answer(struct mu_agent_job *job, const struct mu_agent_outcome *outcome,
     const struct mu_err *err);
+
+/* ---- agent_job_event.c: the events of a job ---- */
+/* Once, when the CA first keeps it waiting; err: M313, it stopped asking. NULL: it goes on. */
+void mu_agent_job_event_pending(struct mu_agent_job *job, const struct mu_err *err);
+/* How it ended; err NULL: issued. */
+void mu_agent_job_event_end(
+    struct mu_agent_job *job, const struct mu_agent_facts *facts, const struct mu_err *err);
+/* A CA certificate came to those trusted, by itself. */
+void mu_agent_job_event_ca(struct mu_agent_job *job, const char *ca);
+/* A pair came into use without a job. */
+void mu_agent_event_loaded(
+    struct mu_agent *agent, const char *name, const char *method, const char *serial);
 
 /* Text of a Name for people. */
 enum mu_code mu_agent_name_text(struct mu_bytes name, bool slash, char **out, struct mu_err *err)

@@ -14,7 +14,8 @@ static void last_json(struct mu_agent_json *j, const struct mu_agent_facts *f)
     mu_agent_json_open(j, "last", '{');
     mu_agent_json_text(j, "result", f->last_result);
     mu_agent_json_text(j, "code", f->last_code);
-    mu_agent_json_text(j, "reason", f->last_what);
+    mu_agent_json_text(j, "what", f->last_what);
+    mu_agent_json_text(j, "reason", f->last_reason);
     mu_agent_json_text(j, "transaction", f->last_txn);
     mu_agent_json_list(j, "causes", mu_buf_str(&causes), "\n");
     mu_agent_json_text(j, "do", f->last_next);

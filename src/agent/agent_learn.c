@@ -57,6 +57,8 @@ static enum mu_code learn_one(struct mu_agent_job *job, struct mu_pki_cert *cert
         mu_pki_cert_free(present);
         rc = mu_keystore_ca_add(
             job->agent->store, name[0] != '\0' ? name : NULL, cert, false, used, err);
+        if (rc == MU_OK && job->has_entry)
+            mu_agent_job_event_ca(job, used);
     }
     if (rc != MU_OK)
         return rc;

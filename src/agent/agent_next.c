@@ -174,6 +174,8 @@ enum mu_code mu_agent_activate(struct mu_agent *agent, const char *name, bool du
 
     if (rc == MU_OK)
         rc = activate_locked(agent, name, due, saved, err);
+    if (rc == MU_OK)
+        mu_agent_event_loaded(agent, name, "renew", saved->stem);
     mu_keystore_unlock(lock);
     return rc;
 }

@@ -240,6 +240,7 @@ static const struct last_text last_texts[] = {
     {"what", offsetof(struct mu_agent_last, what)},
     {"likely", offsetof(struct mu_agent_last, likely)},
     {"next", offsetof(struct mu_agent_last, next)},
+    {"said", offsetof(struct mu_agent_last, said)},
     {"transaction", offsetof(struct mu_agent_last, transaction)},
     {"changed", offsetof(struct mu_agent_last, changed)},
     {"warnings", offsetof(struct mu_agent_last, warnings)},

@@ -54,6 +54,7 @@ enum mu_code mu_err_set(
     err->reason = reason;
     err->likely[0] = '\0';
     err->next[0] = '\0';
+    err->said[0] = '\0';
     return code;
 }
 
@@ -103,6 +104,14 @@ void mu_err_next(struct mu_err *err, const char *fmt, ...)
     va_start(args, fmt);
     format(err->next, sizeof err->next, fmt, args);
     va_end(args);
+}
+
+void mu_err_said(struct mu_err *err, const char *words)
+{
+    if (err == NULL)
+        return;
+    cut_at_char(err->said, sizeof err->said,
+        snprintf(err->said, sizeof err->said, "%s", words != NULL ? words : ""));
 }
 
 void mu_err_clear(struct mu_err *err)

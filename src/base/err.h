@@ -86,6 +86,7 @@ struct mu_err {
     char what[512];
     char likely[384]; /* empty: the table's words for the reason */
     char next[384];   /* likewise */
+    char said[256];   /* the other side's own words, escaped; empty: it gave none */
 };
 
 /* Sets all of it and returns code, so that 'return mu_err_set(...)' reads well. err may be NULL.
@@ -100,6 +101,8 @@ enum mu_code mu_err_context(struct mu_err *err, const char *fmt, ...)
 void mu_err_narrow(struct mu_err *err, enum mu_reason reason);
 void mu_err_likely(struct mu_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void mu_err_next(struct mu_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What the other side said of it, already escaped; NULL: nothing. For 'reason' in events and --json. */
+void mu_err_said(struct mu_err *err, const char *words);
 void mu_err_clear(struct mu_err *err);
 
 /* One row per reason. Numbers that do not apply are -1. */

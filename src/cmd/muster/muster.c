@@ -82,6 +82,17 @@ static bool store_root(const struct mu_cmd *cmd, struct mu_buf *out)
     return out->n > 0 && !out->failed;
 }
 
+/* What was done by hand stands in the same log as what the agent does. That it cannot be written
+ * there changes nothing of how it went. */
+static void on_event(void *cookie, const struct mu_agent_event *event)
+{
+    struct mu_cmd *cmd = cookie;
+    struct mu_err err = {0};
+
+    if (mu_agent_event_store(cmd->store, event, &err) != MU_OK && cmd->args.verbose > 0)
+        mu_cmd_print_note(cmd, "muster: %s", err.what);
+}
+
 enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *err)
 {
     struct mu_buf root = {0};
@@ -100,6 +111,7 @@ enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *e
     cmd->agent.store = cmd->store;
     cmd->agent.env = &cmd->env;
     cmd->agent.allow_legacy = cmd->args.allow_legacy;
+    cmd->agent.events = (struct mu_agent_events){on_event, cmd};
     return MU_OK;
 }
 

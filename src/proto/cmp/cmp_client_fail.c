@@ -79,7 +79,7 @@ static int hint(const struct mu_cmp_client *c)
     return 0;
 }
 
-enum mu_code mu_cmp_client_fail_refused(
+static enum mu_code refused(
     struct mu_cmp_client *c, const struct mu_cmp_status *status, struct mu_err *err)
 {
     const char *what = c->config.op == MU_CMP_CLIENT_KUR ? "renewal"
@@ -111,4 +111,13 @@ enum mu_code mu_cmp_client_fail_refused(
             mu_time_plain(mu_env_now(c->config.env), when));
     }
     return MU_DENIED;
+}
+
+enum mu_code mu_cmp_client_fail_refused(
+    struct mu_cmp_client *c, const struct mu_cmp_status *status, struct mu_err *err)
+{
+    enum mu_code rc = refused(c, status, err);
+
+    mu_err_said(err, c->refusal_text);
+    return rc;
 }

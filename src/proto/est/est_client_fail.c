@@ -149,15 +149,11 @@ static enum mu_code fail_redirect(struct mu_est_client *c, const struct mu_http_
         to != NULL ? mu_text_escape_to(shown, sizeof shown, mu_bytes_str(to)) : "nowhere");
 }
 
-enum mu_code mu_est_client_fail_http(
-    struct mu_est_client *c, const struct mu_http_response *response, struct mu_err *err)
+static enum mu_code fail_status(struct mu_est_client *c, const struct mu_http_response *response,
+    const char *words, struct mu_err *err)
 {
     int status = response->status;
-    char words[WORDS];
 
-    words_of(response, words);
-    if (words[0] != '\0')
-        mu_est_client_trace(c, MU_TRACE_REPLY, "HTTP %d: %s", status, words);
     if (status >= 300 && status < 400)
         return fail_redirect(c, response, err);
     if (status == 401)
@@ -171,6 +167,20 @@ enum mu_code mu_est_client_fail_http(
     return mu_err_set(err, MU_INPUT, MU_M(405),
         "est: %s was answered by HTTP %d, which says nothing here (RFC 7030 4.1.3, 4.2.3)",
         mu_est_http_op_name(c->op), status);
+}
+
+enum mu_code mu_est_client_fail_http(
+    struct mu_est_client *c, const struct mu_http_response *response, struct mu_err *err)
+{
+    char words[WORDS];
+    enum mu_code rc;
+
+    words_of(response, words);
+    if (words[0] != '\0')
+        mu_est_client_trace(c, MU_TRACE_REPLY, "HTTP %d: %s", response->status, words);
+    rc = fail_status(c, response, words, err);
+    mu_err_said(err, words);
+    return rc;
 }
 
 enum mu_code mu_est_client_fail_page(

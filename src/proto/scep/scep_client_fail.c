@@ -218,13 +218,9 @@ static enum mu_code bad_time(const struct mu_scep_client *c, const char *text, s
     return MU_DENIED;
 }
 
-enum mu_code mu_scep_client_fail_refused(
-    const struct mu_scep_client *c, const struct mu_scep_msg *msg, struct mu_err *err)
+static enum mu_code refused(const struct mu_scep_client *c, const struct mu_scep_msg *msg,
+    const char *text, struct mu_err *err)
 {
-    const char *text = msg->fail_info_text;
-
-    if (text != NULL && text[0] == '\0')
-        text = NULL;
     switch (msg->fail_info) {
     case MU_SCEP_BAD_ALG:
         return bad_alg(c, text, err);
@@ -241,4 +237,17 @@ enum mu_code mu_scep_client_fail_refused(
     default:
         return bad_request(c, text, "no failInfo", err);
     }
+}
+
+enum mu_code mu_scep_client_fail_refused(
+    const struct mu_scep_client *c, const struct mu_scep_msg *msg, struct mu_err *err)
+{
+    const char *text = msg->fail_info_text;
+    enum mu_code rc;
+
+    if (text != NULL && text[0] == '\0')
+        text = NULL;
+    rc = refused(c, msg, text, err);
+    mu_err_said(err, text);
+    return rc;
 }
