@@ -45,6 +45,7 @@ static void free_engine(void *engine)
     mu_buf_clear(&cmp->kept);
     mu_buf_clear(&cmp->content);
     mu_pki_csr_free(cmp->made_csr);
+    mu_pki_cert_free(cmp->kept_signer);
     free(cmp);
 }
 
@@ -200,8 +201,11 @@ static void read_message(struct mu_ca_job *job)
 
     if (cmp->latest != NULL && job->claim.op != MU_OP_ENROLL && job->claim.op != MU_OP_KEYGEN)
         job->credential.kept = cmp->latest->kept;
-    if (mu_cmp_server_read(cmp->server, &job->credential, &job->question, &err) != MU_OK) {
-        if (job->claim.auth == MU_AUTH_MAC && err.reason == MU_REFUSE_SIGNATURE)
+    if (mu_cmp_server_read(cmp->server, &job->credential, &job->question, &err) != MU_OK
+        || cmp->is_unknown) {
+        if (cmp->is_unknown && (err.code == MU_OK || err.reason == MU_REFUSE_SIGNATURE))
+            mu_ca_refusal(&err, MU_REFUSE_ENTRY_UNKNOWN);
+        else if (job->claim.auth == MU_AUTH_MAC && err.reason == MU_REFUSE_SIGNATURE)
             mu_ca_cmp_who_guessed(job);
         if (err.reason < MU_REFUSE_FIRST)
             mu_err_narrow(&err, MU_REFUSE_MALFORMED);

@@ -17,8 +17,10 @@ struct mu_ca_cmp {
     struct mu_record_request *latest; /* of this transaction id, whoever signed it */
     struct mu_record_cert *latest_cert;
     struct mu_record_cert *signer_row; /* the signer's, if it is one of ours, byte for byte */
+    struct mu_pki_cert *kept_signer; /* the message does not bring it: that of the first one (CMP-35) */
     bool is_ra; /* the signer may speak for others (cmcRA) */
     bool is_external; /* a certificate below client-ca */
+    bool is_unknown; /* nobody has the reference: the MAC is computed all the same, then refused */
 
     struct mu_buf kept; /* of the answer that goes out */
     struct mu_pki_csr *made_csr; /* KEYGEN: around the key made here */
@@ -31,9 +33,9 @@ static inline struct mu_ca_cmp *mu_ca_cmp_of(const struct mu_ca_job *job)
     return job->engine;
 }
 
-/* ca_cmp_who.c. Reads what the store has of sender and transaction, then calls next, or refuses:
- * an entry that is not there, a certificate nobody trusts. Nothing of the message was believed
- * yet; what the MAC is computed with stands in job->credential behind it. */
+/* ca_cmp_who.c. Reads what the store has of sender and transaction, then calls next, or refuses a
+ * certificate that nobody trusts. Nothing of the message was believed yet; what the MAC is computed
+ * with stands in job->credential behind it, for a reference that nobody has a secret that is none. */
 void mu_ca_cmp_who(struct mu_ca_job *job, void (*next)(struct mu_ca_job *job));
 /* Behind the engine's read, which found the MAC right or not: counts wrong ones. */
 void mu_ca_cmp_who_guessed(struct mu_ca_job *job);

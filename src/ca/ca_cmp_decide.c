@@ -42,6 +42,15 @@ static bool is_valid_now(const struct mu_ca_job *job, const struct mu_pki_cert *
     return cert->not_before_s <= job->now_s && job->now_s <= cert->not_after_s;
 }
 
+/* The alternative names are the signer's own; a profile that has a rule for them decides by it. */
+static bool may_name_san(const struct mu_ca_job *job, const struct mu_enroll_profile *profile)
+{
+    struct mu_bytes asked = job->question.csr->exts.san, own = job->claim.signer->exts.san;
+
+    return asked.n == 0 || profile->san_rule != MU_PROFILE_SAN_ACCEPT
+        || (own.n != 0 && mu_pki_san_subset(asked, own));
+}
+
 /* CMP-57: who signs with a certificate asks for what it names; an RA speaks for others, and a
  * profile with rules of its own for subjects decides by them about a manufacturer's device. */
 static bool may_name(const struct mu_ca_job *job, const struct mu_enroll_profile *profile)
@@ -49,7 +58,11 @@ static bool may_name(const struct mu_ca_job *job, const struct mu_enroll_profile
     const struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
     const struct mu_pki_csr *csr = job->question.csr;
 
-    if (cmp->is_ra || (cmp->is_external && profile->subject_rule != MU_PROFILE_SUBJECT_ACCEPT))
+    if (cmp->is_ra)
+        return true;
+    if (!may_name_san(job, profile))
+        return false;
+    if (cmp->is_external && profile->subject_rule != MU_PROFILE_SUBJECT_ACCEPT)
         return true;
     return (mu_pki_name_equal(csr->subject, job->claim.signer->subject)
                && !mu_pki_name_is_empty(csr->subject))
@@ -121,7 +134,7 @@ static enum mu_code by_certificate(
                 job->one->name);
     if (!may_name(job, job->profile))
         return mu_err_set(err, MU_DENIED, MU_REFUSE_NOT_ENTITLED,
-            "the subject asked for is not that of the certificate which signed (RFC 9483 5.1.1)");
+            "the names asked for are not those of the certificate which signed (RFC 9483 5.1.1)");
     return MU_OK;
 }
 
@@ -209,14 +222,19 @@ static bool is_ours(const struct mu_ca_job *job)
     return latest != NULL && mu_bytes_equal(latest->signer, mu_bytes(job->signer, 32));
 }
 
+/* Who was told to wait is asked for again: what was shut off meanwhile gets nothing any more. A
+ * secret that has run out or is used up was good when the request came. */
 static void poll(struct mu_ca_job *job)
 {
     const struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
+    enum mu_reason reason = mu_ca_cmp_who_may_ask(job);
 
-    if (is_ours(job))
-        mu_ca_record_answer(job, cmp->latest, cmp->latest_cert);
-    else
+    if (!is_ours(job))
         mu_ca_record_refuse(job, MU_REFUSE_NO_SUCH_REQUEST);
+    else if (reason == MU_REFUSE_ENTRY_DISABLED || reason == MU_REFUSE_SIGNER_REVOKED)
+        mu_ca_record_refuse(job, reason);
+    else
+        mu_ca_record_answer(job, cmp->latest, cmp->latest_cert);
 }
 
 /* The change with its audit line; the answer is ready before it is submitted. */

@@ -10,6 +10,7 @@
 #include "ca/ca_cmp.h"
 #include "ca/ca_seal.h"
 #include "pki/pki_name.h"
+#include "proto/cmp/cmp_server.h"
 #include "store/store_row.h"
 
 enum { NEAR_MAX = 1000, POLL_WINDOW_S = 30 * 86400, DEVICE_OCTETS = 15 };
@@ -100,16 +101,6 @@ static bool is_for_us(const struct mu_ca_job *job, const struct mu_record_entry 
         && (*e->ca == '\0' || strcmp(e->ca, job->one->name) == 0);
 }
 
-static void refuse_unknown(struct who *w, const char *hint)
-{
-    struct mu_ca_job *job = w->job;
-
-    snprintf(job->hint, sizeof job->hint, "%s", hint);
-    mu_ca_rate_wrong_guess(job->ca->rate, job->address, job->now_s);
-    who_free(w);
-    mu_ca_record_refuse(job, MU_REFUSE_ENTRY_UNKNOWN);
-}
-
 static void go_on(struct who *w)
 {
     struct mu_ca_job *job = w->job;
@@ -117,6 +108,29 @@ static void go_on(struct who *w)
 
     who_free(w);
     next(job);
+}
+
+/* The refusal takes as long as a wrong MAC of a known reference: its key is derived and its MAC
+ * computed, with a secret that nobody was given. */
+static void refuse_unknown(struct who *w, const char *hint)
+{
+    struct mu_ca_job *job = w->job;
+    struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
+    struct mu_err err = {0};
+
+    snprintf(job->hint, sizeof job->hint, "%s", hint);
+    mu_ca_rate_wrong_guess(job->ca->rate, job->address, job->now_s);
+    mu_secret_clear(&cmp->password);
+    if (mu_ca_cmp_who_derive(mu_secret_bytes(&job->ca->secret),
+            job->claim.entry != NULL ? job->claim.entry : "", &cmp->password, &err)
+        != MU_OK) {
+        who_free(w);
+        mu_ca_record_refuse(job, MU_REFUSE_INTERNAL);
+        return;
+    }
+    cmp->is_unknown = true;
+    job->credential.password = &cmp->password;
+    go_on(w);
 }
 
 /* The secret of the entry, which the engine will check the MAC with. */
@@ -256,14 +270,77 @@ static enum mu_code check_signer(struct mu_ca_job *job, struct mu_err *err)
             job->credential.ra_verified_ok = cmp->is_ra;
         return MU_OK;
     }
+    cmp->is_external = true;
+    if (cmp->kept_signer != NULL) /* looked at when the transaction began */
+        return MU_OK;
     if (job->one->client_ca.n == 0)
         return mu_ca_refusal(err, MU_REFUSE_SIGNER_UNTRUSTED);
     if (mu_pki_path_check(signer, &job->claim.extra, &job->one->client_ca, &opts, err) != MU_OK) {
         mu_err_narrow(err, MU_REFUSE_SIGNER_UNTRUSTED);
         return MU_DENIED;
     }
-    cmp->is_external = true;
     return MU_OK;
+}
+
+static bool is_ours(const struct mu_ca_job *job, const struct mu_pki_cert *cert)
+{
+    return mu_pki_name_equal(cert->issuer, job->one->ca.certs.v[0]->subject);
+}
+
+static void go_on_signed(struct who *w)
+{
+    struct mu_ca_job *job = w->job;
+    struct mu_err err = {0};
+
+    if (job->claim.signer != NULL && check_signer(job, &err) != MU_OK) {
+        who_free(w);
+        mu_ca_job_refuse(job, &err);
+    } else {
+        go_on(w);
+    }
+}
+
+/* ---- a signer that only the first message has brought (CMP-35) ---- */
+
+static void on_kept_signer(void *cookie, const struct mu_store_facts *facts)
+{
+    struct who *w = cookie;
+    struct mu_ca_job *job = w->job;
+    struct mu_err err = {0};
+
+    if (facts->err != NULL) {
+        err = *facts->err;
+        mu_err_narrow(&err, MU_REFUSE_INTERNAL);
+        who_free(w);
+        mu_ca_job_refuse(job, &err);
+        return;
+    }
+    mu_ca_cmp_of(job)->signer_row = mu_store_row_copy(MU_STORE_ROW_CERT, facts->cert);
+    go_on_signed(w);
+}
+
+/* What the record has of it, so that it can be seen whether it was revoked meanwhile; whether it
+ * signed this message too is for the engine to find. */
+static void find_kept_signer(struct who *w)
+{
+    struct mu_ca_job *job = w->job;
+    struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
+    struct mu_bytes der = cmp->latest != NULL ? mu_cmp_server_kept_signer(cmp->latest->kept)
+                                              : (struct mu_bytes){0};
+    struct mu_store_ask ask = {.ca = job->one->name, .proto = MU_PROTO_CMP};
+
+    if (der.n == 0 || mu_pki_cert_decode(der, &cmp->kept_signer, NULL) != MU_OK) {
+        go_on(w); /* the engine refuses it */
+        return;
+    }
+    job->claim.signer = cmp->kept_signer;
+    job->is_ours = is_ours(job, cmp->kept_signer);
+    if (!job->is_ours) {
+        go_on_signed(w);
+        return;
+    }
+    ask.serial = cmp->kept_signer->serial;
+    job->ca->config.store->ops->ask(job->ca->config.store, &ask, on_kept_signer, w);
 }
 
 /* ---- both ---- */
@@ -288,14 +365,12 @@ static void on_facts(void *cookie, const struct mu_store_facts *facts)
     cmp->signer_row = mu_store_row_copy(MU_STORE_ROW_CERT, facts->cert);
     if (job->claim.outer != NULL) /* CMP-107 */
         job->credential.ra_verified_ok = is_ra(job, job->claim.outer, facts->other_cert);
-    if (job->claim.auth == MU_AUTH_MAC) {
+    if (job->claim.auth == MU_AUTH_MAC)
         find_entry(w);
-    } else if (job->claim.signer != NULL && check_signer(job, &err) != MU_OK) {
-        who_free(w);
-        mu_ca_job_refuse(job, &err);
-    } else {
-        go_on(w);
-    }
+    else if (job->claim.auth == MU_AUTH_CERT && job->claim.signer == NULL)
+        find_kept_signer(w);
+    else
+        go_on_signed(w);
 }
 
 void mu_ca_cmp_who(struct mu_ca_job *job, void (*next)(struct mu_ca_job *job))
@@ -309,11 +384,10 @@ void mu_ca_cmp_who(struct mu_ca_job *job, void (*next)(struct mu_ca_job *job))
     struct who *w;
 
     job->is_ours = signer != NULL && !job->claim.signer_is_self_signed
-        && mu_pki_name_equal(signer->issuer, job->one->ca.certs.v[0]->subject);
+        && is_ours(job, signer);
     if (job->is_ours)
         ask.serial = signer->serial;
-    if (job->claim.outer != NULL
-        && mu_pki_name_equal(job->claim.outer->issuer, job->one->ca.certs.v[0]->subject))
+    if (job->claim.outer != NULL && is_ours(job, job->claim.outer))
         ask.other_serial = job->claim.outer->serial;
     if (job->claim.auth == MU_AUTH_MAC) {
         ask.entry_name = job->claim.entry;

@@ -23,7 +23,7 @@ struct plan {
     int64_t lifetime_s;
     bool is_ca;
     int path_len;
-    unsigned key_usage;
+    unsigned key_usage, eku;
 };
 
 static void put_extensions(const struct plan *p, const uint8_t skid[20], struct mu_buf *out)
@@ -32,6 +32,8 @@ static void put_extensions(const struct plan *p, const uint8_t skid[20], struct 
 
     mu_pki_ext_put_basic(out, true, p->is_ca, p->is_ca ? p->path_len : -1);
     mu_pki_ext_put_key_usage(out, true, p->key_usage);
+    if (p->eku != 0)
+        mu_pki_ext_put_eku(out, p->eku);
     mu_pki_ext_put_skid(out, skid);
     mu_pki_ext_put_akid(out, p->issuer != NULL ? p->issuer->exts.skid : mu_bytes(skid, 20));
     mu_der_close(out, mark);
@@ -182,7 +184,7 @@ static enum mu_code make_issuing(struct making *m, struct mu_err *err)
 }
 
 /* SCEP-02: signs and decrypts for clients, so the CA's key need not; RSA, as clients want, unless
- * the CA has none of SCEP. */
+ * the CA has none of SCEP. CMP-33: what it signs is known for the CA's by its usages. */
 static enum mu_code certify_ra(struct mu_ca *ca, struct mu_pki_cert *issuer,
     const struct mu_pki_key *issuer_key, const struct mu_pki_key *ra_key, struct mu_pki_cert **out,
     struct mu_err *err)
@@ -192,6 +194,7 @@ static enum mu_code certify_ra(struct mu_ca *ca, struct mu_pki_cert *issuer,
         .issuer = issuer,
         .issuer_key = issuer_key,
         .key_usage = mu_pki_key_can_encrypt(ra_key) ? KU_ANSWERS : MU_KU_DIGITAL_SIGNATURE,
+        .eku = MU_EKU_CMC_CA | MU_EKU_CMC_RA,
         .lifetime_s = (int64_t)1825 * DAY_S};
     enum mu_code rc = ra_subject(issuer->subject, &name, err);
 

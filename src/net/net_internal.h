@@ -14,6 +14,11 @@
 /* The libevent base below a loop of mu_net_loop_new. */
 struct event_base *mu_net_loop_base(struct mu_loop *loop);
 
+/* Children of that loop: mu_loop_spawn. */
+enum mu_code mu_net_child_spawn(struct mu_loop *loop, const struct mu_loop_spawn *what,
+    mu_loop_exit_call *call, void *cookie, struct mu_loop_child **out, struct mu_err *err) MU_CHECK;
+void mu_net_child_free(struct mu_loop *loop, struct mu_loop_child *child);
+
 /* A peer that goes away must not end the program. Idempotent. */
 void mu_net_ignore_sigpipe(void);
 

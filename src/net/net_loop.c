@@ -266,7 +266,15 @@ static void loop_stop(struct mu_loop *loop)
 }
 
 static const struct mu_loop_ops loop_ops = {
-    loop_after, loop_timer_free, loop_post, loop_work, loop_run, loop_stop};
+    .after = loop_after,
+    .timer_free = loop_timer_free,
+    .post = loop_post,
+    .work = loop_work,
+    .spawn = mu_net_child_spawn,
+    .child_free = mu_net_child_free,
+    .run = loop_run,
+    .stop = loop_stop,
+};
 
 static struct event_base *base_new(void)
 {

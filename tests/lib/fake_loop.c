@@ -36,6 +36,18 @@ struct fake_loop {
     struct mu_loop_timer *timers; /* by due_ms, equals in the order of arming */
     struct mu_buf trace;
     bool stopped;
+    mu_fake_loop_script *script; /* what children do; NULL: there are none */
+    void *script_cookie;
+};
+
+struct mu_loop_child {
+    struct fake_loop *f;
+    struct mu_loop_timer *timer;
+    struct mu_loop_exit exit;
+    struct mu_buf output;
+    char last_line[512];
+    mu_loop_exit_call *call;
+    void *cookie;
 };
 
 static struct fake_loop *fake_of(struct mu_loop *loop)
@@ -252,6 +264,63 @@ static void fake_stop(struct mu_loop *loop)
     fake_of(loop)->stopped = true;
 }
 
+/* ---- children ---- */
+
+static void child_ends(void *cookie)
+{
+    struct mu_loop_child *c = cookie;
+
+    mu_loop_timer_free(&c->f->loop, c->timer);
+    c->timer = NULL;
+    c->call(c->cookie, &c->exit); /* may free c */
+}
+
+static enum mu_code fake_spawn(struct mu_loop *loop, const struct mu_loop_spawn *what,
+    mu_loop_exit_call *call, void *cookie, struct mu_loop_child **out, struct mu_err *err)
+{
+    struct fake_loop *f = fake_of(loop);
+    struct mu_fake_loop_end end = {.exit_code = 0, .output = "", .after_ms = 0};
+    struct mu_loop_child *c;
+    const char *line;
+
+    *out = NULL;
+    if (f->script == NULL)
+        return mu_err_set(err, MU_STORAGE, MU_M(901), "%s cannot be run", what->argv[0]);
+    f->script(f->script_cookie, what, &end);
+    if (end.cannot_start)
+        return mu_err_set(err, MU_STORAGE, MU_M(901), "%s cannot be run: No such file or directory",
+            what->argv[0]);
+    c = must(calloc(1, sizeof *c));
+    c->f = f;
+    c->call = call;
+    c->cookie = cookie;
+    c->exit.is_late = what->limit_ms > 0 && end.after_ms > what->limit_ms;
+    c->exit.exit_code = c->exit.is_late ? -1 : end.exit_code;
+    c->exit.signal = c->exit.is_late ? 15 : 0;
+    mu_buf_init(&c->output, what->output_max);
+    mu_buf_put_str(&c->output, end.output);
+    line = strrchr(end.output, '\n');
+    snprintf(c->last_line, sizeof c->last_line, "%s", line != NULL ? line + 1 : end.output);
+    c->exit.output = mu_buf_bytes(&c->output);
+    c->exit.last_line = c->last_line;
+    c->timer = fake_after(loop, c->exit.is_late ? what->limit_ms : end.after_ms, child_ends, c);
+    *out = c;
+    return MU_OK;
+}
+
+static void fake_child_free(struct mu_loop *loop, struct mu_loop_child *c)
+{
+    mu_loop_timer_free(loop, c->timer);
+    mu_buf_clear(&c->output);
+    free(c);
+}
+
+void mu_fake_loop_on_spawn(struct mu_loop *loop, mu_fake_loop_script *script, void *cookie)
+{
+    fake_of(loop)->script = script;
+    fake_of(loop)->script_cookie = cookie;
+}
+
 static int64_t fake_now(void *ctx)
 {
     return mu_fake_loop_now_ms(ctx) / 1000;
@@ -288,7 +357,15 @@ static void fake_trace(void *ctx, const struct mu_trace_event *e)
 struct mu_loop *mu_fake_loop_new(void)
 {
     static const struct mu_loop_ops ops = {
-        fake_after, fake_timer_free, fake_post, fake_work, fake_run, fake_stop};
+        .after = fake_after,
+        .timer_free = fake_timer_free,
+        .post = fake_post,
+        .work = fake_work,
+        .spawn = fake_spawn,
+        .child_free = fake_child_free,
+        .run = fake_run,
+        .stop = fake_stop,
+    };
     struct fake_loop *f = must(calloc(1, sizeof(*f)));
 
     f->loop.ops = &ops;

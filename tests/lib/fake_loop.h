@@ -36,6 +36,18 @@ bool mu_fake_loop_wait_post(struct mu_loop *loop, int real_ms);
 /* Takes back what is posted with this cookie. */
 void mu_fake_loop_forget(struct mu_loop *loop, const void *cookie);
 
+/* What a child does: called when one is started; fills in how it ends. output has no line end at its
+ * own end. Without a script no program can be run. */
+struct mu_fake_loop_end {
+    int exit_code;
+    const char *output;
+    int64_t after_ms;
+    bool cannot_start;
+};
+typedef void mu_fake_loop_script(
+    void *cookie, const struct mu_loop_spawn *what, struct mu_fake_loop_end *end);
+void mu_fake_loop_on_spawn(struct mu_loop *loop, mu_fake_loop_script *script, void *cookie);
+
 size_t mu_fake_loop_timers(struct mu_loop *loop); /* armed and not yet fired */
 /* Milliseconds until the next timer, -1 if there is none. */
 int64_t mu_fake_loop_next_timer_ms(struct mu_loop *loop);

@@ -34,10 +34,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-def make_certificate(dir, name, subject, key, usage):
+def make_certificate(dir, name, subject, key, usage, more=""):
     openssl("genpkey", *KEYS[key], "-out", dir / f"{name}.key")
     openssl("req", "-new", "-key", dir / f"{name}.key", "-subj", subject, "-out", dir / f"{name}.csr")
-    (dir / "ext").write_text(f"keyUsage=critical,{usage}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    (dir / "ext").write_text(f"keyUsage=critical,{usage}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n{more}")
     openssl("x509", "-req", "-in", dir / f"{name}.csr", "-CA", dir / "ca.crt", "-CAkey", dir / "ca.key", "-CAcreateserial",
             "-days", "30", "-extfile", dir / "ext", "-out", dir / f"{name}.crt")
 
@@ -52,7 +52,8 @@ def pki(tmp_path_factory):
         openssl("genpkey", *KEYS[server], "-out", d / "ca.key")
         openssl("req", "-x509", "-new", "-key", d / "ca.key", "-subj", "/O=Mock/CN=cmpCA", "-days", "60", "-out", d / "ca.crt",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-        make_certificate(d, "srv", "/O=Mock/CN=cmp server", server, "digitalSignature")
+        make_certificate(d, "srv", "/O=Mock/CN=cmp server", server, "digitalSignature", "extendedKeyUsage=1.3.6.1.5.5.7.3.28\n")
+        make_certificate(d, "plain", "/O=Mock/CN=cmp server", server, "digitalSignature")
         make_certificate(d, "cl", "/CN=client1", kind, "digitalSignature")
         make_certificate(d, "other", "/CN=client1", kind, "digitalSignature")
         dirs[kind] = d
@@ -175,6 +176,15 @@ def test_C015_requests_by_signature_against_openssl(client, mock, kind, request_
     is_issued(c, r)
     in_order(trace(r), f"start: {request_kind} for", "auth: signed with the certificate of serial", "reply: .*protection ok",
              "confirm: accepted")
+
+
+def test_CMP33_an_ordinary_certificate_of_the_ca_is_not_the_server(client, mock):
+    """CMP-23: without cmcCA and cmcRA it has to be the one that was named."""
+    c = client(mock("rsa", "-srv_cert", "plain.crt", "-srv_key", "plain.key"))
+    r = c.enroll(*c.sign())
+    assert r.code == 7 and "M502" in r.err and "no cmcCA, no cmcRA" in r.err and "server-cert" in r.err, r
+    assert not c.latest().exists()
+    is_issued(c, c.enroll(*c.sign(), "--server-cert", c.mock.dir / "plain.crt", "--replace"))
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])

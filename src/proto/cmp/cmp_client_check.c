@@ -62,7 +62,23 @@ static enum mu_code uncheckable(struct mu_cmp_client *c, const struct mu_cmp_msg
     return MU_AUTH;
 }
 
-/* The signer is one that is expected, or leads up to one (CMP-23). */
+/* Not every certificate below a CA may speak for it: a CA itself may, whom it made its CMP responder
+ * or RA (RFC 9810 4.5), and whom the user named: by its certificate or as the recipient (CMP-33). */
+static bool may_answer(const struct mu_cmp_client *c, const struct mu_pki_cert *signer)
+{
+    size_t i;
+
+    for (i = 0; i < c->server_certs.n; i++) {
+        if (mu_pki_cert_equal(signer, c->server_certs.v[i]))
+            return true;
+    }
+    return mu_pki_cert_is_ca(signer)
+        || (signer->exts.has_eku && (signer->exts.eku & (MU_EKU_CMC_CA | MU_EKU_CMC_RA)) != 0)
+        || (c->recipient.n != 0 && !mu_pki_name_is_empty(mu_buf_bytes(&c->recipient))
+            && mu_pki_name_equal(signer->subject, mu_buf_bytes(&c->recipient)));
+}
+
+/* The signer is one that is expected, or leads up to one and may answer for it (CMP-23). */
 static enum mu_code check_signer(
     struct mu_cmp_client *c, const struct mu_cmp_msg *msg, struct mu_pki_cert *signer,
     struct mu_err *err)
@@ -88,7 +104,15 @@ static enum mu_code check_signer(
     if (rc != MU_OK)
         mu_err_context(err, "cmp: the answer is signed by \"%s\", who is not trusted for it (RFC 9483 3.5)",
             mu_cmp_client_name(signer->subject, name));
-    return rc;
+    if (rc != MU_OK || may_answer(c, signer))
+        return rc;
+    mu_err_set(err, MU_AUTH, MU_M(502),
+        "cmp: the answer is signed by \"%s\", a certificate of the CA's that may not answer for it: no "
+        "cmcCA, no cmcRA (RFC 9810 4.5)",
+        mu_cmp_client_name(signer->subject, name));
+    mu_err_likely(err, "Somebody poses as the CA, or an old server's certificate lacks the usages.");
+    mu_err_next(err, "If it is the server's all the same: server-cert with that certificate.");
+    return MU_AUTH;
 }
 
 static struct mu_pki_cert *find_signer(const struct mu_cmp_client *c, const struct mu_cmp_msg *msg)

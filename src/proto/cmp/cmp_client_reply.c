@@ -70,6 +70,12 @@ static enum mu_code on_error(
     const struct mu_cmp_status *status = &msg->body.u.error.status;
 
     mu_cmp_client_reply_note(c, msg, status, msg->body.u.error.details);
+    /* A refusal may come signed where a MAC was not possible; what goes on with the transaction has
+     * to be of its kind (CMP-19). */
+    if (status->status == MU_CMP_WAITING && mu_cmp_client_by_mac(c)
+        && mu_cmp_protect_kind(msg) != MU_CMP_BY_MAC)
+        return mu_err_set(err, MU_AUTH, MU_M(502),
+            "cmp: a signed message asks to wait, in a transaction by password (RFC 9483 3.2)");
     if (status->status == MU_CMP_WAITING) { /* CMP-100 */
         c->poll_id = -1;
         return wait_for(c, 0);

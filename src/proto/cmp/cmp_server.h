@@ -25,6 +25,8 @@ enum mu_code mu_cmp_server_read(struct mu_cmp_server *server, const struct mu_cr
 enum mu_code mu_cmp_server_write(struct mu_cmp_server *server, const struct mu_credential *credential,
     const struct mu_decision *decision, struct mu_http_response *response, struct mu_buf *kept,
     struct mu_err *err) MU_CHECK;
+/* Of what write kept: DER of the certificate that signed the first message; n 0: none. View. */
+struct mu_bytes mu_cmp_server_kept_signer(struct mu_bytes kept);
 void mu_cmp_server_free(struct mu_cmp_server *server);
 enum mu_code mu_cmp_server_http_error(const struct mu_err *failed, struct mu_http_response *response,
     struct mu_err *err) MU_CHECK;

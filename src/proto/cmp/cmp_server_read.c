@@ -117,6 +117,14 @@ static enum mu_code check_state(struct mu_cmp_server *s, struct mu_err *err)
     return check_first(s, err);
 }
 
+struct mu_bytes mu_cmp_server_kept_signer(struct mu_bytes in)
+{
+    struct mu_cmp_kept kept;
+
+    return in.n != 0 && mu_cmp_kept_decode(in, &kept, NULL) == MU_OK ? kept.signer
+                                                                     : mu_bytes(NULL, 0);
+}
+
 static enum mu_code load_kept(struct mu_cmp_server *s, const struct mu_credential *credential,
     struct mu_err *err)
 {

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/text.h"
 #include "ca/ca_cmp.h"
@@ -19,7 +20,10 @@ struct run {
     struct mu_pki_cert *signer, *old;
     const struct mu_pki_certs *chain;
     int reason;
+    const char *san; /* "DNS:a.example"; NULL: none */
+    unsigned iterations; /* 0: 500 */
     bool implicit, stop_at_save, pbmac1, keygen;
+    bool bare_polls; /* polls come without the signer's certificate */
     void (*on_wait)(struct ca_world *w); /* NULL: does not wait */
     /* results */
     struct mu_pki_cert *cert;
@@ -49,6 +53,19 @@ static void post(struct ca_world *w, const char *path, struct mu_bytes body)
     mu_buf_clear(&copy);
 }
 
+/* The same message without extraCerts, which its protection does not cover. */
+static void without_certs(struct mu_bytes message, struct mu_buf *out)
+{
+    struct mu_cmp_msg msg = {0};
+    struct mu_buf part = {0};
+
+    ca_ok(mu_cmp_msg_decode(message, &msg, &ca_err));
+    mu_cmp_msg_put_protected_part(&msg, &part);
+    ca_ok(mu_cmp_msg_encode(mu_buf_bytes(&part), msg.protection, NULL, out, &ca_err));
+    mu_buf_clear(&part);
+    mu_cmp_msg_clear(&msg);
+}
+
 static enum mu_code send(struct ca_world *w, struct run *r, struct mu_step *step)
 {
     struct mu_event event = {.type = MU_EVENT_RESPONSE};
@@ -57,7 +74,11 @@ static enum mu_code send(struct ca_world *w, struct run *r, struct mu_step *step
     mu_buf_put_bytes(&last_request, step->request.body);
     if (first_request.n == 0)
         mu_buf_put_bytes(&first_request, step->request.body);
-    post(w, r->path != NULL ? r->path : "/app/cert/cmp2", step->request.body);
+    if (r->bare_polls && first_request.n != last_request.n) {
+        mu_buf_reset(&last_request);
+        without_certs(step->request.body, &last_request);
+    }
+    post(w, r->path != NULL ? r->path : "/app/cert/cmp2", mu_buf_bytes(&last_request));
     event.response = &w->last;
     return mu_cmp_client_step(r->client, &event, step, &r->err);
 }
@@ -92,7 +113,7 @@ static enum mu_code drive(struct ca_world *w, struct run *r)
 
 static enum mu_code go(struct ca_world *w, struct run *r)
 {
-    struct mu_buf subject = {0}, csr = {0};
+    struct mu_buf subject = {0}, csr = {0}, names = {0}, extensions = {0};
     struct mu_secret secret = {0};
     struct ca_client p10 = {.subject = r->subject, .key = r->key};
     struct mu_cmp_client_config config = {.env = &w->env,
@@ -103,7 +124,7 @@ static enum mu_code go(struct ca_world *w, struct run *r)
         .central_keygen = r->keygen,
         .cert_profile = r->profile,
         .mac = r->pbmac1 ? MU_CMP_MAC_PBMAC1 : MU_CMP_MAC_PBM,
-        .mac_iterations = 500,
+        .mac_iterations = r->iterations != 0 ? (int)r->iterations : 500,
         .signer_cert = r->signer,
         .signer_chain = r->chain,
         .trusted = &trusted,
@@ -120,6 +141,14 @@ static enum mu_code go(struct ca_world *w, struct run *r)
     mu_buf_reset(&first_request);
     ca_ok(mu_pki_name_parse(
         r->subject != NULL ? r->subject : "/CN=fgt100f.local", &subject, &ca_err));
+    if (r->san != NULL) {
+        size_t mark = mu_der_open(&extensions, MU_DER_SEQUENCE);
+
+        ca_ok(mu_pki_san_parse(r->san, &names, &ca_err));
+        mu_pki_ext_put_san(&extensions, false, mu_buf_bytes(&names));
+        mu_der_close(&extensions, mark);
+        config.extensions = mu_buf_bytes(&extensions);
+    }
     if (r->op == MU_CMP_CLIENT_P10CR) {
         if (p10.subject == NULL)
             p10.subject = "/CN=fgt100f.local";
@@ -146,6 +175,8 @@ static enum mu_code go(struct ca_world *w, struct run *r)
     mu_secret_clear(&secret);
     mu_buf_clear(&subject);
     mu_buf_clear(&csr);
+    mu_buf_clear(&names);
+    mu_buf_clear(&extensions);
     return rc;
 }
 
@@ -309,6 +340,31 @@ static void an_unknown_reference_is_not_found(void **state)
     assert_null(memmem(w->last.body.p, w->last.body.n, "fgt100f", 7));
     assert_true(msg.protection.n > 64); /* signed: no MAC is so long */
     mu_cmp_msg_clear(&msg);
+}
+
+static double cpu_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Whether a reference exists is not told by the time its refusal takes: the work for the MAC, which
+ * its sender chose, is done for both. */
+static void unknown_references_cost_as_much(void **state)
+{
+    struct ca_world *w = *state;
+    struct run known = {.secret = "wrong", .iterations = 100000},
+               unknown = {.ref = "fgt999", .secret = "wrong", .iterations = 100000};
+    double begin = cpu_s(), between, end;
+
+    refused(w, &known, MU_REFUSE_SIGNATURE, MU_CMP_BAD_MESSAGE_CHECK);
+    between = cpu_s();
+    refused(w, &unknown, MU_REFUSE_ENTRY_UNKNOWN, MU_CMP_NOT_AUTHORIZED);
+    end = cpu_s();
+    /* each is one derivation by the client and one by the CA: without the latter it would be half */
+    assert_true(end - between > 0.75 * (between - begin));
 }
 
 /* CMP-32: after a wrong MAC nothing is protected with the secret, and guesses run out. */
@@ -553,11 +609,44 @@ static void cr_is_for_the_same_subject(void **state)
     mu_pki_cert_free(old);
 }
 
-/* A CA of a manufacturer with one device. */
-static struct mu_pki_cert *device(const char *subject, struct mu_pki_certs *anchors)
+/* CMP-57: who has a certificate gets no alternative name by asking for his own subject, unless the
+ * profile has a rule for such names. */
+static void alternative_names_are_the_signers(void **state)
 {
-    struct mu_buf name = {0}, ca_name = {0}, der = {0}, exts = {0};
-    uint8_t serial[] = {0x11};
+    struct ca_world *w = *state;
+    struct run r = {.key = CA_KEY_A, .san = "DNS:fgt100f.local, DNS:b.local"};
+    struct mu_pki_cert *old;
+
+    works(w, &r);
+    old = mu_pki_cert_ref(r.cert);
+    assert_true(old->exts.san.n != 0);
+    done(&r);
+    for (int op = MU_CMP_CLIENT_IR; op <= MU_CMP_CLIENT_P10CR; op++) {
+        r = (struct run){.op = op, .key = CA_KEY_B, .signer = old, .san = "DNS:b.local"};
+        if (op != MU_CMP_CLIENT_P10CR) { /* the helper's CSR has none */
+            works(w, &r);
+            done(&r);
+            r.san = "DNS:b.local, DNS:www.bank.example";
+            refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+        }
+    }
+    ca_profile(w, "cmp", "san = DNS:*.bank.example, DNS:*.local\n");
+    r = (struct run){.op = MU_CMP_CLIENT_CR, .key = CA_KEY_B, .signer = old, .san = "DNS:www.bank.example"};
+    works(w, &r);
+    done(&r);
+    ca_profile(w, "cmp", "san = drop\n");
+    works(w, &r);
+    assert_int_equal(r.cert->exts.san.n, 0);
+    done(&r);
+    mu_pki_cert_free(old);
+}
+
+/* A CA of a manufacturer with one device. */
+static struct mu_pki_cert *device_named(
+    const char *subject, const char *san, struct mu_pki_certs *anchors)
+{
+    struct mu_buf name = {0}, ca_name = {0}, der = {0}, exts = {0}, names = {0};
+    uint8_t serial[] = {0x11}, id[20];
     struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(serial, 1),
         .not_before_s = NOW - 86400,
         .not_after_s = NOW + 86400 * 400};
@@ -577,7 +666,16 @@ static struct mu_pki_cert *device(const char *subject, struct mu_pki_certs *anch
     serial[0] = 0x12;
     tbs.subject = mu_buf_bytes(&name);
     tbs.spki = mu_pki_key_spki(ca_key(CA_KEY_A));
-    tbs.extensions = (struct mu_bytes){0};
+    mu_buf_reset(&exts);
+    mark = mu_der_open(&exts, MU_DER_SEQUENCE);
+    assert_true(mu_pki_key_id(tbs.spki, id));
+    mu_pki_ext_put_skid(&exts, id);
+    if (san != NULL) {
+        ca_ok(mu_pki_san_parse(san, &names, &ca_err));
+        mu_pki_ext_put_san(&exts, true, mu_buf_bytes(&names));
+    }
+    mu_der_close(&exts, mark);
+    tbs.extensions = mu_buf_bytes(&exts);
     ca_ok(mu_pki_cert_make(&tbs, ca_key(CA_KEY_B), MU_PKI_SHA256, &der, &ca_err));
     ca_ok(mu_pki_cert_decode(mu_buf_bytes(&der), &cert, &ca_err));
     ca_ok(mu_pki_certs_add(anchors, ca, &ca_err));
@@ -586,7 +684,50 @@ static struct mu_pki_cert *device(const char *subject, struct mu_pki_certs *anch
     mu_buf_clear(&exts);
     mu_buf_clear(&name);
     mu_buf_clear(&ca_name);
+    mu_buf_clear(&names);
     return cert;
+}
+
+static struct mu_pki_cert *device(const char *subject, struct mu_pki_certs *anchors)
+{
+    return device_named(subject, NULL, anchors);
+}
+
+/* client-ca and client-profile of the demo CA. */
+static void set_client_ca(struct ca_world *w, const struct mu_pki_certs *anchors)
+{
+    struct mu_buf settings = {0}, pem = {0};
+
+    mu_pki_cert_to_pem(anchors->v[0], &pem);
+    mu_buf_put_str(&settings, "client-profile = cmp\nclient-ca =");
+    for (const char *p = mu_buf_str(&pem), *end; *p != '\0'; p = end + 1) {
+        end = strchr(p, '\n');
+        mu_buf_putf(&settings, "\n  %.*s", (int)(end - p), p);
+    }
+    mu_buf_put_str(&settings, "\n");
+    ca_set(w, mu_buf_str(&settings));
+    mu_buf_clear(&settings);
+    mu_buf_clear(&pem);
+}
+
+/* CMP-57: "no subject" is nobody's name: only the alternative names tell who it is. */
+static void two_empty_subjects_are_not_the_same(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_certs anchors = {0};
+    struct mu_pki_cert *cert = device_named("/", "DNS:dev1.local", &anchors);
+    struct run r = {.op = MU_CMP_CLIENT_IR, .key = CA_KEY_EC, .signer = cert, .subject = "/"};
+
+    set_client_ca(w, &anchors);
+    r.san = "DNS:dev2.local";
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    r.san = NULL;
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    r.san = "DNS:dev1.local";
+    works(w, &r);
+    done(&r);
+    mu_pki_cert_free(cert);
+    mu_pki_certs_clear(&anchors);
 }
 
 /* CMP-53: a manufacturer's certificate below client-ca; without that setting nobody trusts it. */
@@ -596,25 +737,15 @@ static void a_device_of_a_client_ca_enrolls(void **state)
     struct mu_pki_certs anchors = {0};
     struct mu_pki_cert *cert = device("/CN=fgt100f.local", &anchors);
     struct run r = {.op = MU_CMP_CLIENT_IR, .key = CA_KEY_EC, .signer = cert};
-    struct mu_buf settings = {0}, pem = {0};
 
     refused(w, &r, MU_REFUSE_SIGNER_UNTRUSTED, MU_CMP_SIGNER_NOT_TRUSTED);
-    mu_pki_cert_to_pem(anchors.v[0], &pem);
-    mu_buf_put_str(&settings, "client-profile = cmp\nclient-ca =");
-    for (const char *p = mu_buf_str(&pem), *end; *p != '\0'; p = end + 1) {
-        end = strchr(p, '\n');
-        mu_buf_putf(&settings, "\n  %.*s", (int)(end - p), p);
-    }
-    mu_buf_put_str(&settings, "\n");
-    ca_set(w, mu_buf_str(&settings));
+    set_client_ca(w, &anchors);
     works(w, &r);
     done(&r);
     r.subject = "/CN=somebody else";
     refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
     r = (struct run){.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_EC, .signer = cert, .old = cert};
     refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
-    mu_buf_clear(&settings);
-    mu_buf_clear(&pem);
     mu_pki_cert_free(cert);
     mu_pki_certs_clear(&anchors);
 }
@@ -686,6 +817,44 @@ static void a_person_rejects(void **state)
     ca_profile(w, "cmp", "approval = manual\n");
     refused(w, &r, MU_REFUSE_OPERATOR, MU_CMP_NOT_AUTHORIZED);
     assert_string_equal(w->message, "not you");
+}
+
+static struct mu_pki_cert *shut_off;
+
+static void disable_and_approve(struct ca_world *w)
+{
+    ca_ok(mu_ca_entry_disable(w->ca, "fgt100f", true, "test", &ca_err));
+    approve(w);
+}
+
+static void revoke_and_approve(struct ca_world *w)
+{
+    struct mu_buf hex = {0};
+
+    mu_pki_cert_serial_hex(shut_off->serial, &hex);
+    ca_ok(mu_ca_revoke(w->ca, NULL, mu_buf_str(&hex), 1, "test", &ca_err));
+    mu_buf_clear(&hex);
+    approve(w);
+}
+
+/* CMP-24, CMP-104: a poll by somebody who was shut off while waiting ends with that reason; also
+ * when it leaves its certificate out (CMP-35). */
+static void who_is_shut_off_while_waiting_gets_nothing(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.on_wait = disable_and_approve};
+
+    shut_off = issued(w, CA_KEY_A);
+    ca_profile(w, "cmp", "approval = manual\n");
+    refused(w, &r, MU_REFUSE_ENTRY_DISABLED, MU_CMP_NOT_AUTHORIZED);
+    ca_ok(mu_ca_entry_disable(w->ca, "fgt100f", false, "test", &ca_err));
+    r = (struct run){.op = MU_CMP_CLIENT_CR, .key = CA_KEY_B, .signer = shut_off, .on_wait = approve,
+        .bare_polls = true};
+    works(w, &r);
+    done(&r);
+    r.on_wait = revoke_and_approve;
+    refused(w, &r, MU_REFUSE_SIGNER_REVOKED, MU_CMP_CERT_REVOKED);
+    mu_pki_cert_free(shut_off);
 }
 
 /* CMP-59: a certificate that speaks for the CA is never issued without a person. */
@@ -1012,6 +1181,7 @@ int main(void)
         CASE(an_entry_gets_a_certificate),
         CASE(the_first_issue_is_in_the_trail),
         CASE(an_unknown_reference_is_not_found),
+        CASE(unknown_references_cost_as_much),
         CASE(wrong_macs_are_counted),
         CASE(a_one_time_secret_is_used_up),
         CASE(a_disabled_entry_is_refused),
@@ -1024,9 +1194,12 @@ int main(void)
         CASE(kur_renews),
         CASE(kur_is_refused),
         CASE(cr_is_for_the_same_subject),
+        CASE(alternative_names_are_the_signers),
+        CASE(two_empty_subjects_are_not_the_same),
         CASE(a_device_of_a_client_ca_enrolls),
         CASE(a_person_approves),
         CASE(a_person_rejects),
+        CASE(who_is_shut_off_while_waiting_gets_nothing),
         CASE(an_ra_speaks_for_others),
         CASE(a_confirmation_counts_once),
         CASE(a_confirmation_survives_a_restart),

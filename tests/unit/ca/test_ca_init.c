@@ -95,6 +95,7 @@ static void a_root_an_issuing_ca_and_an_ra(void **state)
     assert_true(ca_subject_is(k.ra.v[0], "/O=x/CN=Issuing RA"));
     assert_false(k.ra.v[0]->exts.is_ca);
     assert_int_equal(k.ra.v[0]->exts.key_usage, MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
+    assert_int_equal(k.ra.v[0]->exts.eku, MU_EKU_CMC_CA | MU_EKU_CMC_RA); /* CMP-33 */
     ca_ok(mu_pki_certs_add(&roots, k.chain.v[1], &ca_err));
     ca_ok(mu_pki_path_check(k.ra.v[0], &k.chain, &roots, &opts, &ca_err));
     mu_pki_certs_clear(&roots);

@@ -445,6 +445,85 @@ static void an_error_that_cannot_be_checked_is_M503(void **state)
     end(&r);
 }
 
+/* CMP-23, CMP-33: a certificate below the trusted CA is not the CA's word by itself */
+static void an_ordinary_certificate_does_not_answer_for_the_ca(void **state)
+{
+    enum { PLAIN, PINNED, NAMED, RA, UNDER_PINNED, ROWS };
+    struct mu_pki_certs server = {0};
+    struct mu_buf name = {0};
+    struct run r;
+    int i;
+
+    (void)state;
+    for (i = PLAIN; i < ROWS; i++) {
+        begin(&r);
+        by_cert(&r, MU_CMP_CLIENT_CR);
+        r.w.credential.key = sw_key(i == RA ? SW_RA : SW_RSA);
+        r.w.credential.cert = i == RA ? r.w.ra : r.w.rsa;
+        if (i == PINNED || i == UNDER_PINNED) {
+            sw_ok(mu_pki_certs_add(&server, i == PINNED ? r.w.rsa : r.w.ca, &sw_err));
+            r.config.server_certs = &server;
+        }
+        if (i == NAMED) {
+            sw_ok(mu_pki_name_parse("/CN=device", &name, &sw_err));
+            r.config.recipient = mu_buf_bytes(&name);
+        }
+        drive(&r);
+        if (i == PLAIN || i == UNDER_PINNED) {
+            failed(&r, MU_AUTH, 502, "may not answer for it");
+            assert_int_equal(r.saved, 0);
+        } else {
+            is_done(&r);
+        }
+        end(&r);
+        mu_pki_certs_clear(&server);
+    }
+    mu_buf_clear(&name);
+}
+
+/* A signed error "wait" in the place of the answer. */
+static void signed_wait(struct run *r, unsigned n, struct mu_http_response *response)
+{
+    const struct mu_cmp_protector how = {.key = sw_key(SW_CA), .cert = r->w.ca};
+    struct mu_cmp_body body = {.type = MU_CMP_ERROR};
+    struct mu_pki_certs extra = {0};
+    struct mu_cmp_msg msg;
+    struct mu_buf out = {0};
+
+    (void)n;
+    sw_ok(mu_cmp_msg_decode(mu_buf_bytes(&response->body), &msg, &sw_err));
+    body.u.error.status.status = MU_CMP_WAITING;
+    msg.header.sender = msg.header.sender_kid = mu_bytes(NULL, 0);
+    sw_ok(mu_pki_certs_add(&extra, r->w.ca, &sw_err));
+    sw_ok(mu_cmp_protect_encode(&msg.header, &body, &how, &extra, &out, &sw_err));
+    mu_buf_reset(&response->body);
+    mu_buf_put_bytes(&response->body, mu_buf_bytes(&out));
+    mu_pki_certs_clear(&extra);
+    mu_cmp_msg_clear(&msg);
+    mu_buf_clear(&out);
+}
+
+/* CMP-19, CMP-100: a refusal may be signed, what goes on by password may not */
+static void a_signed_wait_is_none_by_password(void **state)
+{
+    struct run r;
+
+    (void)state;
+    begin(&r);
+    r.tamper = signed_wait;
+    drive(&r);
+    failed(&r, MU_AUTH, 502, "asks to wait");
+    assert_int_equal(r.waited, 0);
+    end(&r);
+    begin(&r);
+    by_cert(&r, MU_CMP_CLIENT_CR);
+    r.tamper = signed_wait;
+    r.config.no_wait = true;
+    drive(&r);
+    failed(&r, MU_PENDING, 509, "wait");
+    end(&r);
+}
+
 static void spoil_id(struct mu_cmp_header *h, uint8_t *p) { memset(p, 7, 16); h->transaction_id = mu_bytes(p, 16); }
 static void spoil_nonce(struct mu_cmp_header *h, uint8_t *p) { memset(p, 7, 16); h->recip_nonce = mu_bytes(p, 16); }
 static void drop_nonce(struct mu_cmp_header *h, uint8_t *p) { (void)p; h->recip_nonce = mu_bytes(NULL, 0); }
@@ -781,6 +860,8 @@ int main(void)
         cmocka_unit_test(a_refusal_is_told),
         cmocka_unit_test(without_protection_nothing_is_believed),
         cmocka_unit_test(an_error_that_cannot_be_checked_is_M503),
+        cmocka_unit_test(an_ordinary_certificate_does_not_answer_for_the_ca),
+        cmocka_unit_test(a_signed_wait_is_none_by_password),
         cmocka_unit_test(the_header_has_to_be_an_answer_to_ours),
         cmocka_unit_test(a_certificate_for_another_key_is_rejected),
         cmocka_unit_test(a_certificate_that_leads_nowhere_is_rejected),
