@@ -176,9 +176,9 @@ mu_need_key() {
 mu_run() { # WHAT TEXT
   mu_code=0
   mu_out=$(eval "$2" 2>&1) || mu_code=$?
-  [ -z "$mu_out" ] || printf '%s\n' "$mu_out"
+  [ -z "$mu_out" ] || printf '%s\n' "$mu_out" | tail -n 30
   [ "$mu_code" -eq 0 ] && return 0
-  mu_why=$(printf '%s\n' "$mu_out" | sed -n '/[Ee]rror\|emerg\|ALERT\|[Ff]ail\|denied/{p;q;}')
+  mu_why=$(printf '%s\n' "$mu_out" | sed -n '/[Ee]rror:\|emerg\|ALERT\|[Ff]ailed\|[Uu]nable/{p;q;}')
   [ -n "$mu_why" ] || mu_why=$(printf '%s\n' "$mu_out" | tail -n 1)
   mu_said="$1 ended with $mu_code${mu_why:+: $mu_why}"
   return "$mu_code"
