@@ -81,6 +81,8 @@ struct mu_agent_facts {
 /* MU_NOT_FOUND if there is no such entry. No lock is needed. */
 enum mu_code mu_agent_show(struct mu_agent *agent, const char *name, struct mu_agent_facts *out,
     struct mu_err *err) MU_CHECK;
+/* The same, but what cannot be read comes as FAILED with its error. */
+void mu_agent_show_or_failed(struct mu_agent *agent, const char *name, struct mu_agent_facts *out);
 void mu_agent_facts_clear(struct mu_agent_facts *facts);
 typedef void mu_agent_each_call(void *cookie, const struct mu_agent_facts *facts);
 /* All entries by name. One that cannot be read comes as FAILED with its error. */

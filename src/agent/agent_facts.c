@@ -267,21 +267,26 @@ struct list {
     void *cookie;
 };
 
+void mu_agent_show_or_failed(struct mu_agent *agent, const char *name, struct mu_agent_facts *out)
+{
+    struct mu_err why = {0};
+    char code[8];
+
+    if (mu_agent_show(agent, name, out, &why) == MU_OK)
+        return;
+    *out = (struct mu_agent_facts){.state = MU_AGENT_FAILED, .renew_days = -1};
+    snprintf(out->name, sizeof(out->name), "%s", name);
+    out->last_result = strdup("failed");
+    out->last_code = strdup(mu_err_code_text(&why, code));
+    out->last_what = strdup(why.what);
+}
+
 static void list_one(void *cookie, const char *name)
 {
     struct list *list = cookie;
     struct mu_agent_facts facts = {0};
-    struct mu_err why = {0};
 
-    if (mu_agent_show(list->agent, name, &facts, &why) != MU_OK) {
-        char code[8];
-
-        facts = (struct mu_agent_facts){.state = MU_AGENT_FAILED, .renew_days = -1};
-        snprintf(facts.name, sizeof(facts.name), "%s", name);
-        facts.last_result = strdup("failed");
-        facts.last_code = strdup(mu_err_code_text(&why, code));
-        facts.last_what = strdup(why.what);
-    }
+    mu_agent_show_or_failed(list->agent, name, &facts);
     list->call(list->cookie, &facts);
     mu_agent_facts_clear(&facts);
 }

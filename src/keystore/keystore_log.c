@@ -208,3 +208,11 @@ out:
     mu_buf_clear(&newer);
     return rc;
 }
+
+bool mu_keystore_log_grew(struct mu_keystore *store, const struct mu_keystore_log_place *place)
+{
+    struct stat st;
+
+    return fstatat(store->root.fd, "log/" NEW, &st, AT_SYMLINK_NOFOLLOW) == 0
+        && ((uint64_t)st.st_ino != place->file || (uint64_t)st.st_size > place->offset);
+}

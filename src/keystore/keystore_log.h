@@ -33,5 +33,7 @@ typedef void mu_keystore_log_call(
     void *cookie, struct mu_bytes line, const struct mu_keystore_log_place *after);
 enum mu_code mu_keystore_log_read(struct mu_keystore *store, struct mu_keystore_log_place *place,
     mu_keystore_log_call *call, void *cookie, struct mu_err *err) MU_CHECK;
+/* Is there anything behind place? Reads no line. */
+bool mu_keystore_log_grew(struct mu_keystore *store, const struct mu_keystore_log_place *place);
 
 #endif

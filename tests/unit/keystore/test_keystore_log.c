@@ -41,7 +41,9 @@ static void lines_come_once_and_in_order(void **state)
     append(kit, "two\nhalves");
     assert_int_equal(kit_mode(kit, "log/events"), 0640);
     expect(kit, &place, "one|two halves|");
+    assert_false(mu_keystore_log_grew(kit->store, &place));
     append(kit, "three");
+    assert_true(mu_keystore_log_grew(kit->store, &place));
     assert_true(mu_keystore_log_place_parse(mu_keystore_log_place_format(&place, text), &again));
     expect(kit, &again, "three|");
     expect(kit, &again, "");

@@ -1,0 +1,56 @@
+/* Places of the store and of the socket. */
+#include "cmd/muster/cmd_paths.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static const char *directory(const char *name)
+{
+    const char *value = environment(name);
+
+    return value != NULL && value[0] == '/' ? value : NULL;
+}
+
+enum mu_code mu_cmd_paths_store(
+    const char *given, const char *configured, struct mu_buf *out, struct mu_err *err)
+{
+    const char *env = environment("MUSTER_STORE"), *data = directory("XDG_DATA_HOME"),
+               *home = directory("HOME");
+
+    if (given != NULL || env != NULL || configured != NULL)
+        mu_buf_put_str(out, given != NULL ? given : env != NULL ? env : configured);
+    else if (geteuid() == 0)
+        mu_buf_put_str(out, "/var/lib/muster");
+    else if (data != NULL)
+        mu_buf_putf(out, "%s/muster", data);
+    else if (home != NULL)
+        mu_buf_putf(out, "%s/.local/share/muster", home);
+    if (out->n == 0)
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "no place for the store: HOME is not set, give --store DIR");
+    return mu_buf_check(out, "store", err);
+}
+
+enum mu_code mu_cmd_paths_socket(
+    const char *given, const char *configured, struct mu_buf *out, struct mu_err *err)
+{
+    const char *env = environment("MUSTER_SOCKET"), *run = directory("XDG_RUNTIME_DIR"),
+               *place = given != NULL ? given : env != NULL ? env : configured;
+
+    if (place != NULL)
+        mu_buf_put_str(out, mu_text_starts(place, "unix:") ? place + 5 : place);
+    else if (geteuid() != 0 && run != NULL)
+        mu_buf_putf(out, "%s/muster/control.sock", run);
+    else
+        mu_buf_put_str(out, MU_CMD_PATHS_SYSTEM_SOCKET);
+    return mu_buf_check(out, "socket", err);
+}

@@ -1,0 +1,17 @@
+/* Where the store and the control socket are: by option, environment, configuration, or by who asks. */
+#ifndef MU_CMD_PATHS_H
+#define MU_CMD_PATHS_H
+
+#include "base/buf.h"
+
+/* given (--store), MUSTER_STORE, configured; /var/lib/muster as root, else the user's data. */
+enum mu_code mu_cmd_paths_store(
+    const char *given, const char *configured, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+/* given (--socket), MUSTER_SOCKET, configured ("unix:" in front or not); /run/muster/control.sock as root,
+ * else below XDG_RUNTIME_DIR where there is one. */
+enum mu_code mu_cmd_paths_socket(
+    const char *given, const char *configured, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+/* The system's socket, which others than root may ask as well. */
+#define MU_CMD_PATHS_SYSTEM_SOCKET "/run/muster/control.sock"
+
+#endif
