@@ -29,6 +29,9 @@ enum {
     MU_ARGS_NEXT = 1 << 17, /* --next-ca */
     MU_ARGS_REVOKE = 1 << 18,
     MU_ARGS_SECRET = 1 << 19, /* --ref and its secret, where a question needs them */
+    MU_ARGS_LOG = 1 << 20,
+    MU_ARGS_STATUS = 1 << 21,
+    MU_ARGS_CHECK = 1 << 22, /* limits of the probe for monitoring */
     MU_ARGS_ENTRY = 1 << 26, /* --name of an entry */
     MU_ARGS_PLACE = 1 << 27, /* owner, group and mode of a copy */
 };
@@ -67,6 +70,8 @@ struct mu_cmd_args {
     const char *await_result, *max_await_result, *output, *as, *name, *sha256, *serial;
     const char *owner, *group, *mode;
     bool keep, back, forget;
+    bool follow, watch;
+    const char *action, *subtype, *since, *style, *warn, *crit;
     /* what is no option: the names */
     const char *words[MU_ARGS_MAX_WORDS];
     size_t word_n;
