@@ -15,16 +15,22 @@
 /* The program has one log. */
 static struct {
     const struct mu_env *env;
+    struct mu_loop *loop;
     struct mu_keystore *store;
     struct mu_daemon_sinks *sinks;
     enum mu_daemon_level level;
     bool front, lost;
 } the_log = {.level = MU_DAEMON_INFO};
 
-static const char *const level_words[] = {"debug", "information", "notice", "warning", "error"};
+static const char *const level_words[] = {[MU_DAEMON_ERROR] = "error",
+    [MU_DAEMON_WARNING] = "warning",
+    [MU_DAEMON_NOTICE] = "notice",
+    [MU_DAEMON_INFO] = "information",
+    [MU_DAEMON_DEBUG] = "debug"};
 
-void mu_daemon_log_init(const struct mu_env *env, bool front)
+void mu_daemon_log_init(const struct mu_env *env, struct mu_loop *loop, bool front)
 {
+    the_log.loop = loop;
     the_log.env = env;
     the_log.front = front;
 }
@@ -36,12 +42,12 @@ void mu_daemon_log_store(struct mu_keystore *store)
 
 static enum mu_code level_parse(const char *word, enum mu_daemon_level *out, struct mu_err *err)
 {
-    static const char *const words[] = {"debug", "info", "notice", "warning", "error", NULL};
+    static const char *const words[] = {"error", "warning", "notice", "info", "debug", NULL};
     char shown[40];
 
     *out = MU_DAEMON_INFO;
     for (size_t i = 0; word != NULL && words[i] != NULL; i++) {
-        *out = (enum mu_daemon_level)i;
+        *out = (enum mu_daemon_level)(i + MU_DAEMON_ERROR);
         if (strcmp(word, words[i]) == 0)
             return MU_OK;
     }
@@ -52,14 +58,14 @@ static enum mu_code level_parse(const char *word, enum mu_daemon_level *out, str
         mu_text_escape_to(shown, sizeof shown, mu_bytes_str(word)));
 }
 
-enum mu_code mu_daemon_log_config(const char *level, const char *notify, struct mu_err *err)
+enum mu_code mu_daemon_log_config(const struct mu_agent_config_agent *conf, struct mu_err *err)
 {
     struct mu_daemon_sinks *sinks = NULL;
     enum mu_daemon_level parsed;
     enum mu_code rc;
 
-    if ((rc = level_parse(level, &parsed, err)) != MU_OK
-        || (rc = mu_daemon_sink_open(notify, &sinks, err)) != MU_OK)
+    if ((rc = level_parse(conf->log_level, &parsed, err)) != MU_OK
+        || (rc = mu_daemon_sink_open(conf, the_log.loop, &sinks, err)) != MU_OK)
         return rc;
     mu_daemon_sink_close(the_log.sinks);
     the_log.sinks = sinks;
@@ -103,82 +109,79 @@ static void store_put(const char *line)
 
 static void put(const struct mu_daemon_record *record)
 {
-    if (record->level < the_log.level)
-        return;
     if (the_log.front)
         stderr_put(record->line);
-    mu_daemon_sink_put(the_log.sinks, record, mu_env_now(the_log.env));
-    if (record->level > MU_DAEMON_DEBUG) /* traces would push the events out */
+    mu_daemon_sink_put(the_log.sinks, record);
+    if (record->level < MU_DAEMON_DEBUG) /* traces would push the events out */
         store_put(record->line);
 }
 
-static void put_time(struct mu_buf *line)
+/* Lays out the line and sends it off. */
+static void put_row(enum mu_daemon_level level, const struct mu_agent_event_row *row)
 {
-    struct mu_time_civil c;
+    struct mu_buf line = {.max = MU_AGENT_EVENT_LINE + 1};
 
-    mu_time_civil(mu_env_now(the_log.env), &c);
-    mu_buf_putf(line, "date=%04d-%02d-%02d time=%02d:%02d:%02d tz=+0000", c.year, c.month, c.day,
-        c.hour, c.minute, c.second);
-}
-
-/* key="value" with '"' and '\' escaped; nothing for an empty one. */
-static void put_quoted(struct mu_buf *line, const char *key, const char *value)
-{
-    if (value == NULL || value[0] == '\0')
+    if (level > the_log.level)
         return;
-    mu_buf_putf(line, " %s=\"", key);
-    for (; *value != '\0'; value++) {
-        if (*value == '"' || *value == '\\')
-            mu_buf_put_byte(line, '\\');
-        mu_buf_put_byte(line, *value == '\n' ? ' ' : (uint8_t)*value);
-    }
-    mu_buf_put_byte(line, '"');
+    mu_agent_event_row_line(row, &line);
+    for (size_t i = 0; i < line.n; i++)
+        if (line.p[i] == '\n') /* a hint may have two lines */
+            line.p[i] = ' ';
+    if (!line.failed)
+        put(&(const struct mu_daemon_record){level, row, mu_buf_str(&line)});
+    mu_buf_clear(&line);
 }
 
-/* Lays out the line of a record without one, and sends it off. */
-static void compose(struct mu_daemon_record *r)
+/* A row of our own: fields are views. */
+static void put_own(enum mu_daemon_level level, const char *action, const char *msg,
+    const struct mu_err *err, const char *method)
 {
-    struct mu_buf line = {.max = 8 * 1024};
+    struct mu_agent_event_row row = {.at_s = mu_env_now(the_log.env)};
+    char when[MU_TIME_TEXT], code[8] = "";
 
-    put_time(&line);
-    mu_buf_putf(&line, " type=event subtype=%s level=%s action=%s status=%s", r->subtype,
-        level_words[r->level], r->action, r->is_failure ? "failure" : "success");
-    put_quoted(&line, "msg", r->msg);
-    put_quoted(&line, "hint", r->hint);
-    put_quoted(&line, "code", r->code);
-    r->line = mu_buf_str(&line);
-    put(r);
-    mu_buf_clear(&line);
+    mu_time_rfc3339(row.at_s, when); /* 2025-11-20T17:40:05Z */
+    when[10] = when[19] = '\0';
+    row.field[MU_AGENT_EVENT_DATE] = when;
+    row.field[MU_AGENT_EVENT_TIME] = when + 11;
+    row.field[MU_AGENT_EVENT_TZ] = "+0000";
+    row.field[MU_AGENT_EVENT_TYPE] = "event";
+    row.field[MU_AGENT_EVENT_SUBTYPE] = "system";
+    row.field[MU_AGENT_EVENT_LEVEL] = level_words[level];
+    row.field[MU_AGENT_EVENT_ACTION] = action;
+    row.field[MU_AGENT_EVENT_STATUS] = level <= MU_DAEMON_WARNING ? "failure" : "success";
+    row.field[MU_AGENT_EVENT_METHOD] = method;
+    row.field[MU_AGENT_EVENT_MSG] = msg;
+    if (err != NULL && mu_err_next_text(err)[0] != '\0')
+        row.field[MU_AGENT_EVENT_HINT] = mu_err_next_text(err);
+    if (err != NULL && mu_err_code_text(err, code)[0] != '\0')
+        row.field[MU_AGENT_EVENT_CODE] = code;
+    put_row(level, &row);
 }
 
 void mu_daemon_log_line(enum mu_daemon_level level, const char *action, const char *fmt, ...)
 {
-    struct mu_daemon_record r = {.level = level,
-        .is_failure = level >= MU_DAEMON_WARNING,
-        .subtype = "system",
-        .action = action};
     char msg[1024];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(msg, sizeof msg, fmt, args);
     va_end(args);
-    r.msg = msg;
-    compose(&r);
+    put_own(level, action, msg, NULL, NULL);
 }
 
 void mu_daemon_log_error(const char *action, const struct mu_err *err)
 {
-    char code[8];
-    struct mu_daemon_record r = {.level = MU_DAEMON_ERROR,
-        .is_failure = true,
-        .subtype = "system",
-        .action = action,
-        .msg = err->what,
-        .hint = mu_err_next_text(err),
-        .code = mu_err_code_text(err, code)};
+    put_own(MU_DAEMON_ERROR, action, err->what, err, NULL);
+}
 
-    compose(&r);
+void mu_daemon_log_event(const struct mu_agent_event *event)
+{
+    struct mu_agent_event_row row;
+
+    if (mu_agent_event_row(event, &row, NULL) != MU_OK)
+        return; /* no memory: the deed itself is on disk */
+    put_row((enum mu_daemon_level)mu_agent_event_severity(event->kind), &row);
+    mu_agent_event_row_clear(&row);
 }
 
 bool mu_daemon_log_is_debug(void)
@@ -188,13 +191,8 @@ bool mu_daemon_log_is_debug(void)
 
 void mu_daemon_log_trace(void *ctx, const struct mu_trace_event *event)
 {
-    struct mu_daemon_record r = {.level = MU_DAEMON_DEBUG,
-        .subtype = "system",
-        .action = "trace",
-        .method = mu_proto_name(event->proto)};
     char msg[2048];
 
     snprintf(msg, sizeof msg, "%s %s: %s", mu_proto_name(event->proto), mu_trace_step_name(event->step), event->text);
-    r.msg = msg;
-    compose(&r);
+    put_own(MU_DAEMON_DEBUG, "trace", msg, NULL, mu_proto_name(event->proto));
 }

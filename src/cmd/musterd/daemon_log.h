@@ -8,30 +8,31 @@
 #include "agent/agent_config.h"
 #include "agent/agent_event.h"
 #include "base/env.h"
+#include "base/loop.h"
 #include "keystore/keystore.h"
 
+/* Of syslog (RFC 5424 6.2.1). */
 enum mu_daemon_level {
-    MU_DAEMON_DEBUG,
-    MU_DAEMON_INFO,
-    MU_DAEMON_NOTICE,
+    MU_DAEMON_ERROR = 3,
     MU_DAEMON_WARNING,
-    MU_DAEMON_ERROR,
+    MU_DAEMON_NOTICE,
+    MU_DAEMON_INFO,
+    MU_DAEMON_DEBUG,
 };
 
-/* One thing that is said. Absent ones NULL. */
+/* One thing that is said: an event of a certificate, or what the agent says of itself in the same fields. */
 struct mu_daemon_record {
     enum mu_daemon_level level;
-    bool is_failure;
-    const char *subtype, *action, *name, *method, *msg, *reason, *hint, *code, *txn, *serial;
+    const struct mu_agent_event_row *row;
     const char *line; /* all of it as 'key=value' */
 };
 
-/* front: lines on stderr too. env and, once it is there, store outlive the log. */
-void mu_daemon_log_init(const struct mu_env *env, bool front);
+/* front: lines on stderr too. env, loop (for command:PATH) and, once it is there, store outlive the log. */
+void mu_daemon_log_init(const struct mu_env *env, struct mu_loop *loop, bool front);
 void mu_daemon_log_store(struct mu_keystore *store);
-/* level: "debug", "info", "notice", "warning", "error"; NULL: info. notify: see daemon_sink.h. An error
- * leaves what was. */
-enum mu_code mu_daemon_log_config(const char *level, const char *notify, struct mu_err *err) MU_CHECK;
+/* conf has log-level ("debug", "info", "notice", "warning", "error"; NULL: info) and notify (daemon_sink.h). An
+ * error leaves what was. */
+enum mu_code mu_daemon_log_config(const struct mu_agent_config_agent *conf, struct mu_err *err) MU_CHECK;
 void mu_daemon_log_close(void);
 
 void mu_daemon_log_line(enum mu_daemon_level level, const char *action, const char *fmt, ...)

@@ -1,4 +1,4 @@
-/* Journal, syslog, files: datagrams and lines. */
+/* Journal, syslog, files: datagrams and lines; commands are in daemon_command.c. */
 #include "cmd/musterd/daemon_sink.h"
 
 #include <errno.h>
@@ -13,35 +13,30 @@
 
 #include "base/text.h"
 #include "base/time.h"
+#include "cmd/musterd/daemon_command.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define SYSLOG_SOCKET "/dev/log"
 #define IDENT "musterd"
-/* Private enterprise number for documentation (RFC 5612): muster has none of its own. */
-#define SD_ID "muster@32473"
 
 enum { SINKS = 4, RECORD_MAX = 32 * 1024, FACILITY_DAEMON = 3 };
 
-enum kind { JOURNAL, SYSLOG, FILE_LINES };
+enum kind { JOURNAL, SYSLOG, FILE_LINES, COMMAND };
 
 struct sink {
     enum kind kind;
     char *path;
     int fd;
+    struct mu_daemon_command *command;
 };
 
 struct mu_daemon_sinks {
     struct sink v[SINKS];
     size_t n;
     char host[64];
+    struct mu_loop *loop;
+    const struct mu_agent_config_agent *conf; /* while they are opened */
 };
-
-static int priority(enum mu_daemon_level level)
-{
-    static const int of[] = {7, 6, 5, 4, 3}; /* RFC 5424 6.2.1 */
-
-    return of[level];
-}
 
 /* ---- the journal's native protocol ---- */
 
@@ -65,52 +60,30 @@ static void journal_field(struct mu_buf *out, const char *key, const char *value
 
 bool mu_daemon_sink_journal(const struct mu_daemon_record *r, struct mu_buf *out)
 {
-    const struct {
-        const char *key, *value;
-    } rows[] = {{"MESSAGE", r->msg}, {"SYSLOG_IDENTIFIER", IDENT}, {"MUSTER_SUBTYPE", r->subtype},
-        {"MUSTER_ACTION", r->action}, {"MUSTER_STATUS", r->is_failure ? "failure" : "success"},
-        {"MUSTER_NAME", r->name}, {"MUSTER_METHOD", r->method}, {"MUSTER_REASON", r->reason},
-        {"MUSTER_HINT", r->hint}, {"MUSTER_CODE", r->code}, {"MUSTER_TXN", r->txn},
-        {"MUSTER_SERIAL", r->serial}, {"MUSTER_LINE", r->line}};
+    mu_buf_putf(out, "PRIORITY=%d\nSYSLOG_FACILITY=%d\nSYSLOG_IDENTIFIER=" IDENT "\n", (int)r->level,
+        FACILITY_DAEMON);
+    journal_field(out, "MESSAGE", r->row->field[MU_AGENT_EVENT_MSG]);
+    for (int i = MU_AGENT_EVENT_TYPE; i < MU_AGENT_EVENT_FIELDS; i++) {
+        char key[40] = "MUSTER_";
 
-    mu_buf_putf(out, "PRIORITY=%d\nSYSLOG_FACILITY=%d\n", priority(r->level), FACILITY_DAEMON);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        journal_field(out, rows[i].key, rows[i].value);
+        if (i == MU_AGENT_EVENT_MSG || i == MU_AGENT_EVENT_LEVEL) /* MESSAGE and PRIORITY */
+            continue;
+        mu_daemon_command_key(key, sizeof key, (enum mu_agent_event_field)i);
+        journal_field(out, key, r->row->field[i]);
+    }
     return !out->failed;
 }
 
-/* ---- RFC 5424 ---- */
-
-static void sd_param(struct mu_buf *out, const char *key, const char *value)
-{
-    if (value == NULL || value[0] == '\0')
-        return;
-    mu_buf_putf(out, " %s=\"", key);
-    for (; *value != '\0'; value++) {
-        if (*value == '"' || *value == '\\' || *value == ']') /* 6.3.3 */
-            mu_buf_put_byte(out, '\\');
-        mu_buf_put_byte(out, *value == '\n' ? ' ' : (uint8_t)*value);
-    }
-    mu_buf_put_byte(out, '"');
-}
-
 bool mu_daemon_sink_syslog(
-    const struct mu_daemon_record *r, int64_t now_s, const char *host, long pid, struct mu_buf *out)
+    const struct mu_daemon_record *r, const char *host, long pid, struct mu_buf *out)
 {
-    const struct {
-        const char *key, *value;
-    } rows[] = {{"type", "event"}, {"subtype", r->subtype}, {"action", r->action},
-        {"status", r->is_failure ? "failure" : "success"}, {"name", r->name}, {"method", r->method},
-        {"reason", r->reason}, {"hint", r->hint}, {"code", r->code}, {"txn", r->txn},
-        {"serial", r->serial}};
+    const char *action = r->row->field[MU_AGENT_EVENT_ACTION], *msg = r->row->field[MU_AGENT_EVENT_MSG];
     char when[MU_TIME_TEXT];
 
-    mu_buf_putf(out, "<%d>1 %s %s " IDENT " %ld %s [" SD_ID, FACILITY_DAEMON * 8 + priority(r->level),
-        mu_time_rfc3339(now_s, when), host[0] != '\0' ? host : "-", pid,
-        r->action != NULL && r->action[0] != '\0' ? r->action : "-");
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        sd_param(out, rows[i].key, rows[i].value);
-    mu_buf_putf(out, "] %s", r->msg != NULL ? r->msg : "");
+    mu_buf_putf(out, "<%d>1 %s %s " IDENT " %ld %s ", FACILITY_DAEMON * 8 + (int)r->level,
+        mu_time_rfc3339(r->row->at_s, when), host[0] != '\0' ? host : "-", pid, action != NULL ? action : "-");
+    mu_agent_event_row_sd(r->row, out);
+    mu_buf_putf(out, " %s", msg != NULL ? msg : "");
     return !out->failed;
 }
 
@@ -157,7 +130,7 @@ static void file_put(struct sink *s, const char *line)
     mu_buf_clear(&text);
 }
 
-void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_record *record, int64_t now_s)
+void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_record *record)
 {
     for (size_t i = 0; sinks != NULL && i < sinks->n; i++) {
         struct sink *s = &sinks->v[i];
@@ -165,8 +138,10 @@ void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_re
 
         if (s->kind == FILE_LINES)
             file_put(s, record->line);
+        else if (s->kind == COMMAND)
+            mu_daemon_command_put(s->command, record);
         else if (s->kind == JOURNAL ? mu_daemon_sink_journal(record, &text)
-                                    : mu_daemon_sink_syslog(record, now_s, sinks->host, (long)getpid(), &text))
+                                    : mu_daemon_sink_syslog(record, sinks->host, (long)getpid(), &text))
             send_to(s, &text);
         mu_buf_clear(&text);
     }
@@ -182,11 +157,17 @@ static enum mu_code sink_add(
 
     if (sinks->n == SINKS)
         return mu_err_set(err, MU_INPUT, MU_M(706), "notify: more than %d places", SINKS);
-    if (path[0] != '/' || (kind != FILE_LINES && strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path))
+    if (path[0] != '/' || ((kind == JOURNAL || kind == SYSLOG) && strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path))
         return mu_err_set(err, MU_INPUT, MU_M(706), "notify: '%s' is no path from the root", path);
     if ((rc = mu_text_dup(path, &s->path, err)) != MU_OK)
         return rc;
     s->kind = kind;
+    if (kind == COMMAND) {
+        s->fd = -1;
+        rc = mu_daemon_command_new(s->path, sinks->conf, sinks->loop, &s->command, err);
+        sinks->n++; /* what is in it is freed with the rest */
+        return rc;
+    }
     s->fd = kind == FILE_LINES ? file_open(path) : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s->fd < 0) {
         rc = mu_err_set(err, MU_STORAGE, MU_M(702), "cannot write %s: %s", path, strerror(errno));
@@ -217,6 +198,8 @@ static enum mu_code sink_parse(struct mu_daemon_sinks *sinks, const char *word, 
         return sink_add(sinks, SYSLOG, word + 7, err);
     if (mu_text_starts(word, "file:"))
         return sink_add(sinks, FILE_LINES, word + 5, err);
+    if (mu_text_starts(word, "command:"))
+        return sink_add(sinks, COMMAND, word + 8, err);
     near_word = mu_text_nearest(word, known);
     return mu_err_set(err, MU_INPUT, MU_M(706),
         "notify: '%s' is none of syslog, journal, file:PATH, command:PATH, off%s%s",
@@ -224,7 +207,8 @@ static enum mu_code sink_parse(struct mu_daemon_sinks *sinks, const char *word, 
         near_word != NULL ? "; did you mean " : "", near_word != NULL ? near_word : "");
 }
 
-enum mu_code mu_daemon_sink_open(const char *notify, struct mu_daemon_sinks **out, struct mu_err *err)
+enum mu_code mu_daemon_sink_open(const struct mu_agent_config_agent *conf, struct mu_loop *loop,
+    struct mu_daemon_sinks **out, struct mu_err *err)
 {
     struct mu_daemon_sinks *sinks = calloc(1, sizeof *sinks);
     char *copy = NULL, *rest = NULL, *word;
@@ -234,12 +218,15 @@ enum mu_code mu_daemon_sink_open(const char *notify, struct mu_daemon_sinks **ou
         return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory");
     if (gethostname(sinks->host, sizeof sinks->host - 1) != 0)
         sinks->host[0] = '\0';
-    rc = mu_text_dup(notify != NULL ? notify : "syslog", &copy, err);
+    sinks->loop = loop;
+    sinks->conf = conf;
+    rc = mu_text_dup(conf->notify != NULL ? conf->notify : "syslog", &copy, err);
     if (rc == MU_OK)
         word = strtok_r(copy, ",", &rest);
     for (; rc == MU_OK && word != NULL; word = strtok_r(NULL, ",", &rest))
         rc = sink_parse(sinks, mu_text_trim(word), err);
     free(copy);
+    sinks->conf = NULL;
     if (rc == MU_OK)
         *out = sinks;
     else
@@ -252,6 +239,7 @@ void mu_daemon_sink_close(struct mu_daemon_sinks *sinks)
     for (size_t i = 0; sinks != NULL && i < sinks->n; i++) {
         if (sinks->v[i].fd >= 0)
             close(sinks->v[i].fd);
+        mu_daemon_command_free(sinks->v[i].command);
         free(sinks->v[i].path);
     }
     free(sinks);

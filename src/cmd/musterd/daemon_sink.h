@@ -4,7 +4,8 @@
  *   journal[:PATH] native protocol: each field is a field there (MUSTER_NAME=...)
  *   syslog:PATH    RFC 5424 with structured data, to a datagram socket
  *   file:PATH      appended line by line; who renames the file finds a new one at the next line
- *   command:PATH   run for each event, one after the other
+ *   command:PATH   run as hook-user for each event of a certificate, one after the other, with its fields
+ *                  in the environment (MUSTER_NAME=..., MUSTER_LINE=...)
  *   off
  * Nothing here waits: what cannot be said at once is lost to that sink.
  */
@@ -14,13 +15,15 @@
 #include "cmd/musterd/daemon_log.h"
 
 struct mu_daemon_sinks;
-enum mu_code mu_daemon_sink_open(const char *notify, struct mu_daemon_sinks **out, struct mu_err *err) MU_CHECK;
+/* conf: notify, hook-user, hook-timeout. */
+enum mu_code mu_daemon_sink_open(const struct mu_agent_config_agent *conf, struct mu_loop *loop,
+    struct mu_daemon_sinks **out, struct mu_err *err) MU_CHECK;
 void mu_daemon_sink_close(struct mu_daemon_sinks *sinks);
-void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_record *record, int64_t now_s);
+void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_record *record);
 
 /* Pure: what is sent. */
 bool mu_daemon_sink_journal(const struct mu_daemon_record *record, struct mu_buf *out);
 bool mu_daemon_sink_syslog(
-    const struct mu_daemon_record *record, int64_t now_s, const char *host, long pid, struct mu_buf *out);
+    const struct mu_daemon_record *record, const char *host, long pid, struct mu_buf *out);
 
 #endif

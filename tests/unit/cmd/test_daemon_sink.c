@@ -15,17 +15,25 @@
 
 #include <cmocka.h>
 
-static const struct mu_daemon_record record = {.level = MU_DAEMON_WARNING,
-    .is_failure = true,
-    .subtype = "system",
-    .action = "certificate-generate",
-    .name = "web",
-    .method = "renew",
-    .msg = "Failed to sign local certificate via SCEP-no \"luck\" [today]",
-    .reason = "first\nsecond",
-    .code = "M312",
-    .txn = "2B9E",
-    .line = "type=event msg=\"x\""};
+static struct mu_agent_event_row row = {.at_s = 1763660405,
+    .field = {[MU_AGENT_EVENT_TYPE] = "event",
+        [MU_AGENT_EVENT_SUBTYPE] = "system",
+        [MU_AGENT_EVENT_ACTION] = "certificate-generate",
+        [MU_AGENT_EVENT_STATUS] = "failure",
+        [MU_AGENT_EVENT_NAME] = "web",
+        [MU_AGENT_EVENT_METHOD] = "renew",
+        [MU_AGENT_EVENT_MSG] = "Failed to sign local certificate via SCEP-no \"luck\" [today]",
+        [MU_AGENT_EVENT_REASON] = "first\nsecond",
+        [MU_AGENT_EVENT_CODE] = "M312",
+        [MU_AGENT_EVENT_TXN] = "2B9E"}};
+static const struct mu_daemon_record record = {
+    .level = MU_DAEMON_WARNING, .row = &row, .line = "type=event msg=\"x\""};
+
+static enum mu_code open_at(const char *notify, struct mu_daemon_sinks **out, struct mu_err *err)
+{
+    return mu_daemon_sink_open(
+        &(const struct mu_agent_config_agent){.notify = notify}, NULL, out, err);
+}
 
 static void the_journal_gets_fields(void **state)
 {
@@ -47,22 +55,23 @@ static void syslog_gets_structured_data(void **state)
 {
     struct mu_buf out = {0};
 
-    assert_true(mu_daemon_sink_syslog(&record, 1763660405, "host1", 42, &out));
+    assert_true(mu_daemon_sink_syslog(&record, "host1", 42, &out));
     assert_string_equal(mu_buf_str(&out),
         "<28>1 2025-11-20T17:40:05Z host1 musterd 42 certificate-generate "
         "[muster@32473 type=\"event\" subtype=\"system\" action=\"certificate-generate\" status=\"failure\" "
-        "name=\"web\" method=\"renew\" reason=\"first second\" code=\"M312\" txn=\"2B9E\"] "
+        "name=\"web\" method=\"renew\" reason=\"first\nsecond\" code=\"M312\" txn=\"2B9E\"] "
         "Failed to sign local certificate via SCEP-no \"luck\" [today]");
     mu_buf_clear(&out);
 }
 
 static void values_cannot_leave_their_quotes(void **state)
 {
-    struct mu_daemon_record r = record;
+    const char *before = row.field[MU_AGENT_EVENT_NAME];
     struct mu_buf out = {0};
 
-    r.name = "a\"] x \\";
-    assert_true(mu_daemon_sink_syslog(&r, 0, "", 1, &out));
+    row.field[MU_AGENT_EVENT_NAME] = "a\"] x \\";
+    assert_true(mu_daemon_sink_syslog(&record, "", 1, &out));
+    row.field[MU_AGENT_EVENT_NAME] = before;
     assert_non_null(strstr(mu_buf_str(&out), " name=\"a\\\"\\] x \\\\\" "));
     mu_buf_clear(&out);
 }
@@ -78,11 +87,11 @@ static void a_file_that_was_renamed_is_made_anew(void **state)
     snprintf(path, sizeof path, "%s/log", dir);
     snprintf(away, sizeof away, "%s/log.1", dir);
     snprintf(notify, sizeof notify, "file:%s", path);
-    assert_int_equal(mu_daemon_sink_open(notify, &sinks, NULL), MU_OK);
-    mu_daemon_sink_put(sinks, &record, 0);
+    assert_int_equal(open_at(notify, &sinks, NULL), MU_OK);
+    mu_daemon_sink_put(sinks, &record);
     assert_int_equal(rename(path, away), 0);
-    mu_daemon_sink_put(sinks, &record, 0);
-    mu_daemon_sink_put(sinks, &record, 0);
+    mu_daemon_sink_put(sinks, &record);
+    mu_daemon_sink_put(sinks, &record);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0640 & ~022);
     f = fopen(path, "r");
@@ -110,12 +119,12 @@ static void sockets_may_come_and_go(void **state)
     assert_non_null(mkdtemp(dir));
     snprintf(sa.sun_path, sizeof sa.sun_path, "%s/s", dir);
     snprintf(notify, sizeof notify, "journal:%s", sa.sun_path);
-    assert_int_equal(mu_daemon_sink_open(notify, &sinks, NULL), MU_OK);
+    assert_int_equal(open_at(notify, &sinks, NULL), MU_OK);
     for (int round = 0; round < 2; round++) {
-        mu_daemon_sink_put(sinks, &record, 0); /* lost */
+        mu_daemon_sink_put(sinks, &record); /* lost */
         fd = socket(AF_UNIX, SOCK_DGRAM, 0);
         assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-        mu_daemon_sink_put(sinks, &record, 0);
+        mu_daemon_sink_put(sinks, &record);
         n = recv(fd, text, sizeof text, MSG_DONTWAIT);
         assert_true(n > 0);
         assert_non_null(memmem(text, (size_t)n, "MUSTER_NAME=web", 15));
@@ -134,15 +143,15 @@ static void places_that_are_none_are_refused(void **state)
     struct mu_err err = {0};
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(mu_daemon_sink_open(bad[i], &sinks, &err), MU_INPUT);
+        assert_int_equal(open_at(bad[i], &sinks, &err), MU_INPUT);
         assert_int_equal(err.reason, MU_M(706));
     }
-    assert_int_equal(mu_daemon_sink_open("sislog", &sinks, &err), MU_INPUT);
+    assert_int_equal(open_at("sislog", &sinks, &err), MU_INPUT);
     assert_non_null(strstr(err.what, "did you mean syslog"));
-    assert_int_equal(mu_daemon_sink_open("file:/nowhere/at/all", &sinks, &err), MU_STORAGE);
+    assert_int_equal(open_at("file:/nowhere/at/all", &sinks, &err), MU_STORAGE);
     assert_int_equal(err.reason, MU_M(702));
-    assert_int_equal(mu_daemon_sink_open("off", &sinks, &err), MU_OK);
-    mu_daemon_sink_put(sinks, &record, 0);
+    assert_int_equal(open_at("off", &sinks, &err), MU_OK);
+    mu_daemon_sink_put(sinks, &record);
     mu_daemon_sink_close(sinks);
 }
 
