@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "agent/agent_internal.h"
+#include "agent/agent_life.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -156,6 +157,7 @@ static enum mu_code go_on(struct mu_agent_job *job, struct mu_err *err)
         if ((rc = entry_key(job, &job->signer_key, NULL, err)) != MU_OK)
             return rc;
     }
+    mu_agent_life_resume(job);
     return mu_agent_job_resume(job, err);
 }
 
@@ -461,6 +463,7 @@ enum mu_code mu_agent_poll(struct mu_agent *agent, const char *name, bool no_wai
 
 enum mu_code mu_agent_cancel(struct mu_agent *agent, const char *name, struct mu_err *err)
 {
+    const struct mu_lifecycle_happened canceled = {.event = MU_LIFECYCLE_CANCELED};
     struct mu_keystore_lock *lock = NULL;
     enum mu_code rc = mu_keystore_lock(agent->store, name, &lock, err);
 
@@ -471,6 +474,8 @@ enum mu_code mu_agent_cancel(struct mu_agent *agent, const char *name, struct mu
         rc = mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no pending request", name);
     else if ((rc = mu_agent_forget_unissued(agent, name, err)) == MU_OK)
         rc = mu_agent_pending_remove(agent->store, name, err);
+    if (rc == MU_OK && mu_keystore_has(agent->store, MU_KEYSTORE_STATE, name, "life"))
+        rc = mu_agent_life_happened(agent, name, &canceled, err);
     mu_keystore_unlock(lock);
     return rc;
 }

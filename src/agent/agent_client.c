@@ -96,6 +96,9 @@ static enum mu_code on_state(void *ctx, struct mu_bytes engine, struct mu_err *e
     if (r.transaction_id != NULL && job->pending.transaction == NULL
         && (rc = mu_text_dup(r.transaction_id, &job->pending.transaction, err)) != MU_OK)
         return rc;
+    if (!job->life_sent && (rc = mu_agent_life_sent(job, err)) != MU_OK)
+        return rc;
+    job->life_sent = true;
     rc = mu_agent_pending_store(job->agent->store, job->name, &job->pending, err);
     if (rc == MU_OK)
         tell_request(job, &r);

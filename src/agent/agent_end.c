@@ -308,6 +308,7 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
         outcome.answer = &answer;
         tell_warnings(job, answer.warnings);
     }
+    mu_agent_life_end(job, outcome.answer, failed);
     pending_settle(job, failed);
     last_write(job, outcome.answer, failed);
     result_trace(job, failed);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "agent/agent_internal.h"
+#include "agent/agent_life.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -163,6 +164,8 @@ static enum mu_code install_locked(struct mu_agent *agent, const char *name,
         goto out;
     if (is_pending)
         rc = mu_agent_pending_remove(agent->store, name, err);
+    if (rc == MU_OK)
+        rc = mu_agent_life_happened(agent, name, NULL, err);
 out:
     mu_pki_certs_clear(&chain);
     mu_pki_key_free(key);

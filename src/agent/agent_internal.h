@@ -120,6 +120,7 @@ struct mu_agent_job {
     bool learned;                       /* the CA certificates of the answer are dealt with */
     char shows[256];                    /* client certificate: an entry's name or a file, "" if none */
     bool no_wait, has_entry, resumed, was_pending, told_request, saved_now, next_ca;
+    bool life_sent;                     /* the lifecycle record knows of the request */
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
     bool regenerates, told_pending;     /* for the events */
     bool canceled, busy;                /* busy: a helper thread works for it */
@@ -224,6 +225,21 @@ enum mu_code mu_agent_job_trust_pinned(struct mu_agent_job *job, const struct mu
 /* The driver's on_trust: asks the host, who answers with mu_agent_job_trust. */
 void mu_agent_job_ask_trust(
     struct mu_agent_job *job, struct mu_client *client, const struct mu_pki_certs *certs);
+
+/* ---- agent_life_note.c: the job's part of state/<name>.life ---- */
+struct mu_agent_life;
+/* Durable with the next put into state/. */
+enum mu_code mu_agent_life_write_unsynced(struct mu_keystore *store, const char *name,
+    const struct mu_agent_life *life, struct mu_err *err) MU_CHECK;
+/* Before the first message that the CA remembers. */
+enum mu_code mu_agent_life_sent(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* How it went; err NULL: saved. Best effort: a record that is behind is settled at the next look. */
+void mu_agent_life_end(struct mu_agent_job *job, const struct mu_client_result *answer,
+    const struct mu_err *err);
+/* It had nothing to do. */
+void mu_agent_life_nothing(struct mu_agent_job *job);
+/* Somebody asks about a request that was given up (M313). */
+void mu_agent_life_resume(struct mu_agent_job *job);
 
 /* ---- agent_end.c: how a job ends ---- */
 /* Puts the issued pair in place; the driver's on_save. */

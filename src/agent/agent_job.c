@@ -102,6 +102,7 @@ static void on_nothing(void *cookie)
     struct mu_agent_outcome outcome = {.result = MU_AGENT_NOTHING, .why = job->why};
     struct mu_agent_facts facts = {0};
 
+    mu_agent_life_nothing(job);
     if (mu_agent_show(job->agent, job->name, &facts, NULL) == MU_OK)
         outcome.facts = &facts;
     mu_agent_job_answer(job, &outcome, NULL);

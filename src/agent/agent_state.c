@@ -216,6 +216,8 @@ enum mu_code mu_agent_forget_unissued(struct mu_agent *agent, const char *name, 
         return rc;
     if ((rc = mu_keystore_remove(agent->store, MU_KEYSTORE_STATE, name, "last", err)) != MU_OK)
         return rc;
+    if ((rc = mu_keystore_remove(agent->store, MU_KEYSTORE_STATE, name, "life", err)) != MU_OK)
+        return rc;
     return mu_keystore_remove(agent->store, MU_KEYSTORE_STATE, name, "conf", err);
 }
 

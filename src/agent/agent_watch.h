@@ -12,6 +12,7 @@
 #include "agent/agent_config.h"
 #include "agent/agent_deploy.h"
 #include "agent/agent_event.h"
+#include "agent/agent_life.h"
 
 struct mu_agent_watch;
 
@@ -45,16 +46,6 @@ enum mu_agent_watch_wish {
     MU_AGENT_WISH_POLL, MU_AGENT_WISH_CANCEL, MU_AGENT_WISH_DEPLOY, MU_AGENT_WISH_VERIFY,
 };
 enum mu_code mu_agent_watch_wish(struct mu_agent_watch *watch, const char *name, enum mu_agent_watch_wish wish,
-    struct mu_err *err) MU_CHECK;
-
-/* state/<name>.life, for status, metrics and every job. A name without one: {0}, MU_OK. */
-enum mu_code mu_agent_life_load(struct mu_keystore *store, const char *name, struct mu_lifecycle *out,
-    struct mu_err *err) MU_CHECK;
-/* The caller holds the entry's lock. */
-enum mu_code mu_agent_life_store(struct mu_keystore *store, const char *name, const struct mu_lifecycle *record,
-    struct mu_err *err) MU_CHECK;
-/* Policy of an entry: by the configuration, or, for one made by hand, by its settings. */
-enum mu_code mu_agent_life_policy(struct mu_agent *agent, const char *name, struct mu_lifecycle_policy *out,
     struct mu_err *err) MU_CHECK;
 
 #endif

@@ -7,7 +7,11 @@
 
 #include <stdlib.h>
 
+#include "base/text.h"
+#include "base/time.h"
 #include "client/client_proto.h"
+
+enum { RETRY_AFTER_MAX_S = 30 * 86400 };
 
 static const struct mu_client_proto *const protos[] = {
     &mu_client_proto_scep,
@@ -28,7 +32,7 @@ struct mu_client {
     struct mu_err err;        /* at the end */
     bool yes;                 /* the host's answer to TRUST */
     struct mu_pki_key *given; /* and to KEY */
-    int64_t server_date_s, answer_at_s;
+    int64_t server_date_s, answer_at_s, retry_after_s;
     uint8_t binding[64];      /* of the connection the last answer came on; n 0: none */
     size_t binding_n;
 };
@@ -130,6 +134,23 @@ static void keep_binding(struct mu_client *client, const struct mu_http_facts *f
         memcpy(client->binding, b.p, b.n);
 }
 
+/* Seconds or a date (RFC 9110 10.2.3); what cannot be read says nothing. */
+static int64_t retry_after(
+    const struct mu_http_response *response, const struct mu_http_facts *facts, int64_t now_s)
+{
+    const char *value = mu_http_header_get(response->headers, response->header_n, "Retry-After");
+    int64_t v;
+
+    if (value == NULL)
+        return 0;
+    if (mu_text_int(value, 0, RETRY_AFTER_MAX_S, &v, NULL) == MU_OK)
+        return v;
+    if (!mu_time_parse_http(value, &v))
+        return 0;
+    v -= facts != NULL && facts->server_date_s != 0 ? facts->server_date_s : now_s;
+    return v < 0 ? 0 : v > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : v;
+}
+
 static void on_exchange(void *cookie, struct mu_http_response *response,
     const struct mu_http_facts *facts, const struct mu_err *err)
 {
@@ -138,6 +159,8 @@ static void on_exchange(void *cookie, struct mu_http_response *response,
 
     if (err != NULL)
         event = (struct mu_event){.type = MU_EVENT_SEND_FAILED, .failed = err};
+    client->retry_after_s
+        = err == NULL ? retry_after(response, facts, mu_env_now(client->env)) : 0;
     keep_binding(client, err == NULL ? facts : NULL);
     if (facts != NULL && facts->server_date_s != 0) {
         client->server_date_s = facts->server_date_s;
@@ -383,4 +406,6 @@ void mu_client_result(const struct mu_client *client, struct mu_client_result *o
     if (out->server_date_s == 0)
         out->server_date_s = client->server_date_s;
     out->answer_at_s = client->answer_at_s;
+    if (out->retry_after_s == 0)
+        out->retry_after_s = client->retry_after_s;
 }

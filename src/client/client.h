@@ -152,6 +152,8 @@ struct mu_client_result {
     const char *warnings;                  /* lines; "" if none */
     int64_t server_date_s;                 /* 0: unknown */
     int64_t answer_at_s;                   /* our clock when it came */
+    int64_t retry_after_s;                 /* so long the last answer asks to stay away (Retry-After,
+                                              checkAfter); 0: it does not say */
 };
 void mu_client_result(const struct mu_client *client, struct mu_client_result *out);
 

@@ -168,6 +168,7 @@ static void cmp_result(const void *engine, struct mu_client_result *out)
         .csr_attrs = r.cert_template,
         .pending = r.pending,
         .polls = r.polls,
+        .retry_after_s = r.check_after_s,
         .used_post = true,
         .refusal = r.refusal,
         .warnings = r.warnings != NULL ? r.warnings : "",

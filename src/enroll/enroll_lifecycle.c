@@ -53,6 +53,8 @@ static const struct row {
 
     ROW(ISSUED, DEPLOYED, INSTALLED, NOTHING),
     ROW(ISSUED, NOT_DEPLOYED, FAILED, NOTHING),
+    ROW(ISSUED, REFUSED, ISSUED, NOTHING),
+    ROW(ISSUED, UNREACHED, ISSUED, NOTHING),
     ROW(ISSUED, BEGIN, ISSUED, STORE),
     ROW(ISSUED, STORED, RENEWING, SEND),
     ROW(ISSUED, ADOPTED, ISSUED, INSTALL),
@@ -82,6 +84,8 @@ static const struct row {
 
     ROW(FAILED, DEPLOYED, INSTALLED, NOTHING),
     ROW(FAILED, NOT_DEPLOYED, FAILED, NOTHING),
+    ROW(FAILED, REFUSED, FAILED, NOTHING),
+    ROW(FAILED, UNREACHED, FAILED, NOTHING),
     ROW(FAILED, BEGIN, FAILED, STORE), /* what cannot be deployed is renewed all the same */
     ROW(FAILED, STORED, RENEWING, SEND),
     ROW(FAILED, ADOPTED, ISSUED, INSTALL),
@@ -181,6 +185,7 @@ static void note_certificate(
     r->not_after_s = what->not_after_s;
     r->issued_s = now_s;
     r->warned_s = 0;
+    r->undeployed = false;
     r->not_deployed = 0;
     r->deploy_tried_s = 0;
     if (r->not_before_s > r->sure_s && r->not_before_s <= now_s)
@@ -210,6 +215,8 @@ static void note_refusal(
 static void note_unreached(struct mu_lifecycle *r, const struct mu_lifecycle_happened *what,
     const struct mu_lifecycle_policy *policy, int64_t now_s)
 {
+    if (what->answered && !what->by_person && r->pending_since_s == 0)
+        count_answer(r, now_s);
     r->unreached++;
     r->tried_s = now_s;
     note_wait(r, what, now_s);
@@ -299,11 +306,45 @@ enum mu_lifecycle_follow mu_enroll_lifecycle_apply(struct mu_lifecycle *r,
     if ((row = find(r->state, what->event)) == NULL)
         return MU_LIFECYCLE_IMPOSSIBLE;
     note(r, what, policy, now_s);
+    if (row->next == MU_LIFECYCLE_RENEWING && r->state != MU_LIFECYCLE_RENEWING)
+        r->undeployed = r->state == MU_LIFECYCLE_ISSUED || r->state == MU_LIFECYCLE_FAILED;
     r->state = row->next;
+    if (row->state == MU_LIFECYCLE_RENEWING && r->state == MU_LIFECYCLE_INSTALLED && r->undeployed)
+        r->state = MU_LIFECYCLE_FAILED; /* what was owed to it still is */
     if (row->follow == MU_LIFECYCLE_INSTALL && r->state == MU_LIFECYCLE_ISSUED
         && !what->needs_deploy) {
         r->state = MU_LIFECYCLE_INSTALLED;
         return MU_LIFECYCLE_NOTHING;
     }
     return row->follow;
+}
+
+/* ---- a clock that went back ---- */
+
+static bool pull(int64_t *at_s, int64_t now_s)
+{
+    if (*at_s <= now_s)
+        return false;
+    *at_s = now_s;
+    return true;
+}
+
+bool mu_enroll_lifecycle_rebase(struct mu_lifecycle *r, int64_t now_s)
+{
+    int64_t back_s = r->tried_s - now_s, polled_s = r->poll_s - r->pending_since_s;
+    bool changed = false;
+
+    if (back_s > 0 && r->wait_until_s != 0)
+        r->wait_until_s -= back_s;
+    changed |= pull(&r->tried_s, now_s);
+    changed |= pull(&r->deploy_tried_s, now_s);
+    changed |= pull(&r->issued_s, now_s);
+    changed |= pull(&r->warned_s, now_s);
+    for (int i = 0; i < MU_LIFECYCLE_ANSWERS; i++)
+        changed |= pull(&r->answered_s[i], now_s);
+    if (pull(&r->pending_since_s, now_s)) {
+        changed = true;
+        r->poll_s = now_s + (polled_s < DAY_S ? polled_s : DAY_S);
+    }
+    return changed;
 }

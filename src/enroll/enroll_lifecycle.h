@@ -78,6 +78,7 @@ struct mu_lifecycle {
     unsigned polls;
     bool stopped; /* max-await-result is over (M313) */
     /* deployment */
+    bool undeployed; /* RENEWING: the present pair is not where it should be */
     unsigned not_deployed;
     int64_t deploy_tried_s;
     /* learned of the CA: at which remaining lifetime it said yes or no; 0: not seen yet */
@@ -132,6 +133,9 @@ int mu_enroll_lifecycle_warning(
 /* Requests that the cap still allows now (the storm guard). */
 unsigned mu_enroll_lifecycle_left(
     const struct mu_lifecycle *record, const struct mu_lifecycle_policy *policy, int64_t now_s);
+/* The clock went back: what the record has in the future is now, and what it waits for keeps its
+ * length. True if something was changed. */
+bool mu_enroll_lifecycle_rebase(struct mu_lifecycle *record, int64_t now_s);
 /* Stable for a host and a certificate. */
 uint64_t mu_enroll_lifecycle_spread(const char *host, const char *name);
 /* 0 to max-1 out of a spread and a number; the same for the same. */
@@ -140,6 +144,7 @@ int64_t mu_enroll_lifecycle_share(uint64_t spread, uint64_t number, int64_t max)
 struct mu_lifecycle_happened {
     enum mu_lifecycle_event event;
     bool by_person; /* not counted by the storm guard */
+    bool answered; /* UNREACHED: the CA had done its part, what failed is ours (a full disk) */
     int64_t not_before_s, not_after_s; /* SAVED, ADOPTED */
     int64_t retry_after_s; /* PENDING, REFUSED, UNREACHED: the CA named so long; 0: none */
     int64_t retry_at_s; /* or "renewal allowed from" */

@@ -84,6 +84,16 @@ static enum mu_code root_open(
     return MU_OK;
 }
 
+static void boot_read(char out[40])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, out, 39) : 0;
+
+    out[n > 0 ? n : 0] = '\0';
+    if (fd >= 0)
+        close(fd);
+}
+
 enum mu_code mu_keystore_open(
     const char *root, bool create, struct mu_keystore **out, struct mu_err *err)
 {
@@ -103,6 +113,7 @@ enum mu_code mu_keystore_open(
         {"state", &store->state, 0700}, {"secrets", &store->secrets, 0700},
     };
 
+    boot_read(store->boot);
     rc = root_open(root, create, &store->root, err);
     for (size_t i = 0; rc == MU_OK && i < sizeof(parts) / sizeof(parts[0]); i++)
         rc = mu_keystore_dir_open(
@@ -147,26 +158,31 @@ enum mu_code mu_keystore_path(const struct mu_keystore *store, const char *name,
 /* ---- locks ---- */
 
 struct mu_keystore_lock {
+    const struct mu_keystore *store;
     int fd;
 };
 
-/* The file says who holds it; it stays when the lock is gone, since removing it would race. It is
- * not synced: after a power cut nobody holds it. */
-static enum mu_code lock_take(int fd, const char *name, struct mu_err *err)
+/* The file says who holds it, and behind that that he left in order, in this run of the machine: else
+ * there may be leftovers. It stays when the lock is gone, since removing it would race. It is not
+ * synced: after a power cut nobody holds it, and the run is another one. */
+static enum mu_code lock_take(
+    int fd, const char *boot, const char *name, bool *clean, struct mu_err *err)
 {
-    char pid[24] = "";
-    ssize_t n;
+    char pid[80] = "";
+    ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
     int len;
 
+    pid[n > 0 ? n : 0] = '\0';
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK)
             return mu_err_set(err, MU_STORAGE, MU_M(702), "cannot lock %s: %s", name, strerror(errno));
-        n = pread(fd, pid, sizeof(pid) - 1, 0);
-        pid[n > 0 ? n : 0] = '\0';
         pid[strspn(pid, "0123456789")] = '\0';
         return mu_err_set(err, MU_BUSY, MU_M(707), "process %s works on %s",
             pid[0] != '\0' ? pid : "(unknown)", name);
     }
+    n = pread(fd, pid, sizeof(pid) - 1, 0); /* as its last holder left it */
+    pid[n > 0 ? n : 0] = '\0';
+    *clean = boot[0] != '\0' && strstr(pid, boot) != NULL;
     len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || mu_keystore_io_write(fd, pid, (size_t)len) != 0)
         return mu_err_set(err, MU_STORAGE, MU_M(702), "cannot write the lock of %s: %s", name,
@@ -179,12 +195,14 @@ enum mu_code mu_keystore_lock(struct mu_keystore *store, const char *name,
 {
     char file[MU_KEYSTORE_FILE_NAME];
     struct mu_keystore_lock *lock;
+    bool clean = false;
     enum mu_code rc = mu_keystore_name_check(name, err);
 
     if (rc != MU_OK)
         return rc;
     if ((lock = calloc(1, sizeof(*lock))) == NULL)
         return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "no memory for a lock");
+    lock->store = store;
     snprintf(file, sizeof(file), "%s.lock", name);
     lock->fd = openat(store->state.fd, file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (lock->fd < 0) {
@@ -192,14 +210,17 @@ enum mu_code mu_keystore_lock(struct mu_keystore *store, const char *name,
         free(lock);
         return rc;
     }
-    if ((rc = lock_take(lock->fd, name, err)) != MU_OK) {
-        mu_keystore_unlock(lock);
+    if ((rc = lock_take(lock->fd, store->boot, name, &clean, err)) != MU_OK) {
+        close(lock->fd);
+        free(lock);
         return rc;
     }
-    snprintf(file, sizeof(file), "%s.", name);
-    mu_keystore_dir_tidy(&store->state, file);
-    mu_keystore_dir_tidy(&store->secrets, file);
-    mu_keystore_pair_tidy(store, name);
+    if (!clean) { /* reading all of state/ for each of 10,000 entries would take minutes */
+        snprintf(file, sizeof(file), "%s.", name);
+        mu_keystore_dir_tidy(&store->state, file);
+        mu_keystore_dir_tidy(&store->secrets, file);
+        mu_keystore_pair_tidy(store, name);
+    }
     *out = lock;
     return MU_OK;
 }
@@ -208,6 +229,8 @@ void mu_keystore_unlock(struct mu_keystore_lock *lock)
 {
     if (lock == NULL)
         return;
+    if (mu_keystore_io_write(lock->fd, lock->store->boot, strlen(lock->store->boot)) != 0)
+        errno = 0; /* then the next one looks for leftovers */
     close(lock->fd);
     free(lock);
 }
@@ -236,18 +259,21 @@ static enum mu_code kind_file(const char *name, const char *kind, char out[MU_KE
     return MU_OK;
 }
 
-enum mu_code mu_keystore_put(struct mu_keystore *store, enum mu_keystore_area area, const char *name,
-    const char *kind, struct mu_bytes content, struct mu_err *err)
+enum mu_code mu_keystore_put_unsynced(struct mu_keystore *store, enum mu_keystore_area area,
+    const char *name, const char *kind, struct mu_bytes content, struct mu_err *err)
 {
-    const struct mu_keystore_dir *dir = area_dir(store, area);
     char file[MU_KEYSTORE_FILE_NAME];
     enum mu_code rc = kind_file(name, kind, file, err);
 
-    if (rc == MU_OK)
-        rc = mu_keystore_dir_put(dir, file, 0600, content, err);
-    if (rc == MU_OK)
-        rc = mu_keystore_dir_sync(dir, err);
-    return rc;
+    return rc != MU_OK ? rc : mu_keystore_dir_put(area_dir(store, area), file, 0600, content, err);
+}
+
+enum mu_code mu_keystore_put(struct mu_keystore *store, enum mu_keystore_area area, const char *name,
+    const char *kind, struct mu_bytes content, struct mu_err *err)
+{
+    enum mu_code rc = mu_keystore_put_unsynced(store, area, name, kind, content, err);
+
+    return rc != MU_OK ? rc : mu_keystore_dir_sync(area_dir(store, area), err);
 }
 
 enum mu_code mu_keystore_get(struct mu_keystore *store, enum mu_keystore_area area, const char *name,
@@ -311,7 +337,7 @@ struct each_entry {
     void *cookie;
     bool from_state;
     char (*names)[MU_KEYSTORE_NAME];
-    size_t n;
+    size_t n, room;
     bool failed;
 };
 
@@ -326,14 +352,16 @@ static void entry_add(struct each_entry *each, const char *name, size_t len)
     one[len] = '\0';
     if (!mu_text_is_entry_name(one))
         return;
-    for (size_t i = 0; i < each->n; i++)
-        if (strcmp(each->names[i], one) == 0)
+    if (each->n == each->room) {
+        size_t room = each->room != 0 ? each->room * 2 : 64;
+
+        if ((grown = realloc(each->names, room * sizeof(*each->names))) == NULL) {
+            each->failed = true;
             return;
-    if ((grown = realloc(each->names, (each->n + 1) * sizeof(*each->names))) == NULL) {
-        each->failed = true;
-        return;
+        }
+        each->names = grown;
+        each->room = room;
     }
-    each->names = grown;
     memcpy(each->names[each->n++], one, sizeof(one));
 }
 
@@ -370,7 +398,8 @@ enum mu_code mu_keystore_each(
     if (rc == MU_OK && each.n > 0)
         qsort(each.names, each.n, sizeof(*each.names), by_entry);
     for (size_t i = 0; rc == MU_OK && i < each.n; i++)
-        call(cookie, each.names[i]);
+        if (i == 0 || strcmp(each.names[i - 1], each.names[i]) != 0)
+            call(cookie, each.names[i]);
     free(each.names);
     return rc;
 }

@@ -77,6 +77,18 @@ void mu_keystore_entry_clear(struct mu_keystore_entry *entry);
 /* Stem of the current generation; false if there is none. */
 bool mu_keystore_current(struct mu_keystore *store, const char *name, char stem[MU_KEYSTORE_STEM]);
 
+/* What tells without decoding anything whether the current certificate is still the same. */
+struct mu_keystore_stamp {
+    char stem[MU_KEYSTORE_STEM];
+    uint64_t inode, size;
+    int64_t mtime_ns;
+};
+/* Of what latest.crt leads to; false if it leads nowhere. */
+bool mu_keystore_stamp(
+    struct mu_keystore *store, const char *name, struct mu_keystore_stamp *out);
+bool mu_keystore_stamp_equal(
+    const struct mu_keystore_stamp *a, const struct mu_keystore_stamp *b);
+
 /* Stem of the pair that waits; false if there is none. Saved later, it takes the place of one that
  * waited before. */
 bool mu_keystore_next(struct mu_keystore *store, const char *name, char stem[MU_KEYSTORE_STEM]);
@@ -105,6 +117,10 @@ enum mu_keystore_area { MU_KEYSTORE_STATE, MU_KEYSTORE_SECRETS };
 /* kind: letters, digits and dashes ("conf", "pending", "key", "challenge"). */
 enum mu_code mu_keystore_put(struct mu_keystore *store, enum mu_keystore_area area, const char *name,
     const char *kind, struct mu_bytes content, struct mu_err *err) MU_CHECK;
+/* The same, but its name is durable only with the next mu_keystore_put or _remove of that area: where
+ * one follows at once, or the old content serves as well. */
+enum mu_code mu_keystore_put_unsynced(struct mu_keystore *store, enum mu_keystore_area area,
+    const char *name, const char *kind, struct mu_bytes content, struct mu_err *err) MU_CHECK;
 /* MU_NOT_FOUND if there is none. out should be secret for secrets and keys. */
 enum mu_code mu_keystore_get(struct mu_keystore *store, enum mu_keystore_area area, const char *name,
     const char *kind, struct mu_buf *out, struct mu_err *err) MU_CHECK;

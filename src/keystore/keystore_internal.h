@@ -14,6 +14,7 @@ struct mu_keystore_dir {
 
 struct mu_keystore {
     struct mu_keystore_dir root, certs, ca, crl, state, secrets;
+    char boot[40]; /* of this run of the machine; "" if not known */
 };
 
 /* Opens parent/name, made with mode if create and missing; then the parent is synced. A symbolic

@@ -323,6 +323,39 @@ bool mu_keystore_current(struct mu_keystore *store, const char *name, char stem[
     return found;
 }
 
+bool mu_keystore_stamp(
+    struct mu_keystore *store, const char *name, struct mu_keystore_stamp *out)
+{
+    struct mu_keystore_stamp stamp = {0};
+    char path[MU_KEYSTORE_NAME + 16], target[MU_KEYSTORE_STEM + 8];
+    struct stat st;
+    ssize_t n;
+
+    if (mu_keystore_name_check(name, NULL) != MU_OK)
+        return false;
+    snprintf(path, sizeof(path), "%s/latest.crt", name);
+    if (fstatat(store->certs.fd, path, &st, 0) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    snprintf(path, sizeof(path), "%s/current", name);
+    n = readlinkat(store->certs.fd, path, target, sizeof(target) - 1);
+    target[n > 0 ? n : 0] = '\0';
+    if (n <= 5 || strlen(target + 5) >= sizeof(stamp.stem))
+        return false;
+    snprintf(stamp.stem, sizeof(stamp.stem), "%s", target + 5); /* behind ".gen/" */
+    stamp.inode = (uint64_t)st.st_ino;
+    stamp.size = (uint64_t)st.st_size;
+    stamp.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    *out = stamp;
+    return true;
+}
+
+bool mu_keystore_stamp_equal(
+    const struct mu_keystore_stamp *a, const struct mu_keystore_stamp *b)
+{
+    return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns
+        && strcmp(a->stem, b->stem) == 0;
+}
+
 bool mu_keystore_next(struct mu_keystore *store, const char *name, char stem[MU_KEYSTORE_STEM])
 {
     struct mu_keystore_dir entry = {-1, NULL};

@@ -87,6 +87,7 @@ struct mu_cmp_client_result {
     struct mu_bytes cert_template;         /* DER CertReqTemplateValue */
     bool pending, confirmed, implicit, granted_with_mods;
     unsigned polls;
+    int64_t check_after_s;                 /* of the last pollRep; 0: none */
     int pki_status;                        /* -1: none seen */
     int fail_bit;                          /* -1: none seen */
     const char *refusal;                   /* the wire's words: "badPOP"; NULL: none */
