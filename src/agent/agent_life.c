@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_internal.h"
 #include "base/ini.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -240,7 +241,8 @@ static bool get_item(const struct mu_ini_item *item, struct mu_agent_life *life,
             return false;
         life->told = (uint32_t)v;
     }
-    *whole = *whole || strcmp(item->key, "whole") == 0;
+    if (strcmp(item->key, "whole") == 0)
+        *whole = strcmp(item->value, "yes") == 0;
     return true;
 }
 
