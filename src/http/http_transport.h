@@ -39,6 +39,26 @@ struct mu_http_facts {
 typedef void mu_http_done(void *cookie, struct mu_http_response *response,
     const struct mu_http_facts *facts, const struct mu_err *err);
 
+/* ---- looking at what a service presents (peek) ---- */
+struct mu_http_peek {
+    const char *host;
+    unsigned port;
+    const char *sni;        /* NULL: host, unless that is an address */
+    const char *starttls;   /* NULL: TLS at once; else "smtp", "imap", "pop3" or "postgresql" */
+    int timeout_s;          /* for each address; 0: 10 */
+};
+/* One address of the host. */
+struct mu_http_peeked {
+    char address[64];
+    struct mu_bytes leaf;   /* DER; n 0: nothing was presented */
+    char why[160];          /* then: why not */
+};
+/* Views during the call. err: not one address was found. */
+typedef void mu_http_peek_done(void *cookie, const struct mu_http_peeked *seen, size_t n,
+    const struct mu_err *err);
+enum { MU_HTTP_PEEK_MAX = 8 }; /* addresses of one name that are asked */
+struct mu_http_peeking;
+
 struct mu_http_session;
 struct mu_transport;
 
@@ -52,6 +72,11 @@ struct mu_transport_ops {
     enum mu_code (*send)(struct mu_http_session *, const struct mu_http_request *,
         mu_http_done *done, void *cookie, struct mu_err *err);
     void (*close)(struct mu_http_session *); /* cancels what is under way; done is not called */
+    /* Shakes hands with every address of the host and leaves. Nothing is trusted and nothing is said:
+     * it tells what is shown. what is copied. out is freed by peek_cancel, or by itself behind done. */
+    enum mu_code (*peek)(struct mu_transport *, const struct mu_http_peek *what,
+        mu_http_peek_done *done, void *cookie, struct mu_http_peeking **out, struct mu_err *err);
+    void (*peek_cancel)(struct mu_transport *, struct mu_http_peeking *); /* done does not come */
 };
 
 struct mu_transport {
@@ -70,6 +95,11 @@ static inline enum mu_code mu_transport_send(struct mu_http_session *s,
     const struct mu_http_request *request, mu_http_done *done, void *cookie, struct mu_err *err)
 {
     return s->transport->ops->send(s, request, done, cookie, err);
+}
+static inline enum mu_code mu_transport_peek(struct mu_transport *t, const struct mu_http_peek *what,
+    mu_http_peek_done *done, void *cookie, struct mu_http_peeking **out, struct mu_err *err)
+{
+    return t->ops->peek(t, what, done, cookie, out, err);
 }
 static inline void mu_transport_close(struct mu_http_session *s)
 {

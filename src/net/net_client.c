@@ -340,9 +340,29 @@ out:
     return rc;
 }
 
+static enum mu_code client_peek(struct mu_transport *transport, const struct mu_http_peek *what,
+    mu_http_peek_done *done, void *cookie, struct mu_http_peeking **out, struct mu_err *err)
+{
+    struct mu_net_client *c = (struct mu_net_client *)transport;
+
+    return mu_net_peek(c->loop, what, done, cookie, out, err);
+}
+
+static void client_peek_cancel(struct mu_transport *transport, struct mu_http_peeking *peeking)
+{
+    (void)transport;
+    mu_net_peek_cancel(peeking);
+}
+
 enum mu_code mu_net_client_new(struct mu_loop *loop, struct mu_transport **out, struct mu_err *err)
 {
-    static const struct mu_transport_ops ops = {client_open, client_send, client_close};
+    static const struct mu_transport_ops ops = {
+        .open = client_open,
+        .send = client_send,
+        .close = client_close,
+        .peek = client_peek,
+        .peek_cancel = client_peek_cancel,
+    };
     struct mu_net_client *c = calloc(1, sizeof(*c));
 
     if (c == NULL)

@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "http/http_msg.h"
+#include "http/http_transport.h"
 #include "pki/pki_identity.h"
 
 /* The libevent base below a loop of mu_net_loop_new. */
@@ -18,6 +19,11 @@ struct event_base *mu_net_loop_base(struct mu_loop *loop);
 enum mu_code mu_net_child_spawn(struct mu_loop *loop, const struct mu_loop_spawn *what,
     mu_loop_exit_call *call, void *cookie, struct mu_loop_child **out, struct mu_err *err) MU_CHECK;
 void mu_net_child_free(struct mu_loop *loop, struct mu_loop_child *child);
+
+/* What a service presents; the work is done on a helper thread. */
+enum mu_code mu_net_peek(struct mu_loop *loop, const struct mu_http_peek *what,
+    mu_http_peek_done *done, void *cookie, struct mu_http_peeking **out, struct mu_err *err) MU_CHECK;
+void mu_net_peek_cancel(struct mu_http_peeking *peeking);
 
 /* A peer that goes away must not end the program. Idempotent. */
 void mu_net_ignore_sigpipe(void);

@@ -2,6 +2,7 @@
 #include "fake_transport.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@ struct fake_session;
 
 struct fake_transport {
     struct mu_transport transport;
+    mu_fake_presents *presents;
+    void *presents_cookie;
     struct mu_loop *loop;
     mu_fake_serve *serve;
     mu_fake_serve_later *serve_later;
@@ -187,9 +190,68 @@ static void fake_close(struct mu_http_session *session)
     free(s);
 }
 
+/* ---- peek ---- */
+
+struct mu_http_peeking {
+    struct fake_transport *t;
+    char host[256];
+    unsigned port;
+    mu_http_peek_done *done;
+    void *cookie;
+};
+
+static void peek_answer(void *cookie)
+{
+    struct mu_http_peeking *p = cookie;
+    struct mu_http_peeked seen = {.address = "192.0.2.80"};
+    struct mu_err err = {.code = MU_OK};
+
+    if (p->t->presents != NULL)
+        seen.leaf = p->t->presents(p->t->presents_cookie, p->host, p->port);
+    if (seen.leaf.n == 0)
+        snprintf(seen.why, sizeof seen.why, "Connection refused");
+    if (p->done != NULL)
+        p->done(p->cookie, &seen, 1, err.code != MU_OK ? &err : NULL);
+    free(p);
+}
+
+static enum mu_code fake_peek(struct mu_transport *transport, const struct mu_http_peek *what,
+    mu_http_peek_done *done, void *cookie, struct mu_http_peeking **out, struct mu_err *err)
+{
+    struct mu_http_peeking *p = calloc(1, sizeof(*p));
+
+    (void)err;
+    if (p == NULL)
+        abort();
+    p->t = (struct fake_transport *)transport;
+    snprintf(p->host, sizeof p->host, "%s", what->host);
+    p->port = what->port;
+    p->done = done;
+    p->cookie = cookie;
+    *out = p;
+    return mu_loop_post(p->t->loop, peek_answer, p);
+}
+
+static void fake_peek_cancel(struct mu_transport *transport, struct mu_http_peeking *p)
+{
+    (void)transport;
+    p->done = NULL;
+}
+
+void mu_fake_transport_presents(
+    struct mu_transport *transport, mu_fake_presents *presents, void *cookie)
+{
+    ((struct fake_transport *)transport)->presents = presents;
+    ((struct fake_transport *)transport)->presents_cookie = cookie;
+}
+
 static struct fake_transport *transport_new(struct mu_loop *loop, void *cookie)
 {
-    static const struct mu_transport_ops ops = {fake_open, fake_send, fake_close};
+    static const struct mu_transport_ops ops = {.open = fake_open,
+        .send = fake_send,
+        .close = fake_close,
+        .peek = fake_peek,
+        .peek_cancel = fake_peek_cancel};
     struct fake_transport *t = calloc(1, sizeof(*t));
 
     if (t == NULL)

@@ -39,6 +39,11 @@ void mu_fake_transport_strip(struct mu_transport *transport);
 /* Copied, but what it points at is borrowed. */
 void mu_fake_transport_peer(struct mu_transport *transport, const struct mu_http_peer *peer);
 void mu_fake_transport_facts(struct mu_transport *transport, const struct mu_http_facts *facts);
+/* What a service presents to a peek: DER, borrowed until the next call; n 0: it refuses the connection.
+ * Without one every service does. */
+typedef struct mu_bytes mu_fake_presents(void *cookie, const char *host, unsigned port);
+void mu_fake_transport_presents(
+    struct mu_transport *transport, mu_fake_presents *presents, void *cookie);
 /* Sends so far, failed ones included. */
 unsigned mu_fake_transport_sends(const struct mu_transport *transport);
 unsigned mu_fake_transport_sessions(const struct mu_transport *transport); /* open now */
