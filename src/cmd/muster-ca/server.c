@@ -12,7 +12,7 @@
 #include "cmd/muster-ca/log.h"
 #include "cmd/muster-ca/record.h"
 #include "cmd/muster-ca/server_tls.h"
-#include "cmd/muster-ca/socket.h"
+#include "net/net_ask.h"
 #include "net/net_loop.h"
 #include "net/net_server.h"
 #include "web/ca/web_ca.h"
@@ -26,7 +26,7 @@ struct server {
     struct mu_loop_timer *tick;
     struct mu_net_server *public, *admin;
     struct server_tls tls;
-    struct socket_path admin_path;
+    struct mu_net_ask_path admin_path;
     struct mu_web_ca web;
     struct mu_kit_router router;
     struct record *record;
@@ -198,7 +198,7 @@ static enum mu_code admin_start(struct server *s, struct mu_err *err)
         .routes = mu_web_ca_routes, .context = &s->web, .owner_uid = (int64_t)geteuid()};
     if ((rc = admin_dir(s->options->conf->admin, err)) != MU_OK)
         return rc;
-    if ((rc = socket_path_open(s->options->conf->admin, &s->admin_path, err)) != MU_OK)
+    if ((rc = mu_net_ask_path_open(s->options->conf->admin, &s->admin_path, err)) != MU_OK)
         return rc;
     if ((rc = mu_net_server_new(&config, &s->admin, err)) != MU_OK)
         return rc;
@@ -273,7 +273,7 @@ enum mu_code server_run(const struct server_options *options, struct mu_err *err
     mu_net_server_free(s.public);
     mu_net_server_free(s.admin);
     server_tls_close(&s.tls);
-    socket_path_close(&s.admin_path);
+    mu_net_ask_path_close(&s.admin_path);
     mu_loop_timer_free(s.loop, s.tick);
     mu_net_loop_free(s.loop);
     record_close(s.record);
