@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_entry.h"
 #include "agent/agent_internal.h"
 #include "agent/agent_life.h"
 #include "base/limits.h"
@@ -59,7 +60,7 @@ static enum mu_code pending_load(struct mu_agent_job *job, bool *found, struct m
 
 static enum mu_code settings_load(struct mu_agent_job *job, struct mu_err *err)
 {
-    enum mu_code rc = mu_agent_settings_load(job->agent->store, job->name, &job->settings, err);
+    enum mu_code rc = mu_agent_entry_settings(job->agent, job->name, &job->settings, err);
 
     return rc == MU_NOT_FOUND ? MU_OK : rc;
 }
@@ -98,14 +99,14 @@ static enum mu_code nothing(struct mu_agent_job *job, const char *why, struct mu
     return mu_agent_job_nothing(job, err);
 }
 
-static int renew_days(const struct mu_agent_job *job)
+static bool is_due(const struct mu_agent_job *job, int64_t *from)
 {
-    int64_t days;
+    const struct mu_pki_cert *cert = job->entry.cert;
+    int days, percent;
 
-    if (job->settings.renew_days == NULL
-        || mu_text_int(job->settings.renew_days, 0, 99999, &days, NULL) != MU_OK)
-        return -1;
-    return (int)days;
+    mu_agent_settings_renew(&job->settings, &days, &percent);
+    return mu_agent_is_due(
+        cert->not_before_s, cert->not_after_s, days, percent, mu_env_now(job->agent->env), from);
 }
 
 static enum mu_code not_due(struct mu_agent_job *job, struct mu_err *err)
@@ -114,8 +115,7 @@ static enum mu_code not_due(struct mu_agent_job *job, struct mu_err *err)
     char until[MU_TIME_TEXT], from[MU_TIME_TEXT], why[200];
     int64_t from_s = 0;
 
-    mu_agent_is_due(cert->not_before_s, cert->not_after_s, renew_days(job),
-        mu_env_now(job->agent->env), &from_s);
+    is_due(job, &from_s);
     if (from_s == 0)
         snprintf(why, sizeof(why), "valid until %s; renewal is off (renew-days = 0)",
             mu_time_plain(cert->not_after_s, until));
@@ -181,8 +181,12 @@ static enum mu_code settings_take(struct mu_agent_job *job, const struct mu_agen
     enum mu_code rc;
 
     *same = (struct alike){true, true};
-    if ((rc = settings_load(job, err)) != MU_OK || given == NULL)
+    if ((rc = settings_load(job, err)) != MU_OK)
         return rc;
+    if (given == NULL) /* what the configuration leaves to be filled in */
+        return mu_agent_config_has_entry(job->agent->config, job->name)
+            ? mu_agent_entry_subject(job->agent, job->name, &job->settings, err)
+            : MU_OK;
     if ((rc = mu_agent_settings_copy(&job->settings, &before, err)) != MU_OK)
         return rc;
     if ((rc = mu_agent_settings_merge(&job->settings, given, err)) == MU_OK) {
@@ -391,8 +395,7 @@ static enum mu_code renew_decide(
     if (mu_keystore_next(job->agent->store, job->name, stem) && !request->force
         && !request->regenerate)
         return next_waits(job, stem, err);
-    due = mu_agent_is_due(job->entry.cert->not_before_s, job->entry.cert->not_after_s,
-        renew_days(job), mu_env_now(job->agent->env), NULL);
+    due = is_due(job, NULL);
     if (!due && !request->force && !request->regenerate && !request->next_ca)
         return not_due(job, err);
     if (request->dry_run)

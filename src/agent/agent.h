@@ -61,6 +61,7 @@ struct mu_agent_facts {
     int64_t not_before_s, not_after_s;
     int days_left;                    /* whole days, negative: expired since */
     int renew_days;                   /* -1: auto; 0: never */
+    int renew_percent;                /* of the lifetime left, instead of days; 0: none */
     int64_t renew_from_s;             /* when it becomes DUE; 0: never */
     char *pending_txn;                /* transaction id of the request that is out */
     int64_t pending_since_s;
@@ -89,9 +90,10 @@ typedef void mu_agent_each_call(void *cookie, const struct mu_agent_facts *facts
 /* All entries by name. One that cannot be read comes as FAILED with its error. */
 enum mu_code mu_agent_list(struct mu_agent *agent, mu_agent_each_call *call, void *cookie,
     struct mu_err *err) MU_CHECK;
-/* Pure: is a certificate due? renew_days as above. from (may be NULL) gets the time. */
-bool mu_agent_is_due(int64_t not_before_s, int64_t not_after_s, int renew_days, int64_t now_s,
-    int64_t *from);
+/* Pure: is a certificate due? renew_days as above; renew_percent of the lifetime instead, 0: none. from
+ * (may be NULL) gets the time. */
+bool mu_agent_is_due(int64_t not_before_s, int64_t not_after_s, int renew_days, int renew_percent,
+    int64_t now_s, int64_t *from);
 
 /* ---- jobs: what the host hears ---- */
 /* "responder  SCEP: SHA-256, AES, POST, renewal" and the like: word and text for one line. */

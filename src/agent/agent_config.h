@@ -55,11 +55,12 @@ struct mu_agent_config_secrets {
     const char *challenge, *password, *srp_password, *key_password, *secret;
 };
 
-/* Everything about one certificate. Owns settings and policy; texts are borrowed from the config. */
+/* Everything about one certificate. Owns its settings; deploy and the like are views of them, ca and the
+ * secrets are borrowed from the config. */
 struct mu_agent_config_entry {
     struct mu_agent_settings settings;   /* of the route asked for */
     struct mu_agent_config_secrets secrets;
-    const char *ca;                      /* section of that route */
+    const char *ca;                      /* section of that route; NULL: the entry says itself whom to ask */
     size_t routes;                       /* 'ca = a, b': b where a fails */
     struct mu_lifecycle_policy policy;   /* built_s and has_password are the agent's to fill */
     bool automation;
@@ -73,6 +74,9 @@ struct mu_agent_config_entry {
 enum mu_code mu_agent_config_entry(const struct mu_agent_config *config, const char *name, size_t route,
     struct mu_agent_config_entry *out, struct mu_err *err) MU_CHECK;
 void mu_agent_config_entry_clear(struct mu_agent_config_entry *entry);
+/* Its policy alone, without making anything: for those who look at ten thousand. False: no such one. */
+bool mu_agent_config_policy(const struct mu_agent_config *config, const char *name,
+    struct mu_lifecycle_policy *out, bool *automation);
 /* What [ca "name"] says, added. */
 enum mu_code mu_agent_config_ca(const struct mu_agent_config *config, const char *name,
     struct mu_agent_settings *settings, struct mu_agent_config_secrets *secrets, struct mu_err *err) MU_CHECK;

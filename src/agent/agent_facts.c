@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_entry.h"
 #include "agent/agent_internal.h"
 #include "base/text.h"
 #include "enroll/enroll_lifecycle.h"
@@ -30,23 +31,14 @@ const char *mu_agent_state_word(enum mu_agent_state state)
     return "";
 }
 
-bool mu_agent_is_due(int64_t not_before_s, int64_t not_after_s, int renew_days, int64_t now_s,
-    int64_t *from)
+bool mu_agent_is_due(int64_t not_before_s, int64_t not_after_s, int renew_days, int renew_percent,
+    int64_t now_s, int64_t *from)
 {
-    int64_t due = mu_enroll_lifecycle_due(not_before_s, not_after_s, renew_days, 0);
+    int64_t due = mu_enroll_lifecycle_due(not_before_s, not_after_s, renew_days, renew_percent);
 
     if (from != NULL)
         *from = due != INT64_MAX ? due : 0;
     return now_s >= due;
-}
-
-static int renew_days_of(const struct mu_agent_settings *settings)
-{
-    int64_t days;
-
-    if (settings->renew_days == NULL || mu_text_int(settings->renew_days, 0, 99999, &days, NULL) != MU_OK)
-        return -1;
-    return (int)days;
 }
 
 /* Whole days, rounded down before expiry and behind it. */
@@ -158,7 +150,7 @@ static enum mu_agent_state state_of(const struct mu_agent_facts *f, bool has_cer
         return f->is_pending ? MU_AGENT_PENDING : MU_AGENT_EXPIRED;
     if (f->is_pending)
         return MU_AGENT_RENEWING;
-    return mu_agent_is_due(f->not_before_s, f->not_after_s, f->renew_days, now_s, NULL)
+    return mu_agent_is_due(f->not_before_s, f->not_after_s, f->renew_days, f->renew_percent, now_s, NULL)
         ? MU_AGENT_DUE
         : MU_AGENT_OK;
 }
@@ -169,7 +161,7 @@ static enum mu_code settings_facts(
     enum mu_code rc;
 
     f->proto = settings->protocol != NULL ? mu_proto_parse(settings->protocol) : MU_PROTO_NONE;
-    f->renew_days = renew_days_of(settings);
+    mu_agent_settings_renew(settings, &f->renew_days, &f->renew_percent);
     if ((rc = dup_opt(settings->url, &f->url, err)) != MU_OK)
         return rc;
     if ((rc = dup_opt(settings->ca_identifier, &f->label, err)) != MU_OK)
@@ -202,7 +194,7 @@ enum mu_code mu_agent_show(
     int64_t now = mu_env_now(agent->env);
     enum mu_code with_settings, with_cert, rc = MU_OK;
 
-    with_settings = mu_agent_settings_load(agent->store, name, &settings, err);
+    with_settings = mu_agent_entry_settings(agent, name, &settings, err);
     if (with_settings != MU_OK && with_settings != MU_NOT_FOUND)
         return with_settings;
     snprintf(f.name, sizeof(f.name), "%s", name);
@@ -234,7 +226,7 @@ enum mu_code mu_agent_show(
             && (rc = mu_text_dup(next, &f.next_stem, err)) != MU_OK)
             goto out;
         f.days_left = days_between(now, f.not_after_s);
-        mu_agent_is_due(f.not_before_s, f.not_after_s, f.renew_days, now, &f.renew_from_s);
+        mu_agent_is_due(f.not_before_s, f.not_after_s, f.renew_days, f.renew_percent, now, &f.renew_from_s);
     } else if (settings.subject != NULL && (rc = mu_text_dup(settings.subject, &f.subject, err)) != MU_OK) {
         goto out;
     }
@@ -296,5 +288,5 @@ enum mu_code mu_agent_list(
 {
     struct list list = {agent, call, cookie};
 
-    return mu_keystore_each(agent->store, list_one, &list, err);
+    return mu_agent_entry_each(agent, list_one, &list, err);
 }

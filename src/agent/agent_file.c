@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_entry.h"
 #include "agent/agent_internal.h"
 #include "agent/agent_life.h"
 #include "base/limits.h"
@@ -59,7 +60,7 @@ static enum mu_code settings_of(struct mu_agent *agent, const struct mu_agent_en
     struct mu_agent_settings *out, bool *same, struct mu_err *err)
 {
     struct mu_agent_settings before = {0};
-    enum mu_code rc = mu_agent_settings_load(agent->store, request->name, &before, err);
+    enum mu_code rc = mu_agent_entry_settings(agent, request->name, &before, err);
 
     if (rc != MU_OK && rc != MU_NOT_FOUND)
         return rc;

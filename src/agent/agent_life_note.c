@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "agent/agent_entry.h"
 #include "agent/agent_internal.h"
 #include "agent/agent_life.h"
 #include "base/text.h"
@@ -26,67 +27,37 @@ static bool has_secret(struct mu_agent *agent, const char *name)
     return false;
 }
 
-/* Made by hand: what was said then, and the agent's own section. */
-static enum mu_code policy_by_settings(struct mu_agent *agent, const char *name,
-    struct mu_lifecycle_policy *out, struct mu_err *err)
-{
-    struct mu_agent_settings settings = {0};
-    enum mu_code rc = mu_agent_settings_load(agent->store, name, &settings, err);
-    int64_t days;
-
-    *out = (struct mu_lifecycle_policy){
-        .renew_days = -1, .warn_days = {-1}, .warn_n = 1, .jitter_percent = 20};
-    if (rc == MU_NOT_FOUND) {
-        mu_err_clear(err);
-        return MU_OK;
-    }
-    if (rc != MU_OK)
-        return rc;
-    if (settings.renew_days != NULL
-        && mu_text_int(settings.renew_days, 0, 99999, &days, NULL) == MU_OK)
-        out->renew_days = (int)days;
-    out->await_s = settings.await_s;
-    out->max_await_s = settings.max_await_s;
-    mu_agent_settings_clear(&settings);
-    return MU_OK;
-}
-
 enum mu_code mu_agent_life_policy_of(struct mu_agent *agent, const char *name,
     const struct mu_agent_config_entry *entry, struct mu_lifecycle_policy *out, struct mu_err *err)
 {
     struct mu_lifecycle_policy policy;
-    enum mu_code rc = MU_OK;
-
     if (entry != NULL) {
         policy = entry->policy;
         policy.has_password = entry->secrets.challenge != NULL || entry->secrets.password != NULL
             || entry->secrets.srp_password != NULL || entry->secrets.secret != NULL;
     } else {
-        rc = policy_by_settings(agent, name, &policy, err);
+        policy = (struct mu_lifecycle_policy){
+            .renew_days = -1, .warn_days = {-1}, .warn_n = 1, .jitter_percent = 20};
     }
-    if (rc != MU_OK)
-        return rc;
     policy.has_password = policy.has_password || has_secret(agent, name);
     *out = policy;
     return MU_OK;
 }
 
-/* The entry as configured; false if it is not. */
-static bool configured(
-    struct mu_agent *agent, const char *name, struct mu_agent_config_entry *out)
+/* By the configuration or, made by hand, by its settings; false if there is neither. */
+static bool known(struct mu_agent *agent, const char *name, struct mu_agent_config_entry *out)
 {
-    (void)name;
-    (void)out;
-    return agent->config != NULL;
+    return mu_agent_entry_peek(agent, name, out, NULL) == MU_OK;
 }
 
 enum mu_code mu_agent_life_policy(struct mu_agent *agent, const char *name,
     struct mu_lifecycle_policy *out, struct mu_err *err)
 {
     struct mu_agent_config_entry entry = {0};
-    bool found = configured(agent, name, &entry);
+    bool found = known(agent, name, &entry);
     enum mu_code rc = mu_agent_life_policy_of(agent, name, found ? &entry : NULL, out, err);
 
+    mu_agent_config_entry_clear(&entry);
     return rc;
 }
 
@@ -101,13 +72,14 @@ static enum mu_lifecycle_follow apply(struct mu_agent *agent, const char *name,
     struct mu_lifecycle_happened what = *given;
     struct mu_lifecycle_policy policy;
     enum mu_lifecycle_follow follow;
-    bool found = configured(agent, name, &entry);
+    bool found = known(agent, name, &entry);
 
     if (mu_agent_life_policy_of(agent, name, found ? &entry : NULL, &policy, NULL) != MU_OK)
         policy = (struct mu_lifecycle_policy){.renew_days = -1, .jitter_percent = 20};
     if (what.event == MU_LIFECYCLE_SAVED || what.event == MU_LIFECYCLE_ADOPTED)
         what.needs_deploy = found && mu_agent_life_needs_deploy(&entry);
     follow = mu_enroll_lifecycle_apply(&life->life, &what, &policy, mu_env_now(agent->env));
+    mu_agent_config_entry_clear(&entry);
     return follow;
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_entry.h"
 #include "agent/agent_internal.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -347,7 +348,7 @@ static enum mu_code entry_take(
     enum mu_code rc;
 
     snprintf(job->name, sizeof(job->name), "%s", query->name);
-    rc = mu_agent_settings_load(job->agent->store, job->name, &job->settings, err);
+    rc = mu_agent_entry_settings(job->agent, job->name, &job->settings, err);
     if (rc != MU_OK && rc != MU_NOT_FOUND)
         return rc;
     rc = mu_keystore_load(job->agent->store, job->name, &job->entry, err);

@@ -4,15 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_value.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "pki/pki_alg.h"
-#include "pki/pki_ext.h"
-#include "pki/pki_name.h"
 
 enum kind { TEXT, DURATION, YES_NO };
-
-typedef enum mu_code check_value(const char *value, struct mu_err *err);
 
 /* Part of what is asked of the CA, or the way to it, or neither. */
 enum part { OWN, WAY, ASKED };
@@ -22,219 +18,63 @@ struct word {
     enum kind kind;
     size_t at;
     enum part part;
-    check_value *check; /* NULL: any text */
+    mu_agent_value_check *check; /* NULL: any text */
 };
-
-/* ---- checks ---- */
-
-static enum mu_code one_of(const char *value, const char *const *words, struct mu_err *err)
-{
-    char shown[80];
-
-    for (size_t i = 0; words[i] != NULL; i++)
-        if (strcmp(value, words[i]) == 0)
-            return MU_OK;
-    mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(value));
-    return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "'%s' is not one of %s, %s%s%s", shown, words[0],
-        words[1], words[2] != NULL ? ", " : "", words[2] != NULL ? words[2] : "");
-}
-
-static enum mu_code check_protocol(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"scep", "est", "cmp", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_method(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"auto", "get", "post", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_nonce(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"strict", "warn", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_standard(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"expect", "optional", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_compat(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"none", "iis", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_csrattrs(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"use", "ignore", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_renew_auth(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"certificate", "password", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_mac(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"pbm", "pbmac1", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_cmp_request(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"ir", "cr", "p10cr", NULL};
-
-    return one_of(value, words, err);
-}
-
-/* What is too old is judged where allow-legacy is known. */
-static enum mu_code check_tls_min(const char *value, struct mu_err *err)
-{
-    static const char *const words[] = {"1.2", "1.1", "1.0", NULL};
-
-    return one_of(value, words, err);
-}
-
-static enum mu_code check_pin(const char *value, struct mu_err *err)
-{
-    struct mu_buf octets = {0};
-    enum mu_code rc = mu_text_unhex(value, &octets, err);
-
-    if (rc == MU_OK && octets.n != 32)
-        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-            "a SHA-256 fingerprint has 32 octets, this one %zu", octets.n);
-    mu_buf_clear(&octets);
-    return rc;
-}
-
-static enum mu_code check_subject(const char *value, struct mu_err *err)
-{
-    struct mu_buf der = {0};
-    enum mu_code rc = mu_pki_name_parse(value, &der, err);
-
-    mu_buf_clear(&der);
-    return rc;
-}
-
-static enum mu_code check_san(const char *value, struct mu_err *err)
-{
-    struct mu_buf der = {0};
-    enum mu_code rc = mu_pki_san_parse(value, &der, err);
-
-    mu_buf_clear(&der);
-    return rc;
-}
-
-/* Weak sizes are judged where allow-legacy is known. */
-static enum mu_code check_key(const char *value, struct mu_err *err)
-{
-    struct mu_pki_key_spec spec;
-
-    return mu_pki_key_spec_parse(value, true, &spec, err);
-}
-
-static enum mu_code check_key_usage(const char *value, struct mu_err *err)
-{
-    unsigned bits;
-
-    return mu_pki_key_usage_parse(value, &bits, err);
-}
-
-static enum mu_code check_eku(const char *value, struct mu_err *err)
-{
-    unsigned bits;
-
-    return mu_pki_eku_parse(value, &bits, err);
-}
-
-static enum mu_code check_digest(const char *value, struct mu_err *err)
-{
-    enum mu_pki_digest digest;
-
-    if (mu_pki_digest_parse(value, &digest))
-        return MU_OK;
-    return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-        "the digest is none of sha256, sha384, sha512 (or sha1, md5 with allow-legacy)");
-}
-
-static enum mu_code check_cipher(const char *value, struct mu_err *err)
-{
-    enum mu_pki_cipher cipher;
-
-    if (mu_pki_cipher_parse(value, &cipher))
-        return MU_OK;
-    return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-        "the cipher is none of aes128, aes192, aes256 (or 3des, des, blowfish with allow-legacy)");
-}
-
-static enum mu_code check_renew_days(const char *value, struct mu_err *err)
-{
-    int64_t days;
-
-    if (strcmp(value, "auto") == 0)
-        return MU_OK;
-    return mu_text_int(value, 0, 99999, &days, err);
-}
 
 /* ---- the table ---- */
 
 #define AT(member) offsetof(struct mu_agent_settings, member)
 
 static const struct word words[] = {
-    {"protocol", TEXT, AT(protocol), ASKED, check_protocol},
+    {"protocol", TEXT, AT(protocol), ASKED, mu_agent_value_protocol},
     {"url", TEXT, AT(url), WAY, NULL},
     {"ca-identifier", TEXT, AT(ca_identifier), ASKED, NULL},
     {"trust", TEXT, AT(trust), OWN, NULL},
     {"server-name", TEXT, AT(server_name), OWN, NULL},
-    {"tls-min", TEXT, AT(tls_min), OWN, check_tls_min},
+    {"tls-min", TEXT, AT(tls_min), OWN, mu_agent_value_tls_min},
     {"user", TEXT, AT(user), OWN, NULL},
     {"srp-user", TEXT, AT(srp_user), OWN, NULL},
     {"client-cert", TEXT, AT(client_cert), OWN, NULL},
     {"server-cert", TEXT, AT(server_cert), OWN, NULL},
     {"path", TEXT, AT(path), WAY, NULL},
     {"ref", TEXT, AT(ref), OWN, NULL},
-    {"mac", TEXT, AT(mac), OWN, check_mac},
-    {"cmp-request", TEXT, AT(cmp_request), OWN, check_cmp_request},
-    {"csrattrs", TEXT, AT(csrattrs), OWN, check_csrattrs},
-    {"renew-auth", TEXT, AT(renew_auth), OWN, check_renew_auth},
-    {"pin-sha256", TEXT, AT(pin_sha256), OWN, check_pin},
-    {"subject", TEXT, AT(subject), ASKED, check_subject},
-    {"san", TEXT, AT(san), ASKED, check_san},
-    {"key", TEXT, AT(key), ASKED, check_key},
+    {"mac", TEXT, AT(mac), OWN, mu_agent_value_mac},
+    {"cmp-request", TEXT, AT(cmp_request), OWN, mu_agent_value_cmp_request},
+    {"csrattrs", TEXT, AT(csrattrs), OWN, mu_agent_value_csrattrs},
+    {"renew-auth", TEXT, AT(renew_auth), OWN, mu_agent_value_renew_auth},
+    {"pin-sha256", TEXT, AT(pin_sha256), OWN, mu_agent_value_pin},
+    {"subject", TEXT, AT(subject), ASKED, mu_agent_value_subject},
+    {"san", TEXT, AT(san), ASKED, mu_agent_value_san},
+    {"key", TEXT, AT(key), ASKED, mu_agent_value_key},
     {"key-file", TEXT, AT(key_file), ASKED, NULL},
-    {"key-usage", TEXT, AT(key_usage), ASKED, check_key_usage},
-    {"eku", TEXT, AT(eku), ASKED, check_eku},
+    {"key-usage", TEXT, AT(key_usage), ASKED, mu_agent_value_key_usage},
+    {"eku", TEXT, AT(eku), ASKED, mu_agent_value_eku},
     {"template-name", TEXT, AT(template_name), ASKED, NULL},
-    {"digest", TEXT, AT(digest), OWN, check_digest},
-    {"cipher", TEXT, AT(cipher), OWN, check_cipher},
-    {"method", TEXT, AT(method), OWN, check_method},
+    {"digest", TEXT, AT(digest), OWN, mu_agent_value_digest},
+    {"cipher", TEXT, AT(cipher), OWN, mu_agent_value_cipher},
+    {"method", TEXT, AT(method), OWN, mu_agent_value_method},
     {"ra-cert", TEXT, AT(ra_cert), OWN, NULL},
-    {"nonce-check", TEXT, AT(nonce_check), OWN, check_nonce},
-    {"scep-standard", TEXT, AT(scep_standard), OWN, check_standard},
-    {"compat", TEXT, AT(compat), OWN, check_compat},
+    {"nonce-check", TEXT, AT(nonce_check), OWN, mu_agent_value_nonce},
+    {"scep-standard", TEXT, AT(scep_standard), OWN, mu_agent_value_standard},
+    {"compat", TEXT, AT(compat), OWN, mu_agent_value_compat},
     {"proxy", TEXT, AT(proxy), OWN, NULL},
     {"no-proxy", TEXT, AT(no_proxy), OWN, NULL},
     {"source-ip", TEXT, AT(source_ip), OWN, NULL},
-    {"renew-days", TEXT, AT(renew_days), OWN, check_renew_days},
+    {"renew-days", TEXT, AT(renew_days), OWN, mu_agent_value_renew},
     {"comments", TEXT, AT(comments), OWN, NULL},
+    {"warn-days", TEXT, AT(warn_days), OWN, mu_agent_value_warn},
+    {"renew-window", TEXT, AT(renew_window), OWN, mu_agent_value_window},
+    {"deploy", TEXT, AT(deploy), OWN, mu_agent_value_recipes},
+    {"verify", TEXT, AT(verify), OWN, mu_agent_value_verify},
+    {"success-script", TEXT, AT(success_script), OWN, NULL},
+    {"failure-script", TEXT, AT(failure_script), OWN, NULL},
+    {"key-owner", TEXT, AT(key_owner), OWN, mu_agent_value_account},
+    {"key-group", TEXT, AT(key_group), OWN, mu_agent_value_account},
+    {"key-mode", TEXT, AT(key_mode), OWN, mu_agent_value_mode},
     {"timeout", DURATION, AT(timeout_s), OWN, NULL},
     {"await-result", DURATION, AT(await_s), OWN, NULL},
     {"max-await-result", DURATION, AT(max_await_s), OWN, NULL},
+    {"automation", YES_NO, AT(automation), OWN, NULL},
     {"reuse-key", YES_NO, AT(reuse_key), OWN, NULL},
     {"challenge-once", YES_NO, AT(challenge_once), OWN, NULL},
     {"allow-legacy", YES_NO, AT(allow_legacy), OWN, NULL},
@@ -307,13 +147,13 @@ static enum mu_code word_unknown(const char *key, struct mu_err *err)
 
 /* ---- values ---- */
 
-static enum mu_code set_text(
-    struct mu_agent_settings *s, const struct word *w, const char *value, struct mu_err *err)
+static enum mu_code set_text(struct mu_agent_settings *s, const struct word *w, const char *value,
+    bool checked, struct mu_err *err)
 {
     char *copy = NULL;
     enum mu_code rc = MU_OK;
 
-    if (value != NULL && w->check != NULL)
+    if (value != NULL && w->check != NULL && !checked)
         rc = w->check(value, err);
     if (rc == MU_OK && value != NULL)
         rc = mu_text_dup(value, &copy, err);
@@ -324,26 +164,8 @@ static enum mu_code set_text(
     return MU_OK;
 }
 
-static enum mu_code parse_yes_no(const char *value, int *out, struct mu_err *err)
-{
-    static const struct {
-        const char *word;
-        int value;
-    } answers[] = {{"yes", 1}, {"no", -1}, {"enable", 1}, {"disable", -1}, {"true", 1}, {"false", -1}};
-    char shown[80];
-
-    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-        if (strcmp(value, answers[i].word) == 0) {
-            *out = answers[i].value;
-            return MU_OK;
-        }
-    }
-    return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "'%s' is neither yes nor no",
-        mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(value)));
-}
-
-enum mu_code mu_agent_settings_set(
-    struct mu_agent_settings *settings, const char *key, const char *value, struct mu_err *err)
+static enum mu_code set(struct mu_agent_settings *settings, const char *key, const char *value,
+    bool checked, struct mu_err *err)
 {
     const struct word *w = word_find(key);
     int64_t duration = 0;
@@ -354,7 +176,7 @@ enum mu_code mu_agent_settings_set(
         return word_unknown(key, err);
     switch (w->kind) {
     case TEXT:
-        rc = set_text(settings, w, value, err);
+        rc = set_text(settings, w, value, checked, err);
         break;
     case DURATION:
         if (value != NULL)
@@ -364,7 +186,7 @@ enum mu_code mu_agent_settings_set(
         break;
     case YES_NO:
         if (value != NULL)
-            rc = parse_yes_no(value, &answer, err);
+            rc = mu_agent_value_parse_answer(value, &answer, err);
         if (rc == MU_OK)
             *yes_no_at(settings, w) = answer;
         break;
@@ -372,6 +194,18 @@ enum mu_code mu_agent_settings_set(
     if (rc != MU_OK)
         mu_err_context(err, "%s", key);
     return rc;
+}
+
+enum mu_code mu_agent_settings_set(
+    struct mu_agent_settings *settings, const char *key, const char *value, struct mu_err *err)
+{
+    return set(settings, key, value, false, err);
+}
+
+enum mu_code mu_agent_settings_put(
+    struct mu_agent_settings *settings, const char *key, const char *value, struct mu_err *err)
+{
+    return set(settings, key, value, true, err);
 }
 
 static bool word_get(const struct mu_agent_settings *s, const struct word *w, struct mu_buf *out)
@@ -417,6 +251,15 @@ bool mu_agent_settings_is_est(const struct mu_agent_settings *settings)
 bool mu_agent_settings_is_cmp(const struct mu_agent_settings *settings)
 {
     return settings->protocol != NULL && strcmp(settings->protocol, "cmp") == 0;
+}
+
+void mu_agent_settings_renew(const struct mu_agent_settings *settings, int *days, int *percent)
+{
+    *days = -1;
+    *percent = 0;
+    if (settings->renew_days != NULL
+        && mu_agent_value_parse_renew(settings->renew_days, days, percent, NULL) != MU_OK)
+        *days = -1;
 }
 
 void mu_agent_settings_clear(struct mu_agent_settings *settings)

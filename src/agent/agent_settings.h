@@ -38,10 +38,16 @@ struct mu_agent_settings {
     char *scep_standard;    /* "expect" or "optional" */
     char *compat;           /* "iis" or "none" */
     char *proxy, *no_proxy, *source_ip;
-    char *renew_days;       /* "auto", "0", "30" */
+    char *renew_days;       /* "auto", "0", "30", "33%" */
+    char *warn_days;        /* "auto", "0", "45, 14, 7" */
+    char *renew_window;     /* what the CA allows before the end: a duration, or "learned" */
+    char *deploy;           /* recipes by comma */
+    char *verify;           /* "tls:HOST:PORT sni=NAME" by comma */
+    char *success_script, *failure_script;
+    char *key_owner, *key_group, *key_mode; /* of deployed copies */
     char *comments;
     int64_t timeout_s, await_s, max_await_s;
-    int reuse_key, challenge_once, allow_legacy, server_key, implicit_confirm; /* 0: not set, 1: yes, -1: no */
+    int automation, reuse_key, challenge_once, allow_legacy, server_key, implicit_confirm; /* 0: not set, 1: yes, -1: no */
 };
 
 bool mu_agent_settings_is_est(const struct mu_agent_settings *settings);
@@ -53,6 +59,9 @@ enum mu_code mu_agent_settings_copy(const struct mu_agent_settings *from,
  * nearest known word; value NULL: unset. */
 enum mu_code mu_agent_settings_set(struct mu_agent_settings *settings, const char *key,
     const char *value, struct mu_err *err) MU_CHECK;
+/* The same of a value that was checked before. */
+enum mu_code mu_agent_settings_put(struct mu_agent_settings *settings, const char *key,
+    const char *value, struct mu_err *err) MU_CHECK;
 /* As text into out (may be NULL); false if not set or unknown. */
 bool mu_agent_settings_get(const struct mu_agent_settings *settings, const char *key,
     struct mu_buf *out);
@@ -61,6 +70,8 @@ const char *mu_agent_settings_word(size_t i);
 /* What is set in from replaces what is in to. */
 enum mu_code mu_agent_settings_merge(struct mu_agent_settings *to,
     const struct mu_agent_settings *from, struct mu_err *err) MU_CHECK;
+/* renew-days as days (-1: auto) and percentage (0: none). */
+void mu_agent_settings_renew(const struct mu_agent_settings *settings, int *days, int *percent);
 /* All but where to keep and when: would a request with these ask for the same certificate? */
 bool mu_agent_settings_same_request(const struct mu_agent_settings *a,
     const struct mu_agent_settings *b);

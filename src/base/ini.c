@@ -76,7 +76,7 @@ static bool grow(void **list, size_t n, size_t size)
     return true;
 }
 
-static bool add_section(struct mu_ini *ini, char *word, char *name, size_t end)
+static bool add_section(struct mu_ini *ini, char *word, char *name, unsigned line, size_t end)
 {
     void *list = ini->sections;
     bool ok = word != NULL && name != NULL && grow(&list, ini->section_n, sizeof *ini->sections);
@@ -87,7 +87,7 @@ static bool add_section(struct mu_ini *ini, char *word, char *name, size_t end)
         free(name);
         return false;
     }
-    ini->sections[ini->section_n++] = (struct mu_ini_section){word, name, end};
+    ini->sections[ini->section_n++] = (struct mu_ini_section){word, name, line, end};
     return true;
 }
 
@@ -137,8 +137,8 @@ static enum mu_code read_section(struct parser *ps, const struct line *l)
         if (memchr(p + name, '"', name_n) != NULL)
             return fault(ps, l->number, "a section's name has a quote in it");
     }
-    return add_section(
-               ps->ini, copy_word(p + word, word_n, true), strndup(p + name, name_n), l->next)
+    return add_section(ps->ini, copy_word(p + word, word_n, true), strndup(p + name, name_n),
+               l->number, l->next)
         ? MU_OK
         : no_memory(ps->err);
 }
@@ -312,6 +312,7 @@ static void link_items(struct mu_ini *ini)
 
         ini->entries[i].item.section = s->word;
         ini->entries[i].item.name = s->name;
+        ini->entries[i].item.header = ini->entries[i].section;
     }
 }
 
@@ -331,7 +332,7 @@ enum mu_code mu_ini_parse(struct mu_bytes text, const char *file, enum mu_ini_st
     mu_buf_put_bytes(&ps.ini->text, text);
     if ((rc = mu_buf_check(&ps.ini->text, file, err)) != MU_OK)
         goto out;
-    if (!add_section(ps.ini, strdup(""), strdup(""), 0)) {
+    if (!add_section(ps.ini, strdup(""), strdup(""), 0, 0)) {
         rc = no_memory(err);
         goto out;
     }
@@ -391,6 +392,14 @@ size_t mu_ini_count(const struct mu_ini *ini)
 const struct mu_ini_item *mu_ini_at(const struct mu_ini *ini, size_t i)
 {
     return i < ini->entry_n ? &ini->entries[i].item : NULL;
+}
+
+bool mu_ini_header_at(const struct mu_ini *ini, size_t i, struct mu_ini_header *out)
+{
+    if (i >= ini->section_n)
+        return false;
+    *out = (struct mu_ini_header){ini->sections[i].word, ini->sections[i].name, ini->sections[i].line};
+    return true;
 }
 
 const struct mu_ini_entry *mu_ini_find(

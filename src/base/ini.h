@@ -18,6 +18,13 @@ struct mu_ini_item {
     const char *key;
     const char *value;   /* continuation lines joined by '\n', outer blanks gone */
     unsigned line;       /* 1-based, of the key */
+    size_t header;       /* index of its section among the headers */
+};
+
+/* A section's first line; the same section may come more than once. [0] stands for what is before the first. */
+struct mu_ini_header {
+    const char *section, *name;
+    unsigned line;
 };
 
 enum mu_ini_style { MU_INI_SECTIONS, MU_INI_BARE };
@@ -28,6 +35,8 @@ enum mu_code mu_ini_parse(struct mu_bytes text, const char *file, enum mu_ini_st
 void mu_ini_free(struct mu_ini *ini);
 size_t mu_ini_count(const struct mu_ini *ini);
 const struct mu_ini_item *mu_ini_at(const struct mu_ini *ini, size_t i);
+/* Sections, empty ones too; false behind the last. */
+bool mu_ini_header_at(const struct mu_ini *ini, size_t i, struct mu_ini_header *out);
 /* The last one that fits; NULL if none. name may be NULL for "". */
 const struct mu_ini_item *mu_ini_get(const struct mu_ini *ini, const char *section,
     const char *name, const char *key);

@@ -19,6 +19,7 @@ struct mu_ini_entry {
 struct mu_ini_section {
     char *word;
     char *name;
+    unsigned line;
     size_t end; /* behind the last line that belongs to its items, or behind its header */
 };
 

@@ -21,7 +21,11 @@ enum {
     MU_LIMIT_CMP_INFOS = 32,            /* generalInfo and controls of one CMP message; real ones have 1 to 3 */
     MU_LIMIT_CMP_NESTED = 64,           /* messages in one nested one */
     MU_LIMIT_CMP_KID = 256,             /* senderKID: a key identifier or a reference */
-    MU_LIMIT_INI = 1 << 20,             /* one configuration file */
+    MU_LIMIT_INI = 4 << 20,             /* one configuration file: 20,000 certificates of 200 octets */
+    MU_LIMIT_CONFIG = 32 << 20,         /* all of them */
+    MU_LIMIT_CONFIG_FILES = 20001,      /* muster.conf, and one for each certificate */
+    MU_LIMIT_CONFIG_SECTIONS = 40000,   /* 20,000 certificates with a CA or a template each */
+    MU_LIMIT_CONFIG_NOTES = 100,        /* faults told of one configuration; a person reads no more */
     MU_LIMIT_FILE = 4 << 20,            /* a key or certificate file */
 };
 

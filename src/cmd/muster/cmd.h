@@ -22,7 +22,7 @@ struct mu_cmd {
     struct mu_cmd_args args;
     const struct mu_cmd_command *command;
     struct mu_env env;
-    struct mu_ini *config; /* NULL: there is none */
+    struct mu_agent_config *config; /* NULL before it is read */
     struct mu_keystore *store;
     struct mu_loop *loop;
     struct mu_transport *transport;
@@ -46,6 +46,7 @@ struct mu_cmd_command {
     unsigned groups; /* of options, besides MU_ARGS_GLOBAL */
     size_t min_words, max_words;
     mu_cmd_run *run;
+    bool reads_config; /* by itself: it must also work where the configuration is wrong */
 };
 
 /* The i-th command, NULL behind the last. */

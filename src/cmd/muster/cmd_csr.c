@@ -1,6 +1,7 @@
 /* csr: a request as a file. install: the answer to it. */
 #include <stdio.h>
 
+#include "agent/agent_entry.h"
 #include "cmd/muster/cmd_print.h"
 #include "cmd/muster/cmd_settings.h"
 
@@ -39,11 +40,11 @@ static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_
 
     if (cmd->args.url != NULL || cmd->args.ca != NULL || cmd->args.demo)
         return mu_cmd_settings_enroll(cmd, name, out, secrets, err);
-    rc = mu_agent_settings_load(cmd->store, name, out, err);
+    rc = mu_agent_entry_settings(&cmd->agent, name, out, err);
     if ((rc != MU_OK && rc != MU_NOT_FOUND)
         || (rc = mu_cmd_settings_args(&cmd->args, out, err)) != MU_OK)
         return rc;
-    if ((rc = mu_cmd_settings_subject(cmd, name, out, err)) != MU_OK)
+    if ((rc = mu_agent_entry_subject(&cmd->agent, name, out, err)) != MU_OK)
         return rc;
     return mu_cmd_secrets_options(cmd, secrets, err);
 }

@@ -4,32 +4,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_secret_where.h"
 #include "base/text.h"
 #include "cmd/muster/cmd.h"
 #include "cmd/muster/cmd_ask.h"
-#include "cmd/muster/cmd_config.h"
 #include "cmd/muster/cmd_print.h"
 
 enum { KINDS = 5 };
 
 struct kind {
-    const char *word, *variable;
+    const char *key, *word, *variable;
     size_t file, fd; /* options in mu_cmd_args; fd SIZE_MAX: there is none */
     size_t at;       /* in mu_cmd_secrets */
-    size_t config;   /* in mu_cmd_config_secrets */
+    size_t config;   /* in mu_agent_config_secrets */
 };
 
-#define ROW(name, variable, file, fd)                                                              \
-    {variable, "MUSTER_SECRET_" variable, offsetof(struct mu_cmd_args, file), fd,                  \
-        offsetof(struct mu_cmd_secrets, name), offsetof(struct mu_cmd_config_secrets, name)}
+#define ROW(name, key, variable, file, fd)                                                              \
+    {key, variable, "MUSTER_SECRET_" variable, offsetof(struct mu_cmd_args, file), fd,                  \
+        offsetof(struct mu_cmd_secrets, name), offsetof(struct mu_agent_config_secrets, name)}
 #define FD(member) offsetof(struct mu_cmd_args, member)
 
 static const struct kind kinds[KINDS] = {
-    ROW(challenge, "CHALLENGE", challenge_file, FD(challenge_fd)),
-    ROW(key_password, "KEY_PASSWORD", key_pass_file, SIZE_MAX),
-    ROW(password, "PASSWORD", password_file, FD(password_fd)),
-    ROW(srp_password, "SRP_PASSWORD", srp_password_file, FD(srp_password_fd)),
-    ROW(secret, "SECRET", secret_file, FD(secret_fd)),
+    ROW(challenge, "challenge", "CHALLENGE", challenge_file, FD(challenge_fd)),
+    ROW(key_password, "key-password", "KEY_PASSWORD", key_pass_file, SIZE_MAX),
+    ROW(password, "password", "PASSWORD", password_file, FD(password_fd)),
+    ROW(srp_password, "srp-password", "SRP_PASSWORD", srp_password_file, FD(srp_password_fd)),
+    ROW(secret, "secret", "SECRET", secret_file, FD(secret_fd)),
 };
 
 static struct mu_secret *secret_at(struct mu_cmd_secrets *secrets, size_t at)
@@ -62,22 +62,6 @@ void mu_cmd_secrets_environment(struct mu_cmd *cmd)
     }
 }
 
-/* Up to the first line end. */
-static enum mu_code of_file(const char *path, struct mu_secret *secret, struct mu_err *err)
-{
-    struct mu_buf file = {.secret = true};
-    const uint8_t *end;
-    enum mu_code rc = mu_keystore_file_read(path, MU_KEYSTORE_SECRET, &file, err);
-
-    if (rc == MU_OK) {
-        end = file.n > 0 ? memchr(file.p, '\n', file.n) : NULL;
-        rc = mu_secret_set(
-            secret, mu_bytes(file.p, end != NULL ? (size_t)(end - file.p) : file.n), err);
-    }
-    mu_buf_clear(&file);
-    return rc;
-}
-
 static enum mu_code of_environment(
     struct mu_cmd *cmd, const struct kind *kind, struct mu_secret *secret, struct mu_err *err)
 {
@@ -104,7 +88,7 @@ static enum mu_code of_options(
     if (secret == NULL || (cmd->args.no_challenge && strcmp(kind->word, "CHALLENGE") == 0))
         return MU_OK;
     if (file != NULL)
-        return of_file(file, secret, err);
+        return mu_agent_secret_where_file(file, secret, err);
     return fd != NULL ? mu_cmd_ask_fd(fd, secret, err) : MU_OK;
 }
 
@@ -114,30 +98,7 @@ enum mu_code mu_cmd_secrets_options(
     return mu_cmd_secrets_take(cmd, NULL, secrets, err);
 }
 
-/* A secret as the configuration writes it. */
-static enum mu_code of_config(const char *text, struct mu_secret *secret, struct mu_err *err)
-{
-    const char *dir = getenv("CREDENTIALS_DIRECTORY");
-    struct mu_buf path = {0};
-    enum mu_code rc;
-
-    if (mu_text_starts(text, "file:"))
-        return of_file(text + 5, secret, err);
-    if (mu_text_starts(text, "secret:"))
-        return mu_err_set(err, MU_UNSUPPORTED, MU_M(706),
-            "secret:NAME is not available in this version, but file:PATH and credential:NAME");
-    if (!mu_text_starts(text, "credential:"))
-        return mu_secret_set(secret, mu_bytes_str(text), err);
-    if (dir == NULL || strchr(text, '/') != NULL)
-        return mu_err_set(err, MU_INPUT, MU_M(706),
-            "%s: systemd gave no such credential (CREDENTIALS_DIRECTORY)", text);
-    mu_buf_putf(&path, "%s/%s", dir, text + 11);
-    rc = of_file(mu_buf_str(&path), secret, err);
-    mu_buf_clear(&path);
-    return rc;
-}
-
-enum mu_code mu_cmd_secrets_take(struct mu_cmd *cmd, const struct mu_cmd_config_secrets *config,
+enum mu_code mu_cmd_secrets_take(struct mu_cmd *cmd, const struct mu_agent_config_secrets *config,
     struct mu_cmd_secrets *secrets, struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
@@ -149,7 +110,7 @@ enum mu_code mu_cmd_secrets_take(struct mu_cmd *cmd, const struct mu_cmd_config_
 
         rc = of_options(cmd, &kinds[i], secret, err);
         if (rc == MU_OK && !mu_secret_is_set(secret) && written != NULL && !unwanted)
-            rc = of_config(written, secret, err);
+            rc = mu_agent_secret_where_read(cmd->store, kinds[i].key, written, secret, err);
         if (rc == MU_OK && !mu_secret_is_set(secret) && !unwanted)
             rc = of_environment(cmd, &kinds[i], secret, err);
     }

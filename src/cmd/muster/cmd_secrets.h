@@ -9,7 +9,7 @@
 #include "base/secret.h"
 
 struct mu_cmd;
-struct mu_cmd_config_secrets;
+struct mu_agent_config_secrets;
 struct mu_agent_settings;
 struct mu_agent_enroll;
 
@@ -25,7 +25,7 @@ enum mu_code mu_cmd_secrets_options(
     struct mu_cmd *cmd, struct mu_cmd_secrets *secrets, struct mu_err *err) MU_CHECK;
 /* The same, then what the configuration says for those that are still missing. config may be
  * NULL. */
-enum mu_code mu_cmd_secrets_take(struct mu_cmd *cmd, const struct mu_cmd_config_secrets *config,
+enum mu_code mu_cmd_secrets_take(struct mu_cmd *cmd, const struct mu_agent_config_secrets *config,
     struct mu_cmd_secrets *secrets, struct mu_err *err) MU_CHECK;
 /* What these settings need and nobody gave, the store neither: the person at the terminal is
  * asked; where nobody is, a user without a password is an error that names the option. */

@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/agent_entry.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "cmd/muster/cmd_ask.h"
-#include "cmd/muster/cmd_config.h"
 #include "cmd/muster/cmd_print.h"
-#include "cmd/muster/cmd_serial.h"
 
 static enum mu_code set(struct mu_agent_settings *settings, const char *key, const char *value,
     const char *option, struct mu_err *err)
@@ -326,7 +325,7 @@ static void demo_secret(const struct mu_ini *ini, const char *key, struct mu_buf
 }
 
 static enum mu_code demo(struct mu_cmd *cmd, struct mu_agent_settings *settings,
-    struct demo_secrets *kept, struct mu_cmd_config_secrets *secrets, struct mu_err *err)
+    struct demo_secrets *kept, struct mu_agent_config_secrets *secrets, struct mu_err *err)
 {
     const char *proto = cmd->args.via != NULL ? cmd->args.via : "scep";
     struct mu_buf url = {0};
@@ -359,15 +358,15 @@ out:
 /* --ca names a section of the configuration; without one, a CA of the store to trust, and only
  * that one. */
 static enum mu_code named_ca(struct mu_cmd *cmd, struct mu_agent_settings *settings,
-    struct mu_cmd_config_secrets *secrets, struct mu_err *err)
+    struct mu_agent_config_secrets *secrets, struct mu_err *err)
 {
     struct mu_pki_cert *cert = NULL;
     enum mu_code rc;
 
     if (cmd->args.ca == NULL)
         return MU_OK;
-    if (mu_cmd_config_has_ca(cmd->config, cmd->args.ca))
-        return mu_cmd_config_ca(cmd->config, cmd->args.ca, settings, secrets, err);
+    if (mu_agent_config_has_ca(cmd->config, cmd->args.ca))
+        return mu_agent_config_ca(cmd->config, cmd->args.ca, settings, secrets, err);
     if ((rc = mu_keystore_ca_get(cmd->store, cmd->args.ca, &cert, err)) == MU_OK)
         rc = set(settings, "trust", cmd->args.ca, "ca", err);
     mu_pki_cert_free(cert);
@@ -396,51 +395,37 @@ static bool begins_anew(struct mu_cmd *cmd, const char *name)
         && !mu_keystore_has(cmd->store, MU_KEYSTORE_STATE, name, "key");
 }
 
-static enum mu_code stored(
-    struct mu_cmd *cmd, const char *name, struct mu_agent_settings *settings, struct mu_err *err)
+/* What the configuration says of the name; else what it was enrolled with. */
+static enum mu_code known(struct mu_cmd *cmd, const char *name, struct mu_agent_settings *settings,
+    struct mu_agent_config_secrets *secrets, struct mu_err *err)
 {
-    if (begins_anew(cmd, name))
-        return MU_OK;
-    enum mu_code rc = mu_agent_settings_load(cmd->store, name, settings, err);
+    struct mu_agent_config_entry entry = {0};
+    enum mu_code rc;
 
-    return rc == MU_NOT_FOUND ? MU_OK : rc;
-}
-
-enum mu_code mu_cmd_settings_subject(
-    struct mu_cmd *cmd, const char *name, struct mu_agent_settings *settings, struct mu_err *err)
-{
-    struct mu_buf serial = {0}, text = {0};
-    enum mu_code rc = MU_OK;
-
-    if (settings->subject == NULL) {
-        mu_buf_putf(&text, "/CN=%s", name);
-        rc = set(settings, "subject", mu_buf_str(&text), "subject", err);
-    } else if (mu_cmd_serial_is_in(settings->subject)) {
-        rc = mu_cmd_serial_read(mu_cmd_config_agent(cmd->config, "serial-source"), &serial, err);
-        if (rc == MU_OK && !mu_cmd_serial_expand(settings->subject, mu_buf_str(&serial), &text))
-            rc = mu_buf_check(&text, "subject", err);
-        if (rc == MU_OK)
-            rc = set(settings, "subject", mu_buf_str(&text), "subject", err);
+    if (!mu_agent_config_has_entry(cmd->config, name)) {
+        rc = begins_anew(cmd, name) ? MU_OK : mu_agent_settings_load(cmd->store, name, settings, err);
+        return rc == MU_NOT_FOUND ? MU_OK : rc;
     }
-    mu_buf_clear(&serial);
-    mu_buf_clear(&text);
-    return rc;
+    if ((rc = mu_agent_config_entry(cmd->config, name, 0, &entry, err)) != MU_OK)
+        return rc;
+    *secrets = entry.secrets;
+    mu_agent_config_entry_clear(&entry);
+    return mu_agent_entry_settings(&cmd->agent, name, settings, err);
 }
 
 enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
     struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
 {
     struct mu_agent_settings made = {0};
-    struct mu_cmd_config_secrets configured = {0};
+    struct mu_agent_config_secrets configured = {0};
     struct demo_secrets of_demo = {0};
     enum mu_code rc;
 
-    if ((rc = stored(cmd, name, &made, err)) != MU_OK
-        || (rc = mu_cmd_config_entry(cmd->config, name, &made, &configured, err)) != MU_OK
+    if ((rc = known(cmd, name, &made, &configured, err)) != MU_OK
         || (rc = named_ca(cmd, &made, &configured, err)) != MU_OK
         || (cmd->args.demo && (rc = demo(cmd, &made, &of_demo, &configured, err)) != MU_OK)
         || (rc = mu_cmd_settings_args(&cmd->args, &made, err)) != MU_OK
-        || (rc = mu_cmd_settings_subject(cmd, name, &made, err)) != MU_OK
+        || (rc = mu_agent_entry_subject(&cmd->agent, name, &made, err)) != MU_OK
         || (rc = check_whole(&made, name, err)) != MU_OK
         || (rc = mu_cmd_secrets_take(cmd, &configured, secrets, err)) != MU_OK
         || (rc = mu_cmd_secrets_ask(cmd, name, &made, secrets, err)) != MU_OK)

@@ -11,16 +11,12 @@ enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args,
 /* Is --via one that this version speaks? */
 enum mu_code mu_cmd_settings_via(const struct mu_cmd_args *args, struct mu_err *err) MU_CHECK;
 
-/* Everything for 'enroll' and 'csr': stored settings, then the configuration, then --demo, then
+/* Everything for 'enroll' and 'csr': the configuration or else the stored settings, then --demo, then
  * the options; '/CN=<name>' if no subject was given. Secrets as cmd_secrets.h has it; not set where
  * there is none. The store is open. */
 enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
     struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
     MU_CHECK;
-
-/* '/CN=<name>' if there is no subject; SN in one becomes the unit's serial number. */
-enum mu_code mu_cmd_settings_subject(struct mu_cmd *cmd, const char *name,
-    struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
 
 /* URL of 'muster-ca demo' in ./demo (or $MUSTER_DEMO) for the protocol of --via: out of its
  * demo.conf; its root becomes trusted as "demo", which the first use says. */

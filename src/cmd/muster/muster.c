@@ -9,7 +9,6 @@
 
 #include "base/text.h"
 #include "cmd/muster/cmd_ask.h"
-#include "cmd/muster/cmd_config.h"
 #include "cmd/muster/cmd_licenses.h"
 #include "cmd/muster/cmd_print.h"
 #include "cmd/muster/sscep.h"
@@ -65,7 +64,7 @@ static bool store_root(const struct mu_cmd *cmd, struct mu_buf *out)
 {
     const char *env = getenv("MUSTER_STORE"), *data = getenv("XDG_DATA_HOME"),
                *home = getenv("HOME");
-    const char *configured = mu_cmd_config_agent(cmd->config, "store");
+    const char *configured = mu_agent_config_agent(cmd->config)->store;
 
     if (cmd->args.store != NULL)
         mu_buf_put_str(out, cmd->args.store);
@@ -112,6 +111,7 @@ enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *e
     cmd->agent.env = &cmd->env;
     cmd->agent.allow_legacy = cmd->args.allow_legacy;
     cmd->agent.events = (struct mu_agent_events){on_event, cmd};
+    cmd->agent.config = cmd->config;
     return MU_OK;
 }
 
@@ -136,7 +136,7 @@ static void close_all(struct mu_cmd *cmd)
     if (cmd->loop != NULL)
         mu_net_loop_free(cmd->loop);
     mu_keystore_free(cmd->store);
-    mu_ini_free(cmd->config);
+    mu_agent_config_free(cmd->config);
     mu_cmd_secrets_clear(&cmd->env_secrets);
     mu_pki_token_shutdown();
 }
@@ -196,7 +196,6 @@ static int unknown_command(struct mu_cmd *cmd, const char *word)
 /* Everything that must be right before a command runs. */
 static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
 {
-    const char *legacy;
     enum mu_code rc;
 
     cmd->color = may_color(stdout, STDOUT_FILENO, &cmd->args);
@@ -207,11 +206,10 @@ static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
     if (cmd->args.demo && mu_env_system_shift() != 0)
         mu_cmd_print_note(cmd, "muster: the clock is shifted by %lld s (MUSTER_CLOCK_SHIFT)",
             (long long)mu_env_system_shift());
-    if ((rc = mu_cmd_config_read(cmd->args.config, &cmd->config, err)) != MU_OK)
+    if (!cmd->command->reads_config
+        && (rc = mu_agent_config_load(cmd->args.config, &cmd->config, NULL, NULL, err)) != MU_OK)
         return rc;
-    legacy = mu_cmd_config_agent(cmd->config, "allow-legacy");
-    cmd->args.allow_legacy =
-        cmd->args.allow_legacy || (legacy != NULL && strcmp(legacy, "yes") == 0);
+    cmd->args.allow_legacy = cmd->args.allow_legacy || mu_agent_config_agent(cmd->config)->allow_legacy;
     return MU_OK;
 }
 

@@ -167,15 +167,15 @@ static void test_due(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int64_t start = 1700000000, end = start + cases[i].lifetime, from = -1;
-        bool due = mu_agent_is_due(start, end, cases[i].renew_days, end - cases[i].left, &from);
+        bool due = mu_agent_is_due(start, end, cases[i].renew_days, 0, end - cases[i].left, &from);
 
         if (due != cases[i].due)
             fail_msg("case %zu", i);
         if (cases[i].renew_days == 0) {
             assert_int_equal(from, 0);
         } else {
-            assert_true(mu_agent_is_due(start, end, cases[i].renew_days, from, NULL));
-            assert_false(mu_agent_is_due(start, end, cases[i].renew_days, from - 1, NULL));
+            assert_true(mu_agent_is_due(start, end, cases[i].renew_days, 0, from, NULL));
+            assert_false(mu_agent_is_due(start, end, cases[i].renew_days, 0, from - 1, NULL));
         }
     }
 }

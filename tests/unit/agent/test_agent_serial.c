@@ -1,5 +1,5 @@
 /* R020: SN stands for the unit's serial number, as a whole word only; its source is a setting. */
-#include "cmd/muster/cmd_serial.h"
+#include "agent/agent_serial.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,10 +29,10 @@ static void R020_whole_words_only(void **state)
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mu_buf out = {0}, again = {0};
 
-        assert_true(mu_cmd_serial_expand(cases[i].in, "1234567", &out));
+        assert_true(mu_agent_serial_expand(cases[i].in, "1234567", &out));
         assert_string_equal(mu_buf_str(&out), cases[i].out);
-        assert_int_equal(mu_cmd_serial_is_in(cases[i].in), strcmp(cases[i].in, cases[i].out) != 0);
-        assert_true(mu_cmd_serial_expand(mu_buf_str(&out), "1234567", &again));
+        assert_int_equal(mu_agent_serial_is_in(cases[i].in), strcmp(cases[i].in, cases[i].out) != 0);
+        assert_true(mu_agent_serial_expand(mu_buf_str(&out), "1234567", &again));
         assert_string_equal(mu_buf_str(&again), cases[i].out);
         mu_buf_clear(&out);
         mu_buf_clear(&again);
@@ -44,7 +44,7 @@ static void R020_a_command_is_a_source(void **state)
     struct mu_buf out = {0};
     struct mu_err err = {0};
 
-    assert_int_equal(mu_cmd_serial_read("echo '  AB 12 '; echo more", &out, &err), MU_OK);
+    assert_int_equal(mu_agent_serial_read("echo '  AB 12 '; echo more", &out, &err), MU_OK);
     assert_string_equal(mu_buf_str(&out), "AB 12");
     mu_buf_clear(&out);
 }
@@ -59,7 +59,7 @@ static void sources_that_give_nothing_usable_are_refused(void **state)
         struct mu_buf out = {0};
         struct mu_err err = {0};
 
-        assert_int_equal(mu_cmd_serial_read(sources[i], &out, &err), MU_NOT_FOUND);
+        assert_int_equal(mu_agent_serial_read(sources[i], &out, &err), MU_NOT_FOUND);
         assert_non_null(strstr(err.what, "serial-source"));
         mu_buf_clear(&out);
     }

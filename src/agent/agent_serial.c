@@ -1,5 +1,5 @@
 /* The word SN, and where the serial number of the unit comes from. */
-#include "cmd/muster/cmd_serial.h"
+#include "agent/agent_serial.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ static bool is_meant(const char *text, const char *p)
     return !is_word(before) && before != '\\' && !is_word(behind) && behind != '=';
 }
 
-bool mu_cmd_serial_is_in(const char *text)
+bool mu_agent_serial_is_in(const char *text)
 {
     const char *p;
 
@@ -34,7 +34,7 @@ bool mu_cmd_serial_is_in(const char *text)
     return false;
 }
 
-bool mu_cmd_serial_expand(const char *text, const char *serial, struct mu_buf *out)
+bool mu_agent_serial_expand(const char *text, const char *serial, struct mu_buf *out)
 {
     const char *p = text, *next;
 
@@ -110,7 +110,7 @@ static bool read_command(const char *command, struct mu_buf *out)
     return is_there;
 }
 
-enum mu_code mu_cmd_serial_read(const char *source, struct mu_buf *out, struct mu_err *err)
+enum mu_code mu_agent_serial_read(const char *source, struct mu_buf *out, struct mu_err *err)
 {
     static const struct {
         const char *word, *path;
