@@ -455,6 +455,18 @@ const char *mu_cmd_args_at(size_t i, unsigned *groups)
     return options[i].name;
 }
 
+const char *mu_cmd_args_value(const char *word, unsigned groups)
+{
+    const struct option *o;
+    bool elsewhere;
+
+    if (word[0] == '-' && word[1] == '-')
+        o = find_long(word + 2, strlen(word + 2), groups, &elsewhere);
+    else
+        o = word[0] == '-' && word[1] != '\0' && word[2] == '\0' ? find_letter(word[1], groups) : NULL;
+    return o != NULL && has_value(o) ? o->value : NULL;
+}
+
 bool mu_cmd_args_san(const struct mu_cmd_args *args, struct mu_buf *out)
 {
     size_t i;

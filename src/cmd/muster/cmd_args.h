@@ -36,7 +36,7 @@ enum {
     MU_ARGS_PLACE = 1 << 27, /* owner, group and mode of a copy */
 };
 
-enum { MU_ARGS_MAX_LIST = 64, MU_ARGS_MAX_WORDS = 16 };
+enum { MU_ARGS_MAX_LIST = 64, MU_ARGS_MAX_WORDS = 64 };
 
 struct mu_cmd_args {
     /* global */
@@ -87,6 +87,9 @@ enum mu_code mu_cmd_args_parse(struct mu_cmd_args *args, unsigned groups, int ar
 bool mu_cmd_args_help(unsigned groups, struct mu_buf *out);
 /* Name of the i-th option ("--url") and its groups; NULL behind the last: for tests and manuals. */
 const char *mu_cmd_args_at(size_t i, unsigned *groups);
+
+/* Placeholder of the value that follows "--url" or "-o"; NULL if none does, or it is no such option. */
+const char *mu_cmd_args_value(const char *word, unsigned groups);
 
 /* The SAN options joined to what mu_pki_san_parse reads; empty if there are none. */
 bool mu_cmd_args_san(const struct mu_cmd_args *args, struct mu_buf *out);

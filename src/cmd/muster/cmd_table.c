@@ -42,6 +42,8 @@ static const struct mu_cmd_command table[] = {
         MU_ARGS_ENTRY, 0, MU_ARGS_MAX_WORDS, mu_cmd_replace},
     {"place", "TARGET FILE...|--back|--forget", "copy files to where a service reads them, whole or not at all",
         MU_ARGS_PLACE, 1, MU_ARGS_MAX_WORDS, mu_cmd_place},
+    {"completion", "bash|zsh|fish", "what the shell needs to complete commands, options and names", 0, 1,
+        MU_ARGS_MAX_WORDS, mu_cmd_completion},
     {"probe", "URL [--label L]", "what a responder offers, its certificates, its clock", CA, 0, 1,
         mu_cmd_probe},
 };
