@@ -82,14 +82,13 @@ static void offer_ca(void *cookie, const char *name, struct mu_pki_cert *cert)
     offer(cookie, name);
 }
 
-static void offer_sections(struct mu_cmd *cmd, const char *section, struct found *found)
+static void offer_sections(
+    struct mu_cmd *cmd, const char *at(const struct mu_agent_config *, size_t), struct found *found)
 {
-    for (size_t i = 0; cmd->config != NULL && i < mu_ini_count(cmd->config); i++) {
-        const struct mu_ini_item *item = mu_ini_at(cmd->config, i);
+    const char *name;
 
-        if (strcmp(item->section, section) == 0 && item->name[0] != '\0')
-            offer(found, item->name);
-    }
+    for (size_t i = 0; cmd->config != NULL && (name = at(cmd->config, i)) != NULL; i++)
+        offer(found, name);
 }
 
 static void offer_kind(struct mu_cmd *cmd, enum kind kind, struct found *found)
@@ -102,11 +101,11 @@ static void offer_kind(struct mu_cmd *cmd, enum kind kind, struct found *found)
     for (size_t i = 0; kind == PROTOCOLS && protocols[i] != NULL; i++)
         offer(found, protocols[i]);
     if (kind == ENTRIES) {
-        offer_sections(cmd, "certificate", found);
+        offer_sections(cmd, mu_agent_config_entry_at, found);
         if (has_store && mu_keystore_each(cmd->store, offer_entry, found, NULL) != MU_OK)
             return;
     } else if (kind == CAS) {
-        offer_sections(cmd, "ca", found);
+        offer_sections(cmd, mu_agent_config_ca_at, found);
         if (has_store && mu_keystore_ca_each(cmd->store, offer_ca, found, NULL) != MU_OK)
             return;
     }

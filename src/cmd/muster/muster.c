@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_licenses.h"
+#include "cmd/muster/cmd_paths.h"
 #include "cmd/muster/cmd_print.h"
 #include "cmd/muster/sscep.h"
 #include "net/net_client.h"
@@ -59,28 +60,6 @@ static enum mu_code set_debug(struct mu_cmd *cmd, struct mu_err *err)
     return MU_OK;
 }
 
-/* --store, MUSTER_STORE, the configuration; /var/lib/muster as root, else the user's data. */
-static bool store_root(const struct mu_cmd *cmd, struct mu_buf *out)
-{
-    const char *env = getenv("MUSTER_STORE"), *data = getenv("XDG_DATA_HOME"),
-               *home = getenv("HOME");
-    const char *configured = mu_agent_config_agent(cmd->config)->store;
-
-    if (cmd->args.store != NULL)
-        mu_buf_put_str(out, cmd->args.store);
-    else if (env != NULL && env[0] != '\0')
-        mu_buf_put_str(out, env);
-    else if (configured != NULL)
-        mu_buf_put_str(out, configured);
-    else if (geteuid() == 0)
-        mu_buf_put_str(out, "/var/lib/muster");
-    else if (data != NULL && data[0] == '/')
-        mu_buf_putf(out, "%s/muster", data);
-    else if (home != NULL && home[0] == '/')
-        mu_buf_putf(out, "%s/.local/share/muster", home);
-    return out->n > 0 && !out->failed;
-}
-
 /* What was done by hand stands in the same log as what the agent does. That it cannot be written
  * there changes nothing of how it went. */
 static void on_event(void *cookie, const struct mu_agent_event *event)
@@ -99,10 +78,8 @@ enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *e
 
     if (cmd->store != NULL)
         return MU_OK;
-    if (!store_root(cmd, &root))
-        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-            "no place for the store: HOME is not set, give --store DIR");
-    else
+    rc = mu_cmd_paths_store(cmd->args.store, mu_agent_config_agent(cmd->config)->store, &root, err);
+    if (rc == MU_OK)
         rc = mu_keystore_open(mu_buf_str(&root), create, &cmd->store, err);
     mu_buf_clear(&root);
     if (rc != MU_OK)

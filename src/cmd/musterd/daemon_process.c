@@ -134,7 +134,7 @@ static enum mu_code failed(const char *path, struct mu_err *err)
     return MU_STORAGE;
 }
 
-static enum mu_code directory_make(const char *path, struct mu_err *err)
+enum mu_code mu_daemon_process_directory(const char *path, struct mu_err *err)
 {
     char copy[PATH_MAX];
     const char *dir;
@@ -159,7 +159,7 @@ static enum mu_code held(int fd, const char *path, struct mu_err *err)
 enum mu_code mu_daemon_process_lock(const char *path, int *out, struct mu_err *err)
 {
     char text[24];
-    enum mu_code rc = directory_make(path, err);
+    enum mu_code rc = mu_daemon_process_directory(path, err);
     int fd, n;
 
     if (rc != MU_OK)

@@ -15,6 +15,8 @@ enum mu_code mu_daemon_process_detach(struct mu_err *err) MU_CHECK;
  * there was no detach. */
 void mu_daemon_process_ready(int exit_code);
 
+/* Makes the directory that path is in, for all to look into, if it is not there. */
+enum mu_code mu_daemon_process_directory(const char *path, struct mu_err *err) MU_CHECK;
 /* Makes the directory of the sockets if it is missing, and writes our number into the pid file in it, which
  * stays locked as long as we live: MU_BUSY, M707 if another holds it. */
 enum mu_code mu_daemon_process_lock(const char *path, int *fd, struct mu_err *err) MU_CHECK;

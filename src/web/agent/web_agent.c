@@ -60,7 +60,7 @@ static void status_json(const struct mu_web_agent *web, struct mu_agent_json *j)
     struct mu_err err = {0};
 
     web->host.on_status(web->host.ctx, &s);
-    if (mu_keystore_each(web->agent->store, count, &certificates, &err) != MU_OK && s.fault == NULL)
+    if (mu_agent_entry_each(web->agent, count, &certificates, &err) != MU_OK && s.fault == NULL)
         s.fault = &err;
     mu_agent_json_open(j, "agent", '{');
     mu_agent_json_text(j, "version", MUSTER_VERSION);

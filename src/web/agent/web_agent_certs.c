@@ -108,7 +108,7 @@ static enum mu_code list_new(struct mu_kit_call *call, struct mu_web_agent_list 
     b.names = &l->names;
     if ((rc = mu_kit_json_int(call->in, "limit", 1, INT64_MAX, &l->left, err)) != MU_OK
         || (rc = mu_kit_json_text(call->in, "after", false, &b.after, err)) != MU_OK
-        || (rc = mu_keystore_each(web->agent->store, collect, &b, err)) != MU_OK
+        || (rc = mu_agent_entry_each(web->agent, collect, &b, err)) != MU_OK
         || (rc = mu_buf_check(&l->names, "names", err)) != MU_OK) {
         list_free(l);
         return rc;

@@ -2,6 +2,7 @@
 #ifndef MU_WEB_AGENT_INTERNAL_H
 #define MU_WEB_AGENT_INTERNAL_H
 
+#include "agent/agent_entry.h"
 #include "agent/agent_json.h"
 #include "agent/agent_log.h"
 #include "web/agent/web_agent.h"

@@ -1,0 +1,102 @@
+/* What a running agent changes: its configuration. And what it tells systemd of itself. */
+#include <string.h>
+
+#include "cmd/musterd/daemon.h"
+#include "cmd/musterd/daemon_log.h"
+#include "cmd/musterd/daemon_notify.h"
+
+static void note(void *cookie, const struct mu_agent_config_note *note)
+{
+    char code[8] = "";
+    struct mu_err named = {.reason = note->reason};
+
+    mu_err_code_text(&named, code);
+    if (note->file != NULL)
+        mu_daemon_log_line(note->is_error ? MU_DAEMON_ERROR : MU_DAEMON_WARNING, "config", "%s: %s:%u: %s",
+            code, note->file, note->line, note->text);
+    else
+        mu_daemon_log_line(
+            note->is_error ? MU_DAEMON_ERROR : MU_DAEMON_WARNING, "config", "%s: %s", code, note->text);
+}
+
+static bool differs(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
+/* What is open stays so: two stores, or a socket that nobody finds any more, would surprise. */
+static void tell_restarts(
+    const struct mu_agent_config_agent *before, const struct mu_agent_config_agent *now)
+{
+    if (differs(before->store, now->store))
+        mu_daemon_log_line(MU_DAEMON_WARNING, "reload", "Another store is taken at the next start only.");
+    if (differs(before->control, now->control))
+        mu_daemon_log_line(
+            MU_DAEMON_WARNING, "reload", "Another control socket is taken at the next start only.");
+}
+
+/* In the order in which a failure leaves what was. */
+static enum mu_code adopt(struct mu_daemon *d, struct mu_agent_config *fresh, struct mu_err *err)
+{
+    const struct mu_agent_config_agent *now = mu_agent_config_agent(fresh);
+    enum mu_code rc;
+
+    if ((rc = mu_daemon_log_config(now, err)) != MU_OK)
+        return rc;
+    mu_daemon_trace(d);
+    if ((rc = mu_daemon_metrics_config(d, now->metrics, err)) != MU_OK)
+        return rc;
+    if ((rc = mu_daemon_watch_reload(d, fresh, err)) != MU_OK)
+        return rc;
+    tell_restarts(mu_agent_config_agent(d->config), now);
+    return MU_OK;
+}
+
+enum mu_code mu_daemon_reload(struct mu_daemon *d, struct mu_err *err)
+{
+    struct mu_agent_config *fresh = NULL;
+    struct mu_err why = {0};
+    enum mu_code rc;
+
+    mu_daemon_notify_reloading();
+    rc = mu_agent_config_load(d->options->config, &fresh, note, NULL, &why);
+    if (rc == MU_OK)
+        rc = adopt(d, fresh, &why);
+    if (rc == MU_OK) {
+        struct mu_agent_config *before = d->config;
+
+        d->config = fresh;
+        d->agent.config = fresh;
+        mu_agent_config_free(before);
+        d->reloaded_s = mu_env_now(&d->env);
+        mu_err_clear(&d->fault);
+        mu_daemon_log_line(MU_DAEMON_NOTICE, "reload", "The configuration was read again.");
+    } else {
+        mu_agent_config_free(fresh);
+        mu_err_context(&why, "the configuration stays as it was");
+        d->fault = why;
+        mu_daemon_log_error("reload", &why);
+        if (err != NULL)
+            *err = why;
+    }
+    mu_daemon_notify_send("READY=1");
+    mu_daemon_tell_status(d);
+    return rc;
+}
+
+static void count(void *cookie, const char *name)
+{
+    ++*(unsigned *)cookie;
+}
+
+void mu_daemon_tell_status(struct mu_daemon *d)
+{
+    unsigned n = 0;
+
+    if (mu_agent_entry_each(&d->agent, count, &n, NULL) != MU_OK)
+        mu_daemon_notify_send("STATUS=The store cannot be read");
+    else
+        mu_daemon_notify_send("STATUS=%u certificate%s%s%s", n, n == 1 ? "" : "s",
+            mu_env_system_shift() != 0 ? ", the clock is shifted" : "",
+            d->fault.code != MU_OK ? ", the configuration on disk is wrong and not in use" : "");
+}
