@@ -177,14 +177,15 @@ enum mu_code mu_agent_job_forget(struct mu_agent_job *job, struct mu_err *err)
 }
 
 /* What is out stays; what never got out, or was refused, goes. */
-static void pending_settle(struct mu_agent_job *job, const struct mu_err *err)
+static void pending_settle(
+    struct mu_agent_job *job, const struct mu_client_result *answer, const struct mu_err *err)
 {
     struct mu_keystore *store = job->agent->store;
     enum mu_code rc = MU_OK;
 
     if (err == NULL)
         rc = mu_agent_job_forget(job, NULL);
-    else if (err->code == MU_DENIED
+    else if (err->code == MU_DENIED || (answer != NULL && answer->over)
         || !mu_keystore_has(store, MU_KEYSTORE_STATE, job->name, "pending"))
         rc = mu_agent_pending_remove(store, job->name, NULL);
     if (rc != MU_OK)
@@ -309,7 +310,7 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
         tell_warnings(job, answer.warnings);
     }
     mu_agent_life_end(job, outcome.answer, failed);
-    pending_settle(job, failed);
+    pending_settle(job, outcome.answer, failed);
     last_write(job, outcome.answer, failed);
     result_trace(job, failed);
     if (mu_agent_show(job->agent, job->name, &facts, NULL) == MU_OK)

@@ -122,6 +122,9 @@ enum mu_code mu_ca_next(
     struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
 enum mu_code mu_ca_activate(
     struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
+/* Makes (or makes anew) the certificate with cmKGA that signs keys made here for clients. */
+enum mu_code mu_ca_kga(
+    struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
 enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
     const char *operator, struct mu_err * err) MU_CHECK;
 
@@ -151,7 +154,7 @@ bool mu_ca_srp(struct mu_ca *ca, const char *user, uint8_t salt[MU_CA_SRP_SALT],
 /* One CA as it is now. Views valid during the call. */
 struct mu_ca_view {
     const char *name;
-    const struct mu_pki_certs *chain, *ra, *next;
+    const struct mu_pki_certs *chain, *ra, *next, *kga;
     const char *settings;
     bool is_default;
     bool has_key; /* false: its key could not be loaded; then why */

@@ -352,6 +352,7 @@ void mu_ca_each(struct mu_ca *ca, mu_ca_view_call *call, void *cookie)
             .chain = &one->ca.certs,
             .ra = &one->ra.certs,
             .next = &one->next.certs,
+            .kga = &one->kga.certs,
             .settings = one->settings,
             .is_default = one == standard,
             .has_key = has_key,

@@ -46,6 +46,8 @@ static void free_engine(void *engine)
     mu_buf_clear(&cmp->content);
     mu_pki_csr_free(cmp->made_csr);
     mu_pki_cert_free(cmp->kept_signer);
+    mu_pki_cert_free(cmp->renewed);
+    mu_store_row_free(MU_STORE_ROW_CERT, cmp->renewed_row);
     free(cmp);
 }
 
@@ -125,6 +127,19 @@ static const struct mu_ca_one *by_signer(const struct mu_ca_job *job)
     return NULL;
 }
 
+/* Only one that a client would believe: valid now, and issued by the CA as it is. */
+static void use_kga(struct mu_ca_job *job)
+{
+    const struct mu_ca_pair *kga = &job->one->kga;
+    struct mu_pki_cert *cert = kga->certs.n != 0 ? kga->certs.v[0] : NULL;
+
+    if (kga->key == NULL || cert->not_before_s > job->now_s || cert->not_after_s < job->now_s
+        || !mu_bytes_equal(cert->exts.akid, job->one->ca.certs.v[0]->exts.skid))
+        return;
+    job->credential.kga_key = kga->key;
+    job->credential.kga_cert = cert;
+}
+
 /* A label of the path that is a CA's name or whose profile has a CA of its own, else the issuer of
  * the certificate that signed, else the default one. */
 static enum mu_code choose(struct mu_ca_job *job, struct mu_err *err)
@@ -155,13 +170,12 @@ static enum mu_code choose(struct mu_ca_job *job, struct mu_err *err)
         .cert = answers->certs.v[0],
         .ca_chain = &job->one->ca.certs,
         .ra = &job->one->ra.certs,
-        .next_ca = &job->one->next.certs,
+        .next_ca = &job->one->links, /* the successor and what leads to it */
         .ca_key = job->one->ca.key,
         .allow_legacy = job->one->allow_legacy,
         .confirm_wait_s = (int)job->one->confirm_wait_s,
-        .allow_implicit_confirm = job->one->implicit_confirm,
-        .kga_key = job->one->kga.key,
-        .kga_cert = job->one->kga.certs.n != 0 ? job->one->kga.certs.v[0] : NULL};
+        .allow_implicit_confirm = job->one->implicit_confirm};
+    use_kga(job);
     return MU_OK;
 }
 
@@ -236,8 +250,11 @@ static void serve(struct mu_ca_job *job)
         return;
     }
     tell_request(job);
-    if (mu_ca_job_take_token(job))
-        mu_ca_cmp_who(job, read_message);
+    if (!mu_ca_job_take_token(job))
+        return;
+    if (job->claim.op == MU_OP_GET_CRL)
+        mu_ca_crl_refresh(job->ca);
+    mu_ca_cmp_who(job, read_message);
 }
 
 void mu_ca_cmp(struct mu_ca *ca, struct mu_ca_snapshot *snapshot,

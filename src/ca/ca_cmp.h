@@ -18,6 +18,8 @@ struct mu_ca_cmp {
     struct mu_record_cert *latest_cert;
     struct mu_record_cert *signer_row; /* the signer's, if it is one of ours, byte for byte */
     struct mu_pki_cert *kept_signer; /* the message does not bring it: that of the first one (CMP-35) */
+    struct mu_pki_cert *renewed; /* that an RA's kur is about (oldCertID) */
+    struct mu_record_cert *renewed_row;
     bool is_ra; /* the signer may speak for others (cmcRA) */
     bool is_external; /* a certificate below client-ca */
     bool is_unknown; /* nobody has the reference: the MAC is computed all the same, then refused */

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "ca/ca_cmp.h"
 #include "pki/pki_name.h"
+#include "store/store_row.h"
 
 /* ---- requests ---- */
 
@@ -71,9 +72,42 @@ static bool may_name(const struct mu_ca_job *job, const struct mu_enroll_profile
             && mu_pki_san_subset(csr->exts.san, job->claim.signer->exts.san));
 }
 
-/* CMP-54, CMP-55: kur is signed with the certificate that it renews. */
-static enum mu_code renewal(
-    struct mu_ca_job *job, struct mu_enroll_facts *policy, struct mu_err *err)
+/* An RA renews for others, which oldCertID names: one of ours, in force. */
+static bool is_for_another(const struct mu_ca_job *job)
+{
+    const struct mu_question *q = &job->question;
+
+    return mu_ca_cmp_of(job)->is_ra && job->claim.is_renewal && q->old_serial.n != 0
+        && mu_pki_name_equal(q->old_issuer, job->one->ca.certs.v[0]->subject)
+        && !mu_pki_serial_equal(q->old_serial, job->claim.signer->serial);
+}
+
+static enum mu_code renewal_by_ra(struct mu_ca_job *job, const struct mu_record_cert *row,
+    struct mu_enroll_facts *policy, struct mu_err *err)
+{
+    struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
+    enum mu_code rc;
+
+    if (row == NULL)
+        return mu_ca_refusal(err, MU_REFUSE_NO_SUCH_CERT);
+    if (row->revoked_s != 0)
+        return mu_ca_refusal(err, MU_REFUSE_REVOKED);
+    if (!is_valid_now(job, job->claim.signer))
+        return mu_err_set(err, MU_DENIED, MU_REFUSE_SIGNER_UNTRUSTED,
+            "the certificate that signed the request is not valid now");
+    if ((cmp->renewed_row = mu_store_row_copy(MU_STORE_ROW_CERT, row)) == NULL)
+        return mu_err_set(err, MU_MEMORY, MU_REFUSE_INTERNAL, "out of memory");
+    if ((rc = mu_pki_cert_decode(cmp->renewed_row->der, &cmp->renewed, err)) != MU_OK)
+        return rc;
+    job->row.renews = mu_enroll_record_serial(cmp->renewed->serial);
+    policy->renews = cmp->renewed;
+    mu_ca_record_said(job, "signer", "an RA: renewal of another's certificate");
+    return MU_OK;
+}
+
+/* CMP-54, CMP-55: kur is signed with the certificate that it renews, or by an RA. */
+static enum mu_code renewal(struct mu_ca_job *job, const struct mu_store_facts *facts,
+    struct mu_enroll_facts *policy, struct mu_err *err)
 {
     const struct mu_question *q = &job->question;
     const struct mu_pki_cert *signer = job->claim.signer;
@@ -85,6 +119,8 @@ static enum mu_code renewal(
     if (mu_ca_cmp_of(job)->signer_row == NULL)
         return mu_err_set(err, MU_DENIED, MU_REFUSE_NOT_ENTITLED,
             "only a certificate of this CA can be renewed here (RFC 9483 4.1.3)");
+    if (is_for_another(job))
+        return renewal_by_ra(job, facts->other_cert, policy, err);
     if (q->old_serial.n != 0
         && (!mu_pki_serial_equal(q->old_serial, signer->serial)
             || !mu_pki_name_equal(q->old_issuer, signer->issuer)))
@@ -112,15 +148,16 @@ static enum mu_code by_certificate(
     struct mu_ca_job *job, struct mu_enroll_facts *policy, struct mu_err *err)
 {
     struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
+    const struct mu_record_cert *of = cmp->renewed_row != NULL ? cmp->renewed_row : cmp->signer_row;
     const struct mu_enroll_profile *own;
     bool by_setting = cmp->is_ra || cmp->is_external;
 
     own = mu_ca_snapshot_profile(
         job->snapshot, by_setting ? job->one->client_profile : cmp->signer_row->profile);
-    if (!by_setting)
-        snprintf(job->entry, sizeof job->entry, "%s", cmp->signer_row->entry);
+    if (!by_setting || cmp->renewed_row != NULL)
+        snprintf(job->entry, sizeof job->entry, "%s", of->entry);
     if (job->claim.is_renewal) {
-        job->profile = mu_ca_snapshot_profile(job->snapshot, cmp->signer_row->profile);
+        job->profile = mu_ca_snapshot_profile(job->snapshot, of->profile);
         return job->profile != NULL ? MU_OK : mu_ca_refusal(err, MU_REFUSE_ENTRY_UNKNOWN);
     }
     if (!is_valid_now(job, job->claim.signer))
@@ -167,12 +204,20 @@ static void on_request(void *cookie, const struct mu_store_facts *facts)
         mu_ca_job_refuse(job, &err);
         return;
     }
+    if (job->claim.op == MU_OP_KEYGEN && facts->same != NULL
+        && facts->same->state == MU_RECORD_ISSUED) {
+        mu_err_set(&err, MU_DENIED, MU_REFUSE_UNDELIVERABLE,
+            "the key made for this request was handed over once and is kept nowhere: ask anew "
+            "(RFC 9483 4.1.6)");
+        mu_ca_job_refuse(job, &err);
+        return;
+    }
     if (mu_ca_decide_is_repeat(job, facts->same, facts->same_cert)) {
         mu_ca_record_answer(job, facts->same, facts->same_cert);
         return;
     }
     if (job->claim.is_renewal)
-        rc = renewal(job, &policy, &err);
+        rc = renewal(job, facts, &policy, &err);
     if (rc == MU_OK)
         rc = job->claim.auth == MU_AUTH_CERT ? by_certificate(job, &policy, &err)
                                              : by_entry(job, &policy, &err);
@@ -200,6 +245,8 @@ static void request(struct mu_ca_job *job)
         .since_s = job->now_s - job->one->retransmit_s};
 
     mu_ca_subject_text(csr->subject, &job->asked);
+    if (is_for_another(job))
+        ask.other_serial = job->question.old_serial;
     if (latest != NULL && latest->changed_s >= ask.since_s
         && job->way->is_other(job, latest)) /* CMP-12 */
         return;

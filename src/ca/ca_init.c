@@ -9,125 +9,9 @@
 
 enum {
     DAY_S = 86400,
-    BACKDATE_S = 300,
     KU_CA = MU_KU_KEY_CERT_SIGN | MU_KU_CRL_SIGN,
     KU_ANSWERS = MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT
 };
-
-/* One certificate to be made. */
-struct plan {
-    struct mu_bytes subject;
-    const struct mu_pki_key *key; /* certified */
-    const struct mu_pki_key *issuer_key;
-    const struct mu_pki_cert *issuer; /* NULL: self-signed */
-    int64_t lifetime_s;
-    bool is_ca;
-    int path_len;
-    unsigned key_usage, eku;
-};
-
-static void put_extensions(const struct plan *p, const uint8_t skid[20], struct mu_buf *out)
-{
-    size_t mark = mu_der_open(out, MU_DER_SEQUENCE);
-
-    mu_pki_ext_put_basic(out, true, p->is_ca, p->is_ca ? p->path_len : -1);
-    mu_pki_ext_put_key_usage(out, true, p->key_usage);
-    if (p->eku != 0)
-        mu_pki_ext_put_eku(out, p->eku);
-    mu_pki_ext_put_skid(out, skid);
-    mu_pki_ext_put_akid(out, p->issuer != NULL ? p->issuer->exts.skid : mu_bytes(skid, 20));
-    mu_der_close(out, mark);
-}
-
-static enum mu_code certify(
-    struct mu_ca *ca, const struct plan *p, struct mu_pki_cert **out, struct mu_err *err)
-{
-    struct mu_buf extensions = {0}, der = {0};
-    uint8_t serial[16] = {0}, skid[20];
-    int64_t now_s = mu_env_now(ca->config.env);
-    struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(serial, sizeof serial),
-        .issuer = p->issuer != NULL ? p->issuer->subject : p->subject,
-        .subject = p->subject,
-        .not_before_s = now_s - BACKDATE_S,
-        .not_after_s = now_s + p->lifetime_s,
-        .spki = mu_pki_key_spki(p->key)};
-    enum mu_code rc;
-
-    if (p->issuer != NULL && tbs.not_after_s > p->issuer->not_after_s)
-        tbs.not_after_s = p->issuer->not_after_s;
-    if ((rc = mu_env_random(ca->config.env, serial, sizeof serial, err)) != MU_OK)
-        return rc;
-    serial[0] = (serial[0] & 0x7f) | 0x40;
-    if (!mu_pki_key_id(tbs.spki, skid))
-        return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "the key has no identifier");
-    put_extensions(p, skid, &extensions);
-    tbs.extensions = mu_buf_bytes(&extensions);
-    if ((rc = mu_buf_check(&extensions, "extensions", err)) == MU_OK
-        && (rc = mu_pki_cert_make(
-                &tbs, p->issuer_key, mu_pki_key_default_digest(p->issuer_key), &der, err))
-            == MU_OK)
-        rc = mu_pki_cert_decode(mu_buf_bytes(&der), out, err);
-    mu_buf_clear(&extensions);
-    mu_buf_clear(&der);
-    return rc;
-}
-
-/* A new key, kept under its reference before anybody relies on it. */
-static enum mu_code new_key(struct mu_ca *ca, const struct mu_pki_key_spec *spec, const char *ref,
-    struct mu_pki_key **out, struct mu_err *err)
-{
-    static const struct mu_pki_key_spec standard = {MU_PKI_KEY_RSA, 2048};
-    struct mu_pki_key *key = NULL;
-    enum mu_code rc;
-
-    if (ca->config.key_save == NULL)
-        return mu_err_set(
-            err, MU_UNSUPPORTED, MU_REASON_NONE, "there is no place for new keys here");
-    if ((rc = mu_pki_key_generate(spec->type != 0 ? spec : &standard, &key, err)) != MU_OK)
-        return rc;
-    if ((rc = ca->config.key_save(ca->config.key_cookie, ref, key, err)) != MU_OK) {
-        mu_pki_key_free(key);
-        return rc;
-    }
-    *out = key;
-    return MU_OK;
-}
-
-/* The CA's name with " RA" behind its CN, or CN=RA added. */
-static enum mu_code ra_subject(struct mu_bytes ca_name, struct mu_buf *out, struct mu_err *err)
-{
-    struct mu_buf cn = {0}, text = {0}, settings = {0};
-    struct mu_pki_name_part part;
-    struct mu_der name, rdn;
-    struct mu_bytes in;
-    enum mu_code rc;
-    size_t mark;
-
-    if (!mu_pki_name_get(ca_name, "CN", &cn))
-        mu_buf_put_str(&cn, "CA");
-    mu_buf_putf(&cn, " RA");
-    part = (struct mu_pki_name_part){"CN", mu_buf_str(&cn)};
-    if ((rc = mu_pki_name_build(&part, 1, &text, err)) != MU_OK
-        || !mu_der_only(ca_name, MU_DER_SEQUENCE, &name))
-        goto out;
-    mark = mu_der_open(out, MU_DER_SEQUENCE);
-    for (in = name.value; mu_der_next(&in, &rdn);) {
-        mu_buf_reset(&settings);
-        mu_der_put(&settings, MU_DER_SEQUENCE, rdn.whole); /* a Name of this RDN alone */
-        mu_buf_reset(&cn);
-        if (!mu_pki_name_get(mu_buf_bytes(&settings), "CN", &cn))
-            mu_buf_put_bytes(out, rdn.whole);
-    }
-    if (mu_der_only(mu_buf_bytes(&text), MU_DER_SEQUENCE, &name))
-        mu_buf_put_bytes(out, name.value);
-    mu_der_close(out, mark);
-    rc = mu_buf_check(out, "RA subject", err);
-out:
-    mu_buf_clear(&cn);
-    mu_buf_clear(&text);
-    mu_buf_clear(&settings);
-    return rc;
-}
 
 /* ---- init ---- */
 
@@ -145,24 +29,24 @@ static enum mu_code make_root(struct making *m, struct mu_err *err)
 {
     const struct mu_ca_init *i = m->init;
     bool answers = i->issuing_subject == NULL && !i->with_ra;
-    struct plan plan = {.is_ca = true,
+    struct mu_ca_plan plan = {.is_ca = true,
         .path_len = -1,
         .key_usage = KU_CA | (answers ? KU_ANSWERS : 0),
         .lifetime_s = i->root_lifetime_s != 0 ? i->root_lifetime_s : (int64_t)3650 * DAY_S};
     enum mu_code rc;
 
     if ((rc = mu_pki_name_parse(i->root_subject, &m->root_name, err)) != MU_OK
-        || (rc = new_key(m->ca, &i->root_key, m->root_ref, &m->root_key, err)) != MU_OK)
+        || (rc = mu_ca_certify_key(m->ca, &i->root_key, m->root_ref, &m->root_key, err)) != MU_OK)
         return rc;
     plan.subject = mu_buf_bytes(&m->root_name);
     plan.key = plan.issuer_key = m->root_key;
-    return certify(m->ca, &plan, &m->root, err);
+    return mu_ca_certify(m->ca, &plan, &m->root, err);
 }
 
 static enum mu_code make_issuing(struct making *m, struct mu_err *err)
 {
     const struct mu_ca_init *i = m->init;
-    struct plan plan = {.is_ca = true,
+    struct mu_ca_plan plan = {.is_ca = true,
         .path_len = 0,
         .key_usage = KU_CA | (i->with_ra ? 0 : KU_ANSWERS),
         .lifetime_s = i->issuing_lifetime_s != 0 ? i->issuing_lifetime_s : (int64_t)1825 * DAY_S,
@@ -176,11 +60,11 @@ static enum mu_code make_issuing(struct making *m, struct mu_err *err)
         return MU_OK;
     }
     if ((rc = mu_pki_name_parse(i->issuing_subject, &m->issuing_name, err)) != MU_OK
-        || (rc = new_key(m->ca, &i->issuing_key, m->ca_ref, &m->issuing_key, err)) != MU_OK)
+        || (rc = mu_ca_certify_key(m->ca, &i->issuing_key, m->ca_ref, &m->issuing_key, err)) != MU_OK)
         return rc;
     plan.subject = mu_buf_bytes(&m->issuing_name);
     plan.key = m->issuing_key;
-    return certify(m->ca, &plan, &m->issuing, err);
+    return mu_ca_certify(m->ca, &plan, &m->issuing, err);
 }
 
 /* SCEP-02: signs and decrypts for clients, so the CA's key need not; RSA, as clients want, unless
@@ -190,17 +74,17 @@ static enum mu_code certify_ra(struct mu_ca *ca, struct mu_pki_cert *issuer,
     struct mu_err *err)
 {
     struct mu_buf name = {0};
-    struct plan plan = {.key = ra_key,
+    struct mu_ca_plan plan = {.key = ra_key,
         .issuer = issuer,
         .issuer_key = issuer_key,
         .key_usage = mu_pki_key_can_encrypt(ra_key) ? KU_ANSWERS : MU_KU_DIGITAL_SIGNATURE,
         .eku = MU_EKU_CMC_CA | MU_EKU_CMC_RA,
         .lifetime_s = (int64_t)1825 * DAY_S};
-    enum mu_code rc = ra_subject(issuer->subject, &name, err);
+    enum mu_code rc = mu_ca_certify_subject(issuer->subject, "RA", &name, err);
 
     if (rc == MU_OK) {
         plan.subject = mu_buf_bytes(&name);
-        rc = certify(ca, &plan, out, err);
+        rc = mu_ca_certify(ca, &plan, out, err);
     }
     mu_buf_clear(&name);
     return rc;
@@ -289,7 +173,7 @@ enum mu_code mu_ca_init(struct mu_ca *ca, const struct mu_ca_init *init, struct 
         goto out;
     if (init->with_ra) {
         snprintf(m.ra_ref, sizeof m.ra_ref, "%.64s-ra", init->name);
-        if ((rc = new_key(ca, &init->ra_key, m.ra_ref, &m.ra_key, err)) != MU_OK
+        if ((rc = mu_ca_certify_key(ca, &init->ra_key, m.ra_ref, &m.ra_key, err)) != MU_OK
             || (rc = certify_ra(ca, m.issuing, m.issuing_key, m.ra_key, &m.ra, err)) != MU_OK)
             goto out;
     } else if (!mu_pki_key_can_encrypt(m.issuing_key)) {
@@ -375,11 +259,11 @@ static enum mu_code next_row(struct mu_ca *ca, const struct mu_ca_one *one,
                        *root = one->ca.certs.n > 1 ? one->ca.certs.v[1] : NULL, *fresh = NULL;
     struct mu_pki_key *key = NULL, *root_key = NULL;
     struct mu_pki_key_spec spec = {0};
-    struct plan plan = {.subject = cert->subject,
+    struct mu_ca_plan plan = {.subject = cert->subject,
         .is_ca = true,
         .path_len = root != NULL ? 0 : -1,
         .key_usage = KU_CA | KU_ANSWERS,
-        .lifetime_s = cert->not_after_s - cert->not_before_s - BACKDATE_S,
+        .lifetime_s = cert->not_after_s - cert->not_before_s - MU_CA_BACKDATE_S,
         .issuer = root};
     enum mu_code rc;
 
@@ -395,10 +279,10 @@ static enum mu_code next_row(struct mu_ca *ca, const struct mu_ca_one *one,
     if (root != NULL
         && (rc = ca->config.key_load(ca->config.key_cookie, n->root_ref, &root_key, err)) != MU_OK)
         return rc;
-    if ((rc = new_key(ca, &spec, n->ref, &key, err)) == MU_OK) {
+    if ((rc = mu_ca_certify_key(ca, &spec, n->ref, &key, err)) == MU_OK) {
         plan.key = key;
         plan.issuer_key = root != NULL ? root_key : key;
-        rc = certify(ca, &plan, &fresh, err);
+        rc = mu_ca_certify(ca, &plan, &fresh, err);
     }
     if (rc == MU_OK) {
         mu_buf_put_bytes(spare, fresh->der);
@@ -452,6 +336,8 @@ enum mu_code mu_ca_activate(
     enum mu_code rc =
         change_ca(ca, name, activate_row, NULL, "ca", operator, "successor activated", err);
 
+    if (rc == MU_OK && mu_ca_kga_is(ca, name))
+        rc = mu_ca_kga(ca, name, operator, err);
     return rc != MU_OK ? rc : mu_ca_crl(ca, name, NULL, err);
 }
 
@@ -534,5 +420,8 @@ enum mu_code mu_ca_demo(struct mu_ca *ca, struct mu_err *err)
             entries[i].protocols, err);
     if (rc != MU_OK)
         return rc;
-    return is_taken(ca, MU_CA_DEMO_NAME) ? mu_ca_reload(ca, err) : mu_ca_init(ca, &init, err);
+    rc = is_taken(ca, MU_CA_DEMO_NAME) ? mu_ca_reload(ca, err) : mu_ca_init(ca, &init, err);
+    return rc == MU_OK && !mu_ca_kga_is(ca, MU_CA_DEMO_NAME)
+        ? mu_ca_kga(ca, MU_CA_DEMO_NAME, "", err)
+        : rc;
 }

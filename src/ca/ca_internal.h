@@ -83,6 +83,37 @@ struct mu_ca_choice {
 enum mu_code mu_ca_label_choose(const struct mu_ca_snapshot *snapshot, const char *label,
     struct mu_ca_choice *out, struct mu_err *err) MU_CHECK;
 
+/* ---- certificates of its own (ca_certify.c) ---- */
+
+enum { MU_CA_BACKDATE_S = 300 };
+
+/* One certificate to be made. */
+struct mu_ca_plan {
+    struct mu_bytes subject;
+    const struct mu_pki_key *key; /* certified */
+    const struct mu_pki_key *issuer_key;
+    const struct mu_pki_cert *issuer; /* NULL: self-signed */
+    int64_t lifetime_s;
+    bool is_ca;
+    int path_len;
+    unsigned key_usage, eku;
+};
+enum mu_code mu_ca_certify(struct mu_ca *ca, const struct mu_ca_plan *plan,
+    struct mu_pki_cert **out, struct mu_err *err) MU_CHECK;
+/* A new key, kept under its reference before anybody relies on it. */
+enum mu_code mu_ca_certify_key(struct mu_ca *ca, const struct mu_pki_key_spec *spec,
+    const char *ref, struct mu_pki_key **out, struct mu_err *err) MU_CHECK;
+/* The CA's name with its role behind its CN, or CN=CA <role> added. */
+enum mu_code mu_ca_certify_subject(struct mu_bytes ca_name, const char *role, struct mu_buf *out,
+    struct mu_err *err) MU_CHECK;
+
+/* ---- the key generation authority (ca_kga.c) ---- */
+
+bool mu_ca_kga_is(struct mu_ca *ca, const char *name);
+/* What mu_ca_kga has kept as a setting: the key's reference and the certificate; false: none of
+ * this CA's. der gets the certificate. */
+bool mu_ca_kga_read(const char *setting, char ref[96], struct mu_buf *der);
+
 /* ---- old and new root (ca_links.c) ---- */
 
 /* After mu_ca_next: a self-signed CA and its successor certify each other. */

@@ -249,6 +249,8 @@ static void serve(struct mu_ca_job *job)
         mu_ca_job_refuse(job, &err);
         return;
     }
+    if (job->claim.op == MU_OP_GET_CRL)
+        mu_ca_crl_refresh(job->ca);
     mu_ca_decide(job);
 }
 

@@ -95,9 +95,9 @@ static enum mu_code set_item(struct mu_ca_one *one, const struct mu_ini *ini,
 
 static void one_clear(struct mu_ca_one *one)
 {
-    struct mu_ca_pair *pairs[] = {&one->ca, &one->ra, &one->next};
+    struct mu_ca_pair *pairs[] = {&one->ca, &one->ra, &one->next, &one->kga};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         mu_pki_key_free(pairs[i]->key);
         mu_pki_certs_clear(&pairs[i]->certs);
     }
@@ -286,6 +286,22 @@ static bool on_profile(void *cookie, const struct mu_record_profile *row, const 
     return false;
 }
 
+/* Without its key, or below a CA that is no longer the present one, it is not used. */
+static enum mu_code load_kga(const struct mu_ca_config *config, struct mu_ca_one *one,
+    const char *setting, struct mu_err *err)
+{
+    struct mu_buf der = {0};
+    char ref[96], why[sizeof one->why];
+    enum mu_code rc = MU_OK;
+
+    memcpy(why, one->why, sizeof why); /* the CA serves without it */
+    if (mu_ca_kga_read(setting, ref, &der))
+        rc = load_pair(config, one, mu_buf_bytes(&der), ref, &one->kga, err);
+    memcpy(one->why, why, sizeof why);
+    mu_buf_clear(&der);
+    return rc;
+}
+
 static bool on_setting(void *cookie, const char *key, const char *value, const struct mu_err *err)
 {
     struct loading *l = cookie;
@@ -293,6 +309,9 @@ static bool on_setting(void *cookie, const char *key, const char *value, const s
     if (key != NULL) {
         if (mu_text_starts(key, "service."))
             l->snapshot->off[mu_proto_parse(key + 8)] = strcmp(value, "off") == 0;
+        for (size_t i = 0; mu_text_starts(key, "kga.") && i < l->snapshot->ca_n; i++)
+            if (l->rc == MU_OK && strcmp(l->snapshot->cas[i].name, key + 4) == 0)
+                l->rc = load_kga(l->config, &l->snapshot->cas[i], value, &l->err);
         for (size_t i = 0; mu_text_starts(key, "links.") && i < l->snapshot->ca_n; i++)
             if (l->rc == MU_OK && strcmp(l->snapshot->cas[i].name, key + 6) == 0)
                 l->rc = mu_ca_links_read(

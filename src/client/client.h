@@ -145,6 +145,7 @@ struct mu_client_result {
     bool wants_tls12;                      /* EST-60: linking works under TLS 1.2 only */
     bool pending;
     unsigned polls;
+    bool over;            /* CMP: the certificate was rejected: the request is not to be sent again */
     enum mu_pki_digest digest;
     enum mu_pki_cipher cipher;
     bool used_post, used_renewal;

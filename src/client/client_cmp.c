@@ -169,6 +169,7 @@ static void cmp_result(const void *engine, struct mu_client_result *out)
         .pending = r.pending,
         .polls = r.polls,
         .retry_after_s = r.check_after_s,
+        .over = r.rejected,
         .used_post = true,
         .refusal = r.refusal,
         .warnings = r.warnings != NULL ? r.warnings : "",

@@ -13,8 +13,8 @@ class Relay:
     status, headers (list of pairs) and body. Each exchange is kept in .seen as (method, target, body,
     reply)."""
 
-    def __init__(self, url=None, change=None):
-        self.seen, self.change = [], change
+    def __init__(self, url=None, change=None, media="application/x-pki-message"):
+        self.seen, self.change, self.media = [], change, media
         self.upstream = urlsplit(url).netloc if url else None
         relay = self
 
@@ -49,7 +49,7 @@ class Relay:
             netloc, path = parts.netloc, parts.path + ("?" + parts.query if parts.query else "")
         c = http.client.HTTPConnection(netloc, timeout=20)
         c.request(method, path, body=body if method == "POST" else None,
-                  headers={"Content-Type": "application/x-pki-message"} if method == "POST" else {})
+                  headers={"Content-Type": self.media} if method == "POST" else {})
         r = c.getresponse()
         headers = [(n, v) for n, v in r.getheaders() if n.lower() in ("content-type", "date", "retry-after")]
         reply = {"status": r.status, "headers": headers, "body": r.read()}

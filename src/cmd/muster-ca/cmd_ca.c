@@ -1,4 +1,4 @@
-/* muster-ca ca list|show|new|set|next|activate, scep, est, cmp enable|disable, stats */
+/* muster-ca ca list|show|new|set|next|activate|kga, scep, est, cmp enable|disable, stats */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,14 +20,14 @@ static void put_cert(const char *role, const json_t *cert)
 
 static void put_ca(const json_t *ca, bool with_pem)
 {
-    static const char *const lists[] = {"chain", "ra", "next"};
+    static const char *const lists[] = {"chain", "ra", "next", "kga"};
     size_t i;
     json_t *cert;
 
     printf("%s%s%s%s\n", cmd_text(ca, "name"), cmd_bool(ca, "default") ? " (default)" : "",
         cmd_bool(ca, "ready") ? "" : ": not ready, ",
         cmd_bool(ca, "ready") ? "" : cmd_text(ca, "why"));
-    for (size_t l = 0; l < 3; l++)
+    for (size_t l = 0; l < 4; l++)
         json_array_foreach(json_object_get(ca, lists[l]), i, cert) put_cert(l == 0
                 ? (i + 1 == json_array_size(json_object_get(ca, "chain")) ? "root" : "issuing")
                 : lists[l],
@@ -36,7 +36,7 @@ static void put_ca(const json_t *ca, bool with_pem)
         return;
     if (json_string_length(json_object_get(ca, "settings")) != 0)
         printf("\n%s\n", cmd_text(ca, "settings"));
-    for (size_t l = 0; l < 3; l++)
+    for (size_t l = 0; l < 4; l++)
         json_array_foreach(json_object_get(ca, lists[l]), i, cert)
             fputs(cmd_text(cert, "pem"), stdout);
 }
@@ -180,6 +180,18 @@ static int ca_activate(struct cmd_context *ctx, int argc, char **argv)
     return code >= 0 ? code : ask_ca(ctx, "POST", args.operand[0], "/activate", NULL);
 }
 
+static int ca_kga(struct cmd_context *ctx, int argc, char **argv)
+{
+    static const struct cmd_spec spec = {.usage = "ca kga NAME",
+        .min = 1,
+        .max = 1,
+        .about = "Makes the certificate (cmKGA) that signs keys made for clients."};
+    struct cmd_args args;
+    int code = cmd_parse(ctx, &spec, argc, argv, &args);
+
+    return code >= 0 ? code : ask_ca(ctx, "POST", args.operand[0], "/kga", NULL);
+}
+
 int cmd_ca(struct cmd_context *ctx, int argc, char **argv)
 {
     static const struct cmd verbs[] = {
@@ -189,6 +201,7 @@ int cmd_ca(struct cmd_context *ctx, int argc, char **argv)
         {"set", "its settings", ca_set},
         {"next", "a successor", ca_next},
         {"activate", "the successor takes over", ca_activate},
+        {"kga", "signs generated keys", ca_kga},
         {NULL, NULL, NULL},
     };
 

@@ -15,7 +15,7 @@ static const struct cmd commands[] = {
     {"demo", "a CA to try things with, on loopback, without configuration", cmd_demo},
     {"init", "make a lasting CA: keys, certificates, database, configuration", cmd_init},
     {"serve", "answer requests until stopped", cmd_serve},
-    {"ca", "list, show, set, new, next, activate: the CAs", cmd_ca},
+    {"ca", "list, show, set, new, next, activate, kga: the CAs", cmd_ca},
     {"entry", "new, list, show, passwd, reset, disable, enable, remove: who may ask", cmd_entry},
     {"profile", "new, list, show, set, remove: what is issued", cmd_profile},
     {"queue", "list, show, approve, reject: requests that wait for a person", cmd_queue},

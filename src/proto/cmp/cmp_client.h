@@ -86,6 +86,7 @@ struct mu_cmp_client_result {
     struct mu_bytes crl;                   /* DER */
     struct mu_bytes cert_template;         /* DER CertReqTemplateValue */
     bool pending, confirmed, implicit, granted_with_mods;
+    bool rejected;                         /* by us: the transaction is over */
     unsigned polls;
     int64_t check_after_s;                 /* of the last pollRep; 0: none */
     int pki_status;                        /* -1: none seen */

@@ -118,6 +118,19 @@ static enum mu_code keep(struct mu_cmp_client *c, struct mu_pki_cert *cert,
     return rc == MU_OK ? add_all(&c->save, &c->chain, err) : rc;
 }
 
+/* CMP-72: the CA is told by certConf, unless it waits for no word from us. */
+static enum mu_code reject(struct mu_cmp_client *c, const struct mu_err *why, struct mu_err *err)
+{
+    if (c->implicit) {
+        if (err != NULL)
+            *err = *why;
+        return why->code;
+    }
+    c->rejected = *why;
+    c->phase = MU_CMP_PHASE_REJECT;
+    return MU_OK;
+}
+
 static enum mu_code take(struct mu_cmp_client *c, const struct mu_cmp_msg *msg,
     struct mu_pki_cert *cert, struct mu_err *err)
 {
@@ -135,20 +148,32 @@ static enum mu_code take(struct mu_cmp_client *c, const struct mu_cmp_msg *msg,
     c->implicit = msg->header.implicit_confirm;
     good = judge(c, cert, &pool, &anchors, &why);
     rc = keep(c, cert, &pool, err);
-    if (rc != MU_OK || good == MU_OK)
-        goto out;
-    if (c->implicit) { /* nobody waits for a word from us */
-        rc = good;
-        if (err != NULL)
-            *err = why;
-        goto out;
+    if (rc == MU_OK && good != MU_OK) {
+        why.code = good;
+        rc = reject(c, &why, err);
     }
-    c->rejected = why;
-    c->phase = MU_CMP_PHASE_REJECT;
 out:
     mu_pki_certs_clear(&pool);
     mu_pki_certs_clear(&anchors);
     return rc;
+}
+
+/* CMP-86: a certificate is of no use without its key, which was made elsewhere and did not come, or
+ * came from who may not make it. */
+static enum mu_code take_key(struct mu_cmp_client *c, const struct mu_cmp_msg *msg,
+    struct mu_pki_cert *cert, struct mu_err *err)
+{
+    struct mu_err why = {.code = MU_OK};
+    enum mu_code rc = mu_cmp_client_key_take(c, msg, &why);
+
+    if (rc == MU_OK)
+        return MU_OK;
+    why.code = rc;
+    c->implicit = msg->header.implicit_confirm || rc == MU_MEMORY;
+    c->reject_bit = MU_CMP_INCORRECT_DATA;
+    mu_pki_cert_free(c->cert);
+    c->cert = mu_pki_cert_ref(cert);
+    return reject(c, &why, err);
 }
 
 enum mu_code mu_cmp_client_cert_take(
@@ -164,8 +189,8 @@ enum mu_code mu_cmp_client_cert_take(
                                                                   : "there is no certificate");
     rc = mu_pki_cert_decode(r->cert, &cert, err);
     if (rc == MU_OK && c->config.central_keygen)
-        rc = mu_cmp_client_key_take(c, msg, err);
-    if (rc == MU_OK)
+        rc = take_key(c, msg, cert, err);
+    if (rc == MU_OK && c->phase != MU_CMP_PHASE_REJECT)
         rc = take(c, msg, cert, err);
     if (rc == MU_OK && c->granted_with_mods)
         mu_cmp_client_warn(c, MU_TRACE_CHANGED, "the CA changed what was asked for (grantedWithMods)");

@@ -239,6 +239,7 @@ void mu_cmp_client_result(const struct mu_cmp_client *c, struct mu_cmp_client_re
         .granted_with_mods = c->granted_with_mods,
         .polls = c->polls,
         .check_after_s = c->pending ? c->check_after_s : 0,
+        .rejected = c->phase == MU_CMP_PHASE_REJECT,
         .pki_status = c->pki_status,
         .fail_bit = c->fail_bit,
         .refusal = c->fail_bit >= 0 ? mu_cmp_fail_name(c->fail_bit) : NULL,

@@ -57,17 +57,42 @@ static struct mu_pki_cert *root_of(const struct mu_pki_certs *list)
     return NULL;
 }
 
-/* CMP-93: the root asked about is ours and has a successor. */
+/* The root asked about and the one that follows it: the present one and its successor, or, where
+ * that has taken over, a former one and the present. False: there is no update. */
+static bool find_update(struct mu_bytes value, const struct mu_credential *credential,
+    struct mu_pki_cert **old, struct mu_pki_cert **new)
+{
+    struct mu_pki_cert *present = root_of(credential->ca_chain);
+    const struct mu_pki_certs *others = credential->next_ca;
+
+    if (present == NULL || others == NULL)
+        return false;
+    for (size_t i = 0; i < others->n; i++) {
+        struct mu_pki_cert *other = others->v[i];
+
+        /* the links bear the same names and are no roots */
+        if (!is_root(other) || mu_pki_cert_equal(other, present)
+            || !mu_pki_cert_is_self_signed(other))
+            continue;
+        *old = value.n == 0 || mu_bytes_equal(value, present->der) ? present : other;
+        *new = *old == present ? other : present;
+        if ((*old == present || mu_bytes_equal(value, other->der))
+            && (*new)->not_before_s >= (*old)->not_before_s)
+            return true;
+    }
+    return false;
+}
+
+/* CMP-93: the root asked about is or was ours and has a successor. */
 static enum mu_code root_update(struct mu_bytes value, const struct mu_credential *credential,
     const struct mu_decision *decision, struct answer *answer, struct mu_buf *out,
     struct mu_err *err)
 {
-    struct mu_pki_cert *old = root_of(credential->ca_chain), *new = root_of(credential->next_ca);
+    struct mu_pki_cert *old, *new;
     struct mu_cmp_root_update update;
 
     answer->it = MU_CMP_IT_ROOT_CA_KEY_UPDATE;
-    answer->absent = old == NULL || new == NULL || mu_pki_cert_equal(old, new)
-        || (value.n != 0 && !mu_bytes_equal(value, old->der));
+    answer->absent = !find_update(value, credential, &old, &new);
     if (answer->absent)
         return MU_OK;
     update.new_with_new = new->der;

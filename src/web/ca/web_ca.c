@@ -13,6 +13,7 @@ const struct mu_kit_route mu_web_ca_routes[] = {
     {"POST", "/v1/ca/{}/set", mu_web_ca_info_set},
     {"POST", "/v1/ca/{}/next", mu_web_ca_info_next},
     {"POST", "/v1/ca/{}/activate", mu_web_ca_info_activate},
+    {"POST", "/v1/ca/{}/kga", mu_web_ca_info_kga},
     {"GET", "/v1/entries", mu_web_ca_entry_list},
     {"GET", "/v1/entries/{}", mu_web_ca_entry_show},
     {"POST", "/v1/entries", mu_web_ca_entry_new},

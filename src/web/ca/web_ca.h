@@ -9,6 +9,7 @@
  *   POST   /v1/ca/NAME/set              {settings}
  *   POST   /v1/ca/NAME/next             a successor for GetNextCACert
  *   POST   /v1/ca/NAME/activate         the successor takes over
+ *   POST   /v1/ca/NAME/kga              a certificate with cmKGA to sign generated keys with
  *   GET    /v1/entries [?limit]         GET /v1/entries/NAME   DELETE /v1/entries/NAME
  *   POST   /v1/entries                  {name, profile, protocols, ca, once, max_uses, password,
  *                                       expires, comments}

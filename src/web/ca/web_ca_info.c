@@ -25,6 +25,7 @@ static json_t *view_json(const struct mu_ca_view *view, bool with_pem)
     (void)json_object_set_new(o, "chain", certs_json(view->chain, with_pem));
     (void)json_object_set_new(o, "ra", certs_json(view->ra, with_pem));
     (void)json_object_set_new(o, "next", certs_json(view->next, with_pem));
+    (void)json_object_set_new(o, "kga", certs_json(view->kga, with_pem));
     mu_kit_json_set_text(o, "settings", view->settings);
     return o;
 }
@@ -187,6 +188,17 @@ void mu_web_ca_info_activate(struct mu_kit_call *call)
 
     if (mu_ca_activate(mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err)
         != MU_OK)
+        mu_kit_call_fail(call, &err);
+    else
+        show(call, call->arg);
+}
+
+void mu_web_ca_info_kga(struct mu_kit_call *call)
+{
+    struct mu_err err = {0};
+    char operator[32];
+
+    if (mu_ca_kga(mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err) != MU_OK)
         mu_kit_call_fail(call, &err);
     else
         show(call, call->arg);

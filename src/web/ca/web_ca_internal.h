@@ -8,7 +8,8 @@
 
 /* ---- handlers, by file ---- */
 mu_kit_handler mu_web_ca_info_list, mu_web_ca_info_show, mu_web_ca_info_new, mu_web_ca_info_set,
-    mu_web_ca_info_next, mu_web_ca_info_activate, mu_web_ca_info_services, mu_web_ca_info_enable,
+    mu_web_ca_info_next, mu_web_ca_info_activate, mu_web_ca_info_kga,
+    mu_web_ca_info_services, mu_web_ca_info_enable,
     mu_web_ca_info_disable, mu_web_ca_info_stats, mu_web_ca_info_log;
 mu_kit_handler mu_web_ca_entry_list, mu_web_ca_entry_show, mu_web_ca_entry_new,
     mu_web_ca_entry_passwd, mu_web_ca_entry_device, mu_web_ca_entry_reset, mu_web_ca_entry_disable, mu_web_ca_entry_enable,

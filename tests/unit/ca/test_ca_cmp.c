@@ -8,9 +8,11 @@
 #include "base/text.h"
 #include "ca/ca_cmp.h"
 #include "pki/pki_crl.h"
+#include "pki/pki_key_package.h"
 #include "pki/pki_name.h"
 #include "proto/cmp/cmp_client.h"
 #include "proto/cmp/cmp_msg.h"
+#include "proto/cmp/cmp_protect.h"
 
 /* One run of the client; what is not set: ir of CN=fgt100f.local by fgt100f/fortinet1. */
 struct run {
@@ -18,12 +20,15 @@ struct run {
     const char *ref, *secret, *subject, *path, *transaction_id, *profile;
     enum ca_key key, signer_key;
     struct mu_pki_cert *signer, *old;
-    const struct mu_pki_certs *chain;
+    const struct mu_pki_certs *chain, *trusted; /* trusted NULL: the CA's root */
     int reason;
     const char *san; /* "DNS:a.example"; NULL: none */
     unsigned iterations; /* 0: 500 */
     bool implicit, stop_at_save, pbmac1, keygen;
     bool bare_polls; /* polls come without the signer's certificate */
+    void (*change)(struct run *r, const struct mu_cmp_msg *msg, struct mu_buf *out); /* of all
+                                                                       messages but the first */
+    struct mu_pki_cert *around; /* an RA (CA_KEY_A) nests each message in its own */
     void (*on_wait)(struct ca_world *w); /* NULL: does not wait */
     /* results */
     struct mu_pki_cert *cert;
@@ -66,6 +71,64 @@ static void without_certs(struct mu_bytes message, struct mu_buf *out)
     mu_cmp_msg_clear(&msg);
 }
 
+/* CMP-107: the RA's signature around a message. */
+static void nest(struct run *r, struct mu_buf *message)
+{
+    const struct mu_cmp_protector how = {.key = ca_key(CA_KEY_A), .cert = r->around};
+    struct mu_cmp_msg inner = {0};
+    struct mu_cmp_header header = {.pvno = 2, .has_time = true, .time_s = NOW};
+    struct mu_cmp_body body = {.type = MU_CMP_NESTED};
+    struct mu_pki_certs extra = {0};
+    struct mu_buf out = {0};
+
+    ca_ok(mu_cmp_msg_decode(mu_buf_bytes(message), &inner, &ca_err));
+    header.recipient = inner.header.recipient;
+    header.transaction_id = inner.header.transaction_id;
+    header.sender_nonce = inner.header.sender_nonce;
+    header.recip_nonce = inner.header.recip_nonce;
+    body.u.nested.n = 1;
+    body.u.nested.messages = mu_buf_bytes(message);
+    ca_ok(mu_pki_certs_add(&extra, r->around, &ca_err));
+    ca_ok(mu_cmp_protect_encode(&header, &body, &how, &extra, &out, &ca_err));
+    mu_cmp_msg_clear(&inner);
+    mu_pki_certs_clear(&extra);
+    mu_buf_reset(message);
+    mu_buf_put_bytes(message, mu_buf_bytes(&out));
+    mu_buf_clear(&out);
+}
+
+static void change(struct run *r, struct mu_buf *message)
+{
+    struct mu_cmp_msg msg = {0};
+    struct mu_buf out = {0};
+
+    ca_ok(mu_cmp_msg_decode(mu_buf_bytes(message), &msg, &ca_err));
+    r->change(r, &msg, &out);
+    mu_cmp_msg_clear(&msg);
+    mu_buf_reset(message);
+    mu_buf_put_bytes(message, mu_buf_bytes(&out));
+    mu_buf_clear(&out);
+}
+
+/* header and body under a MAC by this reference and secret. */
+static void protect(const struct mu_cmp_header *header, const struct mu_cmp_body *body,
+    const char *reference, const char *text, struct run *r, struct mu_buf *out)
+{
+    struct mu_cmp_mac_key mac = {0};
+    struct mu_secret secret = {0};
+    struct mu_cmp_header h = *header;
+    struct mu_pki_mac params;
+    const struct mu_cmp_protector how = {.mac = &mac, .reference = mu_bytes_str(reference)};
+
+    h.sender = h.sender_kid = mu_bytes(NULL, 0);
+    ca_ok(mu_secret_set(&secret, mu_bytes_str(text), &ca_err));
+    ca_ok(mu_pki_mac_decode(header->protection_alg, true, &params, &ca_err));
+    ca_ok(mu_cmp_protect_mac_derive(&mac, &params, &secret, &ca_err));
+    ca_ok(mu_cmp_protect_encode(&h, body, &how, NULL, out, &ca_err));
+    mu_cmp_protect_mac_clear(&mac);
+    mu_secret_clear(&secret);
+}
+
 static enum mu_code send(struct ca_world *w, struct run *r, struct mu_step *step)
 {
     struct mu_event event = {.type = MU_EVENT_RESPONSE};
@@ -78,6 +141,10 @@ static enum mu_code send(struct ca_world *w, struct run *r, struct mu_step *step
         mu_buf_reset(&last_request);
         without_certs(step->request.body, &last_request);
     }
+    if (r->change != NULL && w->sends++ != 0)
+        change(r, &last_request);
+    if (r->around != NULL)
+        nest(r, &last_request);
     post(w, r->path != NULL ? r->path : "/app/cert/cmp2", mu_buf_bytes(&last_request));
     event.response = &w->last;
     return mu_cmp_client_step(r->client, &event, step, &r->err);
@@ -127,7 +194,7 @@ static enum mu_code go(struct ca_world *w, struct run *r)
         .mac_iterations = r->iterations != 0 ? (int)r->iterations : 500,
         .signer_cert = r->signer,
         .signer_chain = r->chain,
-        .trusted = &trusted,
+        .trusted = r->trusted != NULL ? r->trusted : &trusted,
         .trusted_as = "root",
         .old_cert = r->old,
         .revoke_reason = r->reason,
@@ -904,7 +971,116 @@ static void an_ra_speaks_for_others(void **state)
     mu_pki_cert_free(other);
 }
 
+/* CMP-54, CMP-55: an RA renews for another, whom oldCertID names; the rules are those of the
+ * certificate that is renewed. */
+static void an_ra_renews_for_others(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *ra = ra_certificate(w), *other = issued(w, CA_KEY_B);
+    struct run r = {.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_EC, .signer = ra, .old = other};
+    struct mu_buf hex = {0};
+    struct found f;
+
+    works(w, &r);
+    assert_true(ca_subject_is(r.cert, "/CN=fgt100f.local"));
+    f = record(w, r.cert);
+    assert_true(
+        mu_bytes_equal(mu_bytes(f.renews, f.renews_n), mu_enroll_record_serial(other->serial)));
+    assert_false(r.cert->exts.eku & MU_EKU_CMC_RA);
+    done(&r);
+    r.subject = "/CN=x"; /* and not for another name */
+    refused(w, &r, MU_REFUSE_SUBJECT_DIFFERS, MU_CMP_BAD_CERT_TEMPLATE);
+    r.subject = NULL;
+    mu_pki_cert_serial_hex(other->serial, &hex);
+    ca_ok(mu_ca_revoke(w->ca, NULL, mu_buf_str(&hex), 1, "test", &ca_err));
+    mu_buf_clear(&hex);
+    refused(w, &r, MU_REFUSE_REVOKED, MU_CMP_CERT_REVOKED);
+    mu_pki_cert_free(ra);
+    mu_pki_cert_free(other);
+}
+
+/* CMP-105, CMP-107, CMP-110: nested by an RA of ours, with the device's own protection inside; and
+ * by one whose certificate has been revoked. */
+static void an_ra_nests_messages(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *ra = ra_certificate(w);
+    struct run r = {.op = MU_CMP_CLIENT_IR, .key = CA_KEY_EC, .around = ra};
+    struct mu_buf hex = {0};
+
+    works(w, &r);
+    assert_true(r.result.confirmed);
+    assert_int_equal(record(w, r.cert).confirm, MU_RECORD_CONFIRMED);
+    done(&r);
+    mu_pki_cert_serial_hex(ra->serial, &hex);
+    ca_ok(mu_ca_revoke(w->ca, NULL, mu_buf_str(&hex), 1, "test", &ca_err));
+    mu_buf_clear(&hex);
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    mu_pki_cert_free(ra);
+}
+
+/* An ordinary certificate nests nothing. */
+static void who_is_no_ra_nests_nothing(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = issued(w, CA_KEY_A);
+    struct run r = {.op = MU_CMP_CLIENT_IR, .key = CA_KEY_EC, .around = cert};
+
+    refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    mu_pki_cert_free(cert);
+}
+
 /* ---- confirmation ---- */
+
+static void other_hash(struct run *r, const struct mu_cmp_msg *msg, struct mu_buf *out)
+{
+    struct mu_cmp_body body = msg->body;
+    uint8_t hash[32] = {1, 2, 3};
+
+    assert_int_equal(body.type, MU_CMP_CERT_CONF);
+    body.u.conf.status.cert_hash = mu_bytes(hash, 32);
+    protect(&msg->header, &body, "fgt100f", "fortinet1", r, out);
+}
+
+/* CMP-77: confirmed is the certificate that was issued, or none; the wait for it goes on. */
+static void a_wrong_hash_confirms_nothing(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR, .change = other_hash};
+
+    assert_int_equal(go(w, &r), MU_DENIED);
+    assert_int_equal(r.err.reason, MU_M(508));
+    assert_int_equal(w->reason, MU_REFUSE_CERT_ID);
+    assert_int_equal(r.result.fail_bit, MU_CMP_BAD_CERT_ID);
+    assert_int_equal(record(w, r.result.cert).confirm, MU_RECORD_CONFIRM_WAITING);
+    assert_int_equal(record(w, r.result.cert).revoked_s, 0);
+    done(&r);
+}
+
+static void other_sender(struct run *r, const struct mu_cmp_msg *msg, struct mu_buf *out)
+{
+    protect(&msg->header, &msg->body, "other", "another1", r, out);
+}
+
+/* CMP-104: a poll, or a confirmation, under another reference, though its secret is right. */
+static void another_sender_gets_nothing_of_it(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR, .change = other_sender};
+
+    entry_new(w, "other", "cmp", true);
+    assert_int_not_equal(go(w, &r), MU_OK);
+    assert_int_equal(w->reason, MU_REFUSE_NOT_ENTITLED);
+    assert_int_equal(record(w, r.result.cert).confirm, MU_RECORD_CONFIRM_WAITING);
+    done(&r);
+    ca_profile(w, "cmp", "approval = manual\n");
+    r = (struct run){.key = CA_KEY_B, .on_wait = approve, .change = other_sender};
+    w->sends = 0;
+    assert_int_not_equal(go(w, &r), MU_OK);
+    assert_int_equal(w->reason, MU_REFUSE_NOT_ENTITLED);
+    assert_null(r.result.cert);
+    done(&r);
+}
 
 /* CMP-77: the second certConf hears certConfirmed; so does one after a restart. */
 static void a_confirmation_counts_once(void **state)
@@ -1111,6 +1287,65 @@ static void the_ca_tells_of_itself(void **state)
     done(&r);
 }
 
+/* CMP-97, SCEP-74: what was revoked a moment ago is on the list that is asked for now. */
+static void the_list_has_what_was_just_revoked(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = issued(w, CA_KEY_A), *other = issued(w, CA_KEY_B);
+    struct run r = {.op = MU_CMP_CLIENT_RR, .signer = cert, .old = cert, .reason = 1};
+    struct mu_scep_client *client = NULL;
+    struct mu_scep_client_result result = {0};
+
+    works(w, &r);
+    done(&r);
+    r = (struct run){.op = MU_CMP_CLIENT_CRL};
+    works(w, &r);
+    assert_non_null(memmem(r.result.crl.p, r.result.crl.n, cert->serial.p, cert->serial.n));
+    done(&r);
+    mu_pki_cert_free(cert);
+    cert = issued(w, CA_KEY_A);
+    r = (struct run){.op = MU_CMP_CLIENT_RR, .signer = cert, .old = cert, .reason = 1};
+    works(w, &r);
+    done(&r);
+    ca_ok(ca_run(w, &(struct ca_client){.op = MU_SCEP_CLIENT_CRL, .signer = other, .signer_key = CA_KEY_B},
+        NULL, &result, &client));
+    assert_non_null(memmem(result.crl.p, result.crl.n, cert->serial.p, cert->serial.n));
+    mu_scep_client_free(client);
+    mu_pki_cert_free(cert);
+    mu_pki_cert_free(other);
+}
+
+/* CMP-93, CMP-131: the successor, signed by the root that the client has, is told and taken. */
+static void the_next_root_is_told(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_ROOT_UPDATE};
+    struct mu_pki_certs old = {0};
+    struct mu_pki_cert *was;
+
+    mu_ca_each(w->ca, take_root, NULL);
+    was = mu_pki_cert_ref(trusted.v[0]);
+    w->now_s += 10;
+    ca_ok(mu_ca_next(w->ca, "demo", "test", &ca_err));
+    works(w, &r);
+    assert_true(r.result.ca_certs != NULL && r.result.ca_certs->n >= 1);
+    assert_false(mu_pki_cert_equal(r.result.ca_certs->v[0], trusted.v[0]));
+    assert_true(
+        mu_pki_name_equal(r.result.ca_certs->v[0]->subject, trusted.v[0]->subject));
+    done(&r);
+    w->now_s += 10;
+    ca_ok(mu_ca_activate(w->ca, "demo", "test", &ca_err));
+    assert_int_equal(go(w, &r), MU_NOT_FOUND); /* who has the new one already */
+    done(&r);
+    ca_ok(mu_pki_certs_add(&old, was, &ca_err));
+    r.trusted = &old;
+    works(w, &r); /* who still has the former one */
+    assert_true(mu_bytes_equal(r.result.ca_certs->v[0]->der, trusted.v[0]->der));
+    done(&r);
+    mu_pki_certs_clear(&old);
+    mu_pki_cert_free(was);
+}
+
 /* ---- HTTP ---- */
 
 /* C036 */
@@ -1174,6 +1409,56 @@ static void keys_are_made_where_the_profile_says_so(void **state)
     refused(w, &r, MU_REFUSE_UNSUPPORTED, MU_CMP_BAD_REQUEST);
 }
 
+/* The certificate in the answer's key package. */
+static struct mu_pki_cert *package_signer(struct ca_world *w, struct mu_buf *key_answer)
+{
+    const struct mu_pki_key_package_opener with = {.key = ca_key(CA_KEY_A), .bare = true};
+    struct mu_pki_key_package package = {0};
+    struct mu_pki_cert *signer;
+    struct mu_cmp_msg msg = {0};
+
+    ca_ok(mu_cmp_msg_decode(mu_buf_bytes(key_answer), &msg, &ca_err));
+    ca_ok(mu_pki_key_package_open(msg.body.u.rep.response.private_key, &with, &package, &ca_err));
+    signer = mu_pki_cert_ref(package.signer);
+    mu_pki_key_package_clear(&package);
+    mu_cmp_msg_clear(&msg);
+    return signer;
+}
+
+/* CMP-82, CMP-86: the key comes signed by the key generation authority, of the CA that there is. */
+static void a_key_is_signed_by_the_kga(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert = issued(w, CA_KEY_A), *kga;
+    struct run r = {.op = MU_CMP_CLIENT_CR, .signer = cert, .keygen = true, .stop_at_save = true};
+
+    for (int round = 0; round < 2; round++) {
+        works(w, &r);
+        assert_non_null(r.result.key);
+        kga = package_signer(w, &w->last.body);
+        assert_true(ca_subject_is(kga, "/C=NL/ST=NH/L=Amsterdam/O=Fortinet/OU=AS/CN=sceptest KGA"));
+        assert_int_equal(kga->exts.eku, MU_EKU_CM_KGA);
+        assert_int_equal(kga->exts.key_usage, MU_KU_DIGITAL_SIGNATURE);
+        mu_pki_cert_free(kga);
+        done(&r);
+        post(w, "/pkix/", mu_buf_bytes(&first_request)); /* and is handed over once */
+        assert_int_equal(w->reason, MU_REFUSE_UNDELIVERABLE);
+        ca_world_restart(w); /* the authority is kept */
+    }
+    w->now_s += 10;
+    ca_ok(mu_ca_next(w->ca, "demo", "test", &ca_err));
+    ca_ok(mu_ca_activate(w->ca, "demo", "test", &ca_err)); /* the successor has its own */
+    mu_pki_cert_free(cert);
+    cert = issued(w, CA_KEY_A);
+    r.signer = cert;
+    works(w, &r);
+    kga = package_signer(w, &w->last.body);
+    assert_true(mu_bytes_equal(kga->exts.akid, trusted.v[0]->exts.skid));
+    mu_pki_cert_free(kga);
+    done(&r);
+    mu_pki_cert_free(cert);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, ca_world_demo, ca_world_end)
@@ -1201,6 +1486,11 @@ int main(void)
         CASE(a_person_rejects),
         CASE(who_is_shut_off_while_waiting_gets_nothing),
         CASE(an_ra_speaks_for_others),
+        CASE(an_ra_renews_for_others),
+        CASE(an_ra_nests_messages),
+        CASE(who_is_no_ra_nests_nothing),
+        CASE(a_wrong_hash_confirms_nothing),
+        CASE(another_sender_gets_nothing_of_it),
         CASE(a_confirmation_counts_once),
         CASE(a_confirmation_survives_a_restart),
         CASE(what_nobody_confirms_is_revoked),
@@ -1210,9 +1500,12 @@ int main(void)
         CASE(a_transaction_id_in_use_is_refused),
         CASE(a_certificate_revokes_itself),
         CASE(the_ca_tells_of_itself),
+        CASE(the_list_has_what_was_just_revoked),
+        CASE(the_next_root_is_told),
         CASE(the_answer_has_its_headers),
         CASE(an_error_is_answered_by_pkiconf),
         CASE(keys_are_made_where_the_profile_says_so),
+        CASE(a_key_is_signed_by_the_kga),
     };
     int rc = cmocka_run_group_tests_name("ca_cmp", tests, NULL, NULL);
 

@@ -791,6 +791,29 @@ static void a_key_made_by_the_ca_comes_by_the_certificate(void **state)
     }
 }
 
+/* CMP-72, CMP-86: a key that nobody with cmKGA vouches for is refused, and the CA hears of it. */
+static void a_key_from_who_may_not_make_keys_is_rejected(void **state)
+{
+    struct mu_cmp_client_result result;
+    struct run r;
+
+    (void)state;
+    begin(&r);
+    by_cert(&r, MU_CMP_CLIENT_CR);
+    r.config.key = NULL;
+    r.config.central_keygen = true;
+    r.w.generated = sw_key(SW_ROGUE);
+    r.w.credential.kga_key = sw_key(SW_RA);
+    r.w.credential.kga_cert = r.w.ra;
+    drive(&r);
+    failed(&r, MU_AUTH, 0, "no key generation authority");
+    mu_cmp_client_result(r.client, &result);
+    assert_true(result.rejected && result.key == NULL);
+    assert_int_equal(r.saved, 0);
+    assert_true(r.w.op == MU_OP_CONFIRM && !r.w.confirm_accepted);
+    end(&r);
+}
+
 /* Each octet of the answer changed: nothing of it is ever saved (CMP-20). */
 static unsigned flip_at;
 static void flip(struct run *r, unsigned n, struct mu_http_response *response)
@@ -871,6 +894,7 @@ int main(void)
         cmocka_unit_test(questions_have_their_answers),
         cmocka_unit_test(a_key_made_by_the_ca_comes_by_the_secret),
         cmocka_unit_test(a_key_made_by_the_ca_comes_by_the_certificate),
+        cmocka_unit_test(a_key_from_who_may_not_make_keys_is_rejected),
         cmocka_unit_test(a_changed_answer_is_never_saved),
         cmocka_unit_test(what_an_operation_needs_is_asked_for),
     };
