@@ -193,6 +193,8 @@ static const struct option options[] = {
     {"config", 0, TEXT, MU_ARGS_GLOBAL, AT(config), NULL, "FILE",
         "configuration, default /etc/muster/muster.conf"},
     {"store", 0, TEXT, MU_ARGS_GLOBAL, AT(store), NULL, "DIR", "root of the store"},
+    {"socket", 0, TEXT, MU_ARGS_GLOBAL, AT(socket), NULL, "PATH",
+        "of the running agent, default /run/muster/control.sock"},
     {"timeout", 0, TEXT, MU_ARGS_GLOBAL, AT(timeout), NULL, "TIME",
         "for one exchange, default 30s"},
     {"source-ip", 0, TEXT, MU_ARGS_GLOBAL, AT(source_ip), NULL, "ADDR",

@@ -43,7 +43,7 @@ struct mu_cmd_args {
     int verbose;
     bool quiet, json, no_color, no_input, yes, allow_legacy, demo, debug_all, help, version,
         licenses;
-    const char *config, *store, *timeout, *source_ip, *proxy, *debug;
+    const char *config, *store, *socket, *timeout, *source_ip, *proxy, *debug;
     /* CA */
     const char *via, *ca, *url, *label, *digest, *cipher, *method, *ra_cert, *nonce_check, *compat;
     const char *pin;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "agent/agent_entry.h"
+#include "cmd/muster/cmd_agent.h"
 #include "cmd/muster/cmd_print.h"
 #include "cmd/muster/cmd_settings.h"
 
@@ -117,6 +118,7 @@ told:
     snprintf(line, sizeof line, "%s: %s.crt, %s%s", name, saved.stem,
         saved.replaced[0] != '\0' ? "replaces " : "new", saved.replaced);
     mu_cmd_print_line(cmd, "saved", line);
+    mu_cmd_agent_touch(cmd, name);
     mu_cmd_print_done(cmd);
     goto out;
 fail:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "cmd/muster/cmd_agent.h"
 #include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_facts.h"
 #include "net/net_loop.h"
@@ -211,9 +212,15 @@ int mu_cmd_job_finish(struct mu_cmd_job *job, enum mu_code rc, const struct mu_e
     cmd->listening = true;
     while (!job->done) {
         mu_loop_run(job->cmd->loop);
-        if (!job->done)
-            return interrupted(job);
+        if (!job->done) {
+            int exit_code = interrupted(job);
+
+            mu_cmd_agent_touch(cmd, job->name);
+            return exit_code;
+        }
     }
+    if (job->name != NULL && job->answer == NULL) /* not for a question */
+        mu_cmd_agent_touch(cmd, job->name);
     if (job->exit_code == MU_CMD_OK && !job->quiet_end)
         mu_cmd_print_done(cmd); /* now, so that nothing of the trace comes behind it */
     return job->exit_code;

@@ -5,6 +5,7 @@
 #include "agent/agent_log.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "cmd/muster/cmd_agent.h"
 #include "cmd/muster/cmd_print.h"
 
 enum { LOOK_AGAIN_MS = 300 };
@@ -121,7 +122,10 @@ int mu_cmd_log(struct mu_cmd *cmd)
     if (since_parse(cmd, &filter.since_s, &err) != MU_OK)
         return mu_cmd_print_usage_error(cmd, &err);
     if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK && (rc != MU_NOT_FOUND || cmd->args.json))
-        return mu_cmd_print_error(cmd, NULL, &err);
+        return mu_cmd_agent_may_ask(cmd, &err) ? mu_cmd_agent_log(cmd, &filter)
+                                               : mu_cmd_print_error(cmd, NULL, &err);
+    if (rc != MU_OK && mu_cmd_agent_may_ask(cmd, &err))
+        return mu_cmd_agent_log(cmd, &filter);
     if (rc != MU_OK)
         return MU_CMD_OK; /* no store yet: nothing happened in it */
     if (cmd->args.follow)

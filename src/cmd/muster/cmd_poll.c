@@ -1,4 +1,5 @@
 /* poll: ask now about a pending request. cancel: forget it. */
+#include "cmd/muster/cmd_agent.h"
 #include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_each.h"
 #include "cmd/muster/cmd_job.h"
@@ -54,6 +55,7 @@ int mu_cmd_cancel(struct mu_cmd *cmd)
         return MU_CMD_FAILED;
     if (mu_agent_cancel(&cmd->agent, name, &err) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);
+    mu_cmd_agent_touch(cmd, name);
     mu_cmd_print_note(
         cmd, "The request of '%s' is forgotten here; the CA may still have it.", name);
     mu_cmd_print_done(cmd);

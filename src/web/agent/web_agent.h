@@ -11,9 +11,10 @@
  *   POST /v1/certificates/NAME/regenerate {rekey}
  *   POST /v1/certificates/NAME/poll | cancel | deploy | verify
  *                                         -> {name, wish, place}: begun; what comes of it is told by events
- *   GET  /v1/events [?n,after,wait,name,action,subtype,level,status,since]
+ *   GET  /v1/events [?n,after,wait,name,action,subtype,level,status,since,lines]
  *                                         {events: [...], place}: the last n (100), or what came behind place;
- *                                         wait: up to so many seconds for the next one
+ *                                         wait: up to so many seconds for the next one; lines: each event as
+ *                                         its line instead of an object
  *   GET  /v1/metrics                      text, as Prometheus reads it
  *   POST /v1/reload                       the configuration, read again; an error leaves the old one
  *   POST /v1/touch [{name}]               the store was changed by somebody else: look again, now

@@ -15,6 +15,7 @@ struct question {
     struct mu_agent_log_filter filter; /* views into the call */
     struct mu_keystore_log_place place;
     int64_t n, wait_s;
+    bool lines;
 };
 
 struct mu_web_agent_follower {
@@ -31,6 +32,15 @@ static void put_event(
     mu_agent_log_json(cookie, NULL, line);
 }
 
+static void put_line(void *cookie, struct mu_bytes line, const struct mu_keystore_log_place *after)
+{
+    struct mu_buf text = {.max = MU_KEYSTORE_LOG_LINE};
+
+    mu_buf_put_bytes(&text, line);
+    mu_agent_json_text(cookie, NULL, mu_buf_str(&text));
+    mu_buf_clear(&text);
+}
+
 /* The answer to what is there now. *any: is there anything? */
 static enum mu_code answer_make(const struct mu_web_agent *web, struct question *q, struct mu_buf *text,
     struct mu_agent_json *j, bool *any, struct mu_err *err)
@@ -40,7 +50,8 @@ static enum mu_code answer_make(const struct mu_web_agent *web, struct question 
 
     mu_agent_json_begin(j, text, mu_web_agent_now(web));
     mu_agent_json_open(j, "events", '[');
-    rc = mu_agent_log_read(web->agent->store, &q->filter, (size_t)q->n, &q->place, put_event, j, err);
+    rc = mu_agent_log_read(web->agent->store, &q->filter, (size_t)q->n, &q->place,
+        q->lines ? put_line : put_event, j, err);
     *any = j->comma;
     mu_agent_json_close(j, ']');
     mu_agent_json_text(j, "place", mu_keystore_log_place_format(&q->place, place));
@@ -141,7 +152,8 @@ static enum mu_code question_read(struct mu_kit_call *call, struct question *q, 
     if (after != NULL && !mu_keystore_log_place_parse(after, &q->place))
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "request: 'after' is no place in the log");
     q->n = after != NULL ? 0 : DEFAULT_N;
-    if ((rc = mu_kit_json_int(call->in, "n", 0, INT32_MAX, &q->n, err)) != MU_OK)
+    if ((rc = mu_kit_json_int(call->in, "n", 0, INT32_MAX, &q->n, err)) != MU_OK
+        || (rc = mu_kit_json_bool(call->in, "lines", &q->lines, err)) != MU_OK)
         return rc;
     return mu_kit_json_int(call->in, "wait", 0, MU_WEB_AGENT_WAIT_S, &q->wait_s, err);
 }
@@ -172,7 +184,8 @@ static enum mu_code follower_new(struct mu_kit_call *call, const struct question
 void mu_web_agent_events(struct mu_kit_call *call)
 {
     static const char *const known[] = {
-        "n", "after", "wait", "name", "action", "subtype", "level", "status", "since", NULL};
+        "n", "after", "wait", "name", "action", "subtype", "level", "status", "since", "lines",
+        NULL};
     struct mu_buf text = {.max = MU_WEB_AGENT_ANSWER};
     struct question q = {0};
     struct mu_agent_json j;

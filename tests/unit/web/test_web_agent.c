@@ -362,6 +362,10 @@ static void events_are_the_last_and_then_those_behind_a_place(void **state)
     s = ask("GET", "/v1/events?name=odd", "");
     assert_int_equal(count_of(&s, "events"), 3);
     end(&s);
+    s = ask("GET", "/v1/events?name=even&lines=yes&n=1", "");
+    assert_string_equal(
+        json_string_value(json_array_get(json_object_get(s.body, "events"), 0)), "name=even n=4");
+    end(&s);
     s = ask("GET", "/v1/events?after=yesterday", "");
     assert_int_equal(s.status, 400);
     end(&s);
