@@ -26,6 +26,7 @@ struct mu_agent {
     bool allow_legacy;   /* --allow-legacy, besides the entry's own */
     const struct mu_agent_config *config; /* NULL: no configuration */
     struct mu_agent_events events;
+    const char *hooks_dir, *recipes_dir; /* NULL: /etc/muster/hooks.d, and where they were installed */
     const char *host;    /* for the spread: stable for this machine; NULL: none */
     bool by_itself;      /* its jobs are the agent's own: the storm guard counts them */
 };

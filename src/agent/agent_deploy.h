@@ -25,12 +25,12 @@ struct mu_agent_deploy_part {
     enum mu_reason code;   /* M901, M902, M904, M905, M609 */
     const char *last_line; /* of its output */
     const char *serial_seen;
+    struct mu_bytes output;
 };
 
 struct mu_agent_deploy_outcome {
     bool ok;               /* in use, as far as anything was asked to prove it */
     bool is_stale;         /* RENEWED-STALE: a service still shows the old one (M902) */
-    bool is_vetoed;        /* pre said no; later_s: exit 75, tried again */
     bool nothing;          /* there was nothing to run */
     const char *serial;    /* of the pair deployed */
 };
@@ -38,7 +38,8 @@ struct mu_agent_deploy_outcome {
 struct mu_agent_deploy;
 struct mu_agent_deploy_host {
     void *ctx;
-    void (*on_part)(void *ctx, const struct mu_agent_deploy_part *part);
+    void (*on_part)(void *ctx, const struct mu_agent_deploy_part *part); /* may be NULL */
+    void (*on_warning)(void *ctx, const char *lines);                     /* scripts left out; may be NULL */
     void (*on_done)(void *ctx, const struct mu_agent_deploy_outcome *outcome, const struct mu_err *err);
 };
 struct mu_agent_deploy_request {
@@ -46,7 +47,8 @@ struct mu_agent_deploy_request {
     const struct mu_agent_config_entry *plan;   /* copied as far as needed */
     const struct mu_agent_config_agent *agent;
     enum mu_agent_hook_event event;
-    const struct mu_err *failed;   /* FAILED, WARNING: becomes MUSTER_ERROR_* */
+    const struct mu_err *failed;   /* becomes MUSTER_ERROR_*: only failure-script and hooks.d/failed run */
+    const char *transaction;       /* may be NULL */
     unsigned attempt;
     int64_t next_try_s;
     bool verify_only;
