@@ -166,6 +166,8 @@ static void on_exit_(void *cookie, const struct mu_loop_exit *e)
 {
     struct mu_agent_deploy *d = cookie;
     const struct mu_agent_deploy_item *item = &d->record.parts.v[d->at];
+    struct mu_loop *loop = d->agent->loop;
+    struct mu_loop_child *child = d->child;
     struct mu_buf limit = {.max = 64};
     struct mu_err err = {.code = MU_OK};
     char line[512];
@@ -181,10 +183,9 @@ static void on_exit_(void *cookie, const struct mu_loop_exit *e)
     }
     if (err.code != MU_OK && !e->is_late)
         mu_err_next(&err, "The service has the old one; `muster hook test %s` shows it.", d->name);
-    mu_loop_child_free(d->agent->loop, d->child);
     d->child = NULL;
-    /* e is a view into the child, but for what was copied. */
-    part_done(d, e->exit_code, line, NULL, mu_bytes(NULL, 0), err.code != MU_OK ? &err : NULL);
+    part_done(d, e->exit_code, line, NULL, e->output, err.code != MU_OK ? &err : NULL);
+    mu_loop_child_free(loop, child); /* e was a view into it */
     mu_buf_clear(&limit);
 }
 
