@@ -120,7 +120,7 @@ static enum mu_code list_new(struct mu_kit_call *call, struct mu_web_agent_list 
 void mu_web_agent_certs_list(struct mu_kit_call *call)
 {
     static const char *const known[] = {"after", "limit", NULL};
-    struct mu_web_agent_list *l;
+    struct mu_web_agent_list *l = NULL;
     struct mu_err err = {0};
 
     if (!mu_web_agent_takes(call, known))
