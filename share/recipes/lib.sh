@@ -11,6 +11,7 @@ umask 077
 recipe=${0##*/}
 MUSTER=${MUSTER:-muster}
 MU_CONF=${MUSTER_RECIPE_CONF:-/etc/muster/recipes}
+MU_SYSTEMD=${MU_SYSTEMD:-/run/systemd/system} # there where systemd runs
 mu_placed='' # "old:PATH" or "new:PATH", one a line, the last one first
 mu_said=''
 nl='
@@ -184,18 +185,25 @@ mu_run() { # WHAT TEXT
   return "$mu_code"
 }
 
+mu_sleeps() {
+  say "$1 does not run; it will read the new files when it starts"
+}
+
+# Does the script say 3, not running? One that does not know 'status' says something else.
+mu_script_sleeps() {
+  mu_code=0
+  "/etc/init.d/$1" status >/dev/null 2>&1 </dev/null || mu_code=$?
+  [ "$mu_code" -eq 3 ]
+}
+
 # ACTION SERVICE [COMMAND...]: by systemd or its script where the service runs by it, else by the command.
 mu_service() {
   mu_action=$1 mu_unit=$2
   shift 2
-  if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
-    if systemctl -q is-active "$mu_unit"; then
-      systemctl "$mu_action" "$mu_unit"
-    else
-      say "$mu_unit does not run; it will read the new files when it starts"
-    fi
+  if [ -d "$MU_SYSTEMD" ] && command -v systemctl >/dev/null; then
+    if systemctl -q is-active "$mu_unit"; then systemctl "$mu_action" "$mu_unit"; else mu_sleeps "$mu_unit"; fi
   elif [ -x "/etc/init.d/$mu_unit" ]; then
-    "/etc/init.d/$mu_unit" "$mu_action"
+    if mu_script_sleeps "$mu_unit"; then mu_sleeps "$mu_unit"; else "/etc/init.d/$mu_unit" "$mu_action"; fi
   elif [ $# -gt 0 ]; then
     "$@"
   else

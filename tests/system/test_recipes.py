@@ -149,6 +149,18 @@ def test_a_restart_that_fails_starts_the_service_with_the_old_files(entry, stubs
     assert (d / "started").read_text() == entry.key() + "old" and (d / "c.key").read_text() == "old"
 
 
+def test_systemd_is_asked_and_a_service_that_does_not_run_is_left_alone(entry, stubs, tmp_path):
+    d = tmp_path / "etc"
+    entry.settings("nginx", f"CERT_FILE={d}/c.crt KEY_FILE={d}/c.key\n")
+    assert entry.run("nginx", MU_SYSTEMD=str(tmp_path)).returncode == 0
+    assert said(stubs) == ["nginx -t -q", "systemctl -q is-active nginx", "systemctl reload nginx"]
+    (stubs / "systemctl.fails").touch()
+    r = entry.run("nginx", MU_SYSTEMD=str(tmp_path))
+    assert r.returncode == 0 and "does not run" in r.all and said(stubs)[-1] == "systemctl -q is-active nginx", r.all
+    r = entry.run("nginx", MU_SYSTEMD="/nowhere")  # its script in /etc/init.d knows that it does not run
+    assert r.returncode == 0 and "does not run" in r.all and (d / "c.key").read_text() == entry.key(), r.all
+
+
 def test_wpa_without_association_goes_back(entry, stubs, tmp_path):
     d = tmp_path / "etc"
     d.mkdir()
