@@ -42,8 +42,23 @@ enum mu_agent_state {
     MU_AGENT_RENEWING,  /* DUE, or asked for early, and a renewal is pending */
     MU_AGENT_EXPIRED,
     MU_AGENT_FAILED,    /* no certificate and the last try failed */
+    MU_AGENT_REQUESTING, /* the first request is under way, or was cut off */
+    MU_AGENT_RETRYING,  /* due, or none there yet, and the last try failed: tried again by itself */
+    MU_AGENT_HELD,      /* it would be due at once after each issue (M602) */
+    MU_AGENT_RENEWED_STALE, /* renewed, and a service does not show it */
+    MU_AGENT_REJECTED,  /* no certificate, and the CA said no */
+    MU_AGENT_DISABLED,  /* automation is off */
 };
 const char *mu_agent_state_word(enum mu_agent_state state); /* "PENDING" */
+
+/* One place where the certificate is in use, as it was last seen (state/<name>.deploy). */
+struct mu_agent_facts_deploy {
+    char *recipe, *endpoint, *serial_seen; /* NULL: not known */
+    bool match;
+    enum mu_reason code;
+    int exit_code;
+    int64_t at_s;
+};
 
 /* Owns its texts; absent ones are NULL, times 0. */
 struct mu_agent_facts {
@@ -75,6 +90,20 @@ struct mu_agent_facts {
     char *last_txn;
     int64_t last_s;
     unsigned attempts;                /* failed ones in a row */
+    /* what follows: agent_status.h */
+    bool is_configured;               /* a section of the configuration, not made by hand */
+    bool automation;
+    bool is_by_file;                  /* the pending request goes by file: nobody asks for it */
+    bool is_stopped;                  /* pending too long, not asked any more (M313) */
+    bool held;
+    enum mu_reason why;               /* M602, M603, M604, M607, ...: what decides on its time */
+    int64_t next_try_s;               /* by itself; 0: nothing is tried, or all is well */
+    int64_t due_since_s;
+    int64_t issued_s;                 /* when it came here */
+    int64_t await_limit_s;            /* of a pending request: asked so long */
+    int64_t yes_left_s, no_left_s;    /* learned: lifetime left at which this CA said yes or no */
+    struct mu_agent_facts_deploy *deploy;
+    size_t deploy_n;
     /* how it shows itself to the CA, EST */
     char *label, *user, *srp_user, *client_cert;
     bool has_password, has_srp_password, has_key_password;

@@ -10,27 +10,6 @@
 
 enum { DAY_S = 86400 };
 
-const char *mu_agent_state_word(enum mu_agent_state state)
-{
-    switch (state) {
-    case MU_AGENT_NEW:
-        return "NEW";
-    case MU_AGENT_PENDING:
-        return "PENDING";
-    case MU_AGENT_OK:
-        return "OK";
-    case MU_AGENT_DUE:
-        return "DUE";
-    case MU_AGENT_RENEWING:
-        return "RENEWING";
-    case MU_AGENT_EXPIRED:
-        return "EXPIRED";
-    case MU_AGENT_FAILED:
-        return "FAILED";
-    }
-    return "";
-}
-
 bool mu_agent_is_due(int64_t not_before_s, int64_t not_after_s, int renew_days, int renew_percent,
     int64_t now_s, int64_t *from)
 {
@@ -132,27 +111,12 @@ static enum mu_code pending_facts(
     if (rc != MU_OK)
         return rc == MU_NOT_FOUND ? MU_OK : rc;
     f->is_pending = true;
+    f->is_by_file = pending.operation == MU_AGENT_BY_FILE;
     f->pending_since_s = pending.since_s;
     f->pending_txn = pending.transaction;
     pending.transaction = NULL;
     mu_agent_pending_clear(&pending);
     return MU_OK;
-}
-
-static enum mu_agent_state state_of(const struct mu_agent_facts *f, bool has_cert, int64_t now_s)
-{
-    if (!has_cert) {
-        if (f->is_pending)
-            return MU_AGENT_PENDING;
-        return f->last_result != NULL && f->attempts > 0 ? MU_AGENT_FAILED : MU_AGENT_NEW;
-    }
-    if (now_s > f->not_after_s)
-        return f->is_pending ? MU_AGENT_PENDING : MU_AGENT_EXPIRED;
-    if (f->is_pending)
-        return MU_AGENT_RENEWING;
-    return mu_agent_is_due(f->not_before_s, f->not_after_s, f->renew_days, f->renew_percent, now_s, NULL)
-        ? MU_AGENT_DUE
-        : MU_AGENT_OK;
 }
 
 static enum mu_code settings_facts(
@@ -230,7 +194,7 @@ enum mu_code mu_agent_show(
     } else if (settings.subject != NULL && (rc = mu_text_dup(settings.subject, &f.subject, err)) != MU_OK) {
         goto out;
     }
-    f.state = state_of(&f, with_cert == MU_OK, now);
+    mu_agent_facts_life(agent, &f, &settings);
     mu_err_clear(err);
     *out = f;
 out:
@@ -250,6 +214,12 @@ void mu_agent_facts_clear(struct mu_agent_facts *f)
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         free(texts[i]);
+    for (size_t i = 0; i < f->deploy_n; i++) {
+        free(f->deploy[i].recipe);
+        free(f->deploy[i].endpoint);
+        free(f->deploy[i].serial_seen);
+    }
+    free(f->deploy);
     *f = (struct mu_agent_facts){0};
 }
 

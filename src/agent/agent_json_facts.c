@@ -1,6 +1,7 @@
 /* An entry as an object of --json and of the control socket: the one writer of "certificates". */
 #include "agent/agent.h"
 #include "agent/agent_json.h"
+#include "agent/agent_status.h"
 
 static void last_json(struct mu_agent_json *j, const struct mu_agent_facts *f)
 {
@@ -24,6 +25,45 @@ static void last_json(struct mu_agent_json *j, const struct mu_agent_facts *f)
     mu_buf_clear(&causes);
 }
 
+/* At which remaining lifetime this CA was seen to renew, and to refuse. */
+static void learned_json(struct mu_agent_json *j, const struct mu_agent_facts *f)
+{
+    if (f->yes_left_s == 0 && f->no_left_s == 0) {
+        mu_agent_json_null(j, "learned");
+        return;
+    }
+    mu_agent_json_open(j, "learned", '{');
+    if (f->yes_left_s != 0)
+        mu_agent_json_int(j, "yes_days", f->yes_left_s / 86400);
+    else
+        mu_agent_json_null(j, "yes_days");
+    if (f->no_left_s != 0)
+        mu_agent_json_int(j, "no_days", f->no_left_s / 86400);
+    else
+        mu_agent_json_null(j, "no_days");
+    mu_agent_json_close(j, '}');
+}
+
+static void deploy_json(struct mu_agent_json *j, const struct mu_agent_facts *f)
+{
+    mu_agent_json_open(j, "deploy", '[');
+    for (size_t i = 0; i < f->deploy_n; i++) {
+        const struct mu_agent_facts_deploy *d = &f->deploy[i];
+        struct mu_err err = {.reason = d->code};
+        char code[8];
+
+        mu_agent_json_open(j, NULL, '{');
+        mu_agent_json_text(j, "recipe", d->recipe);
+        mu_agent_json_text(j, "endpoint", d->endpoint);
+        mu_agent_json_text(j, "serial_seen", d->serial_seen);
+        mu_agent_json_bool(j, "match", d->match);
+        mu_agent_json_text(j, "code", mu_err_code_text(&err, code)[0] != '\0' ? code : NULL);
+        mu_agent_json_time(j, "time", d->at_s);
+        mu_agent_json_close(j, '}');
+    }
+    mu_agent_json_close(j, ']');
+}
+
 static void sha256_json(struct mu_agent_json *j, const char *colons)
 {
     char plain[65];
@@ -41,6 +81,8 @@ void mu_agent_json_facts(
     struct mu_agent_json *j, const char *key, const struct mu_agent_facts *f, int64_t now_s)
 {
     bool has_cert = f->serial != NULL;
+    struct mu_err why = {.reason = mu_agent_status_code(f)};
+    char code[8];
 
     mu_agent_json_open(j, key, '{');
     mu_agent_json_text(j, "name", f->name);
@@ -72,9 +114,10 @@ void mu_agent_json_facts(
     else
         mu_agent_json_null(j, "renew_days");
     mu_agent_json_time(j, "renew_from", f->renew_from_s);
-    mu_agent_json_time(
-        j, "due_since", f->renew_from_s != 0 && f->renew_from_s <= now_s ? f->renew_from_s : 0);
-    mu_agent_json_bool(j, "held", false);
+    mu_agent_json_time(j, "due_since", f->due_since_s);
+    mu_agent_json_bool(j, "held", f->held);
+    mu_agent_json_text(j, "why", mu_err_code_text(&why, code)[0] != '\0' ? code : NULL);
+    mu_agent_json_bool(j, "automation", f->automation);
     mu_agent_json_text(j, "next_serial", f->next_stem);
     if (f->is_pending) {
         mu_agent_json_open(j, "pending", '{');
@@ -85,13 +128,13 @@ void mu_agent_json_facts(
         mu_agent_json_null(j, "pending");
     }
     mu_agent_json_int(j, "attempts", f->attempts);
-    mu_agent_json_null(j, "next_try");
+    mu_agent_json_time(j, "next_try", f->next_try_s);
     mu_agent_json_list(j, "legacy", f->warnings, "\n");
     mu_agent_json_list(j, "changed", f->changed, ", ");
     mu_agent_json_text(j, "cert_file", has_cert ? f->cert_file : NULL);
     mu_agent_json_text(j, "key_file", has_cert ? f->key_file : NULL);
     last_json(j, f);
-    mu_agent_json_open(j, "deploy", '[');
-    mu_agent_json_close(j, ']');
+    learned_json(j, f);
+    deploy_json(j, f);
     mu_agent_json_close(j, '}');
 }

@@ -188,7 +188,7 @@ def test_S022_challenge_right_and_wrong(cli, tmp_path):
     assert r.code == 2 and "M311" in r.err, r
     assert any("FAILURE, badRequest" in x for x in trace(r, "reply")), r.err
     assert "not-the-challenge" not in r.err + r.out
-    assert cli.facts("wrong")["state"] == "FAILED"
+    assert cli.facts("wrong")["state"] == "REJECTED"
 
 
 # ---- R017 to R027: the request's subject and extensions ----

@@ -373,7 +373,7 @@ static void test_a_refusal_is_kept_for_show_and_forgets_the_request(void **state
     assert_int_equal(w->err.code, MU_DENIED);
     assert_int_equal(mu_err_exit_code(&w->err), 2);
     facts = show(w, "vpn");
-    assert_int_equal(facts.state, MU_AGENT_FAILED);
+    assert_int_equal(facts.state, MU_AGENT_REJECTED);
     assert_string_equal(facts.last_result, "refused");
     assert_non_null(facts.last_what);
     assert_non_null(facts.last_txn);
@@ -401,7 +401,7 @@ static void test_a_lost_answer_is_asked_for_again(void **state)
     assert_int_equal(w->err.code, MU_NETWORK);
     assert_int_equal(mu_err_exit_code(&w->err), 3);
     assert_int_equal(w->peer.enrolls, 1);
-    assert_int_equal(state_of(w, "vpn"), MU_AGENT_PENDING);
+    assert_int_equal(state_of(w, "vpn"), MU_AGENT_RETRYING);
     snprintf(txn, sizeof(txn), "%s", w->txn);
     w->lose_answer = false;
     world_restart(w);
