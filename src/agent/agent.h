@@ -100,6 +100,8 @@ struct mu_agent_facts {
     int64_t next_try_s;               /* by itself; 0: nothing is tried, or all is well */
     int64_t due_since_s;
     int64_t issued_s;                 /* when it came here */
+    int64_t ca_not_after_s;           /* nearest end of a CA certificate of its chain; 0: not known */
+    int64_t ca_window_s;              /* how long before the end this CA renews; 0: not known */
     int64_t await_limit_s;            /* of a pending request: asked so long */
     int64_t yes_left_s, no_left_s;    /* learned: lifetime left at which this CA said yes or no */
     struct mu_agent_facts_deploy *deploy;

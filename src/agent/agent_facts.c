@@ -194,7 +194,7 @@ enum mu_code mu_agent_show(
     } else if (settings.subject != NULL && (rc = mu_text_dup(settings.subject, &f.subject, err)) != MU_OK) {
         goto out;
     }
-    mu_agent_facts_life(agent, &f, &settings);
+    mu_agent_facts_life(agent, &f);
     mu_err_clear(err);
     *out = f;
 out:

@@ -268,8 +268,7 @@ void mu_agent_event_loaded(
 
 /* ---- agent_facts_life.c ---- */
 /* Adds what lifecycle record, policy and deployment say, and the state that follows. */
-void mu_agent_facts_life(
-    struct mu_agent *agent, struct mu_agent_facts *facts, const struct mu_agent_settings *settings);
+void mu_agent_facts_life(struct mu_agent *agent, struct mu_agent_facts *facts);
 
 /* Text of a Name for people. */
 enum mu_code mu_agent_name_text(struct mu_bytes name, bool slash, char **out, struct mu_err *err)

@@ -18,6 +18,12 @@ int mu_agent_status_class(const struct mu_agent_facts *facts);
 /* The M-code that says most about it: of the last try, M602, M604, M902, ...; MU_REASON_NONE: all is well. */
 enum mu_reason mu_agent_status_code(const struct mu_agent_facts *facts);
 
+/* What there is to say of it, in the three parts of an error: what happened, likely, do. Most important
+ * first; nothing where all is well. */
+typedef void mu_agent_status_call(void *cookie, const struct mu_err *finding);
+void mu_agent_status_each(
+    const struct mu_agent_facts *facts, int64_t now_s, mu_agent_status_call *call, void *cookie);
+
 /* R046 to R053: "Module scepClient running", "Certificate enrolled 4A96E1736D". */
 const char *mu_agent_status_router_module(const struct mu_agent_facts *facts);
 bool mu_agent_status_router_certificate(const struct mu_agent_facts *facts, struct mu_buf *out);

@@ -3,25 +3,13 @@
 
 #include <stdio.h>
 
+#include "agent/agent_status.h"
 #include "base/text.h"
-
-int mu_cmd_facts_class(const struct mu_agent_facts *facts)
-{
-    switch (facts->state) {
-    case MU_AGENT_OK:
-        return 0;
-    case MU_AGENT_PENDING:
-    case MU_AGENT_RENEWING:
-        return 1;
-    default:
-        return 2;
-    }
-}
 
 void mu_cmd_facts_header(struct mu_cmd_print_table *table)
 {
     static const char *const titles[] = {
-        "NAME", "VIA", "STATE", "EXPIRES", "RENEWS", "LAST RESULT"};
+        "NAME", "VIA", "STATE", "EXPIRES", "RENEWS", "LAST RESULT", "IN USE"};
     size_t i;
 
     table->columns = sizeof titles / sizeof titles[0];
@@ -49,16 +37,17 @@ static void last_cell(const struct mu_agent_facts *f, int64_t now_s, char *out, 
 {
     char when[48];
 
-    if (f->is_pending && f->pending_since_s != 0)
-        snprintf(out, size, "waiting since %s", ago(f->pending_since_s, now_s, when, sizeof when));
+    if (f->is_pending && !f->is_by_file && f->pending_since_s != 0 && f->attempts == 0)
+        snprintf(out, size, "waiting %lld of %lld min", (long long)(now_s - f->pending_since_s) / 60,
+            (long long)f->await_limit_s / 60);
+    else if (f->state == MU_AGENT_EXPIRED && f->renew_days == 0)
+        snprintf(out, size, "renewal is off");
     else if (f->last_result == NULL)
         snprintf(out, size, "-");
     else if (f->attempts > 1)
-        snprintf(out, size, "%s %u times%s%s", f->last_result, f->attempts,
-            f->last_code != NULL ? ", " : "", f->last_code != NULL ? f->last_code : "");
+        snprintf(out, size, "%s %u times", f->last_result, f->attempts);
     else
-        snprintf(out, size, "%s %s%s%s", f->last_result, ago(f->last_s, now_s, when, sizeof when),
-            f->last_code != NULL ? ", " : "", f->last_code != NULL ? f->last_code : "");
+        snprintf(out, size, "%s %s", f->last_result, ago(f->last_s, now_s, when, sizeof when));
     if (f->warnings != NULL && f->warnings[0] != '\0') {
         size_t n = strlen(out);
 
@@ -66,9 +55,49 @@ static void last_cell(const struct mu_agent_facts *f, int64_t now_s, char *out, 
     }
 }
 
+/* ":443" for this machine, else the host too. */
+static const char *port_of(const char *endpoint)
+{
+    if (mu_text_starts(endpoint, "tls:"))
+        endpoint += 4;
+    return mu_text_starts(endpoint, "localhost:") ? endpoint + 9 : endpoint;
+}
+
+/* "nginx :443 ok", else the code and when it is tried again. */
+static void use_cell(const struct mu_agent_facts *f, int64_t now_s, struct mu_buf *out)
+{
+    struct mu_err err = {.reason = mu_agent_status_code(f)};
+    char code[8], when[48];
+
+    for (size_t i = 0; i < f->deploy_n && out->n < 120; i++) {
+        const struct mu_agent_facts_deploy *d = &f->deploy[i];
+        struct mu_err why = {.reason = d->code};
+
+        mu_buf_putf(out, "%s%s%s%s %s", i > 0 ? ", " : "", d->recipe != NULL ? d->recipe : "",
+            d->recipe != NULL && d->endpoint != NULL ? " " : "",
+            d->endpoint != NULL ? port_of(d->endpoint) : "",
+            d->match                   ? "ok"
+                : d->code == MU_M(902) ? "old cert"
+                                       : "failed");
+        if (!d->match && mu_err_code_text(&why, code)[0] != '\0')
+            mu_buf_putf(out, ", %s", code);
+    }
+    if (out->n > 0 && f->state != MU_AGENT_RETRYING && f->state != MU_AGENT_EXPIRED)
+        return;
+    if (mu_err_code_text(&err, code)[0] != '\0')
+        mu_buf_putf(out, "%s%s", out->n > 0 ? "; " : "", code);
+    if (f->next_try_s > now_s && f->state != MU_AGENT_HELD && f->state != MU_AGENT_PENDING
+        && f->attempts > 0) {
+        mu_cmd_print_time(f->next_try_s, when); /* 2025-11-21 05:10 UTC */
+        mu_buf_putf(out, "%snext %.*s", out->n > 0 ? ", " : "",
+            f->next_try_s - now_s < 86400 ? 5 : 10, f->next_try_s - now_s < 86400 ? when + 11 : when);
+    }
+}
+
 void mu_cmd_facts_row(
     struct mu_cmd_print_table *table, const struct mu_agent_facts *f, int64_t now_s)
 {
+    struct mu_buf use = {0};
     char text[160], day[16];
 
     mu_cmd_print_cell(table, f->name);
@@ -78,9 +107,9 @@ void mu_cmd_facts_row(
         snprintf(
             text, sizeof text, "%s (%dd)", mu_cmd_print_day(f->not_after_s, day), f->days_left);
     mu_cmd_print_cell(table, f->serial != NULL ? text : "-");
-    if (f->renew_from_s == 0)
+    if (f->renew_from_s == 0 || !f->automation)
         mu_cmd_print_cell(table, "-");
-    else if (f->renew_from_s > now_s)
+    else if (f->due_since_s == 0)
         mu_cmd_print_cell(table, mu_cmd_print_day(f->renew_from_s, day));
     else {
         snprintf(text, sizeof text, "overdue %dd", (int)((now_s - f->renew_from_s) / 86400));
@@ -88,6 +117,9 @@ void mu_cmd_facts_row(
     }
     last_cell(f, now_s, text, sizeof text);
     mu_cmd_print_cell(table, text);
+    use_cell(f, now_s, &use);
+    mu_cmd_print_cell(table, use.n > 0 ? mu_buf_str(&use) : "-");
+    mu_buf_clear(&use);
 }
 
 static void row(const char *word, const char *text)
@@ -132,6 +164,42 @@ static void show_certificate(const struct mu_agent_facts *f, int64_t now_s)
     row("private key", f->key_file);
 }
 
+static void show_learned(const struct mu_agent_facts *f)
+{
+    char text[120] = "";
+    size_t n = 0;
+
+    if (f->yes_left_s != 0)
+        n = (size_t)snprintf(text, sizeof text, "renewed with %lld d left", (long long)f->yes_left_s / 86400);
+    if (f->no_left_s != 0)
+        snprintf(text + n, sizeof text - n, "%srefused with %lld d left", n > 0 ? ", " : "",
+            (long long)f->no_left_s / 86400);
+    row("this CA", text);
+}
+
+/* When something happens by itself, what was learned of the CA, and where it is in use. */
+static void show_when(const struct mu_agent_facts *f, int64_t now_s)
+{
+    char text[400], when[48];
+
+    if (!f->automation)
+        row("automation", "off: nothing is done by itself");
+    if (f->next_try_s > now_s) {
+        snprintf(text, sizeof text, "%s%s", mu_cmd_print_time(f->next_try_s, when), f->held ? ", held until then" : "");
+        row("next try", text);
+    }
+    show_learned(f);
+    for (size_t i = 0; i < f->deploy_n; i++) {
+        const struct mu_agent_facts_deploy *d = &f->deploy[i];
+
+        snprintf(text, sizeof text, "%s%s%s: %s%s", d->recipe != NULL ? d->recipe : "",
+            d->recipe != NULL && d->endpoint != NULL ? " " : "", d->endpoint != NULL ? d->endpoint : "",
+            d->match ? "ok" : "not this certificate, but ",
+            d->match ? "" : d->serial_seen != NULL ? d->serial_seen : "an unknown one");
+        row(i == 0 ? "in use" : "", text);
+    }
+}
+
 void mu_cmd_facts_show(const struct mu_agent_facts *f, int64_t now_s)
 {
     char text[256], when[48];
@@ -150,6 +218,7 @@ void mu_cmd_facts_show(const struct mu_agent_facts *f, int64_t now_s)
     row("key password", f->has_key_password ? "*" : NULL);
     if (f->serial != NULL)
         show_certificate(f, now_s);
+    show_when(f, now_s);
     if (f->changed != NULL && f->changed[0] != '\0') {
         snprintf(text, sizeof text, "by the CA: %s", f->changed);
         row("changed", text);

@@ -10,7 +10,5 @@ void mu_cmd_facts_row(
     struct mu_cmd_print_table *table, const struct mu_agent_facts *facts, int64_t now_s);
 /* All there is to say, on stdout. */
 void mu_cmd_facts_show(const struct mu_agent_facts *facts, int64_t now_s);
-/* 0 fine, 1 waiting, 2 needs somebody. */
-int mu_cmd_facts_class(const struct mu_agent_facts *facts);
 
 #endif

@@ -1,10 +1,19 @@
-/* list, status: the table of all entries, or of those named. */
+/* list, status: the table of all entries, or of those named; the router's two lines; --watch. */
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "agent/agent_status.h"
 #include "cmd/muster/cmd_facts.h"
+
+enum { WATCH_S = 2, NEEDY_MAX = 16 };
+
+enum style { TABLE, ROUTER };
 
 struct list {
     struct mu_cmd *cmd;
+    enum style style;
+    bool explains; /* what there is to say of each */
     struct mu_cmd_print_table table;
     struct mu_buf json;
     struct mu_agent_json j;
@@ -13,17 +22,31 @@ struct list {
     int64_t now_s;
 };
 
+/* R046: two lines; more than one entry: each under its name. */
+static void take_router(struct list *l, const struct mu_agent_facts *facts)
+{
+    struct mu_buf line = {0};
+
+    mu_agent_status_router_certificate(facts, &line);
+    if (l->cmd->args.word_n != 1)
+        printf("%s%s:\n", l->total > 1 ? "\n" : "", facts->name);
+    printf("%s\n%s\n", mu_agent_status_router_module(facts), mu_buf_str(&line));
+    mu_buf_clear(&line);
+}
+
 static void take(void *cookie, const struct mu_agent_facts *facts)
 {
     struct list *l = cookie;
-    int class = mu_cmd_facts_class(facts);
+    int class = mu_agent_status_class(facts);
 
     l->total++;
     l->classes[class]++;
-    if (class == 2)
+    if (class == 2 && l->classes[2] <= NEEDY_MAX)
         mu_buf_putf(&l->needy, " %s", facts->name);
     if (l->cmd->args.json)
         mu_agent_json_facts(&l->j, NULL, facts, l->now_s);
+    else if (l->style == ROUTER)
+        take_router(l, facts);
     else
         mu_cmd_facts_row(&l->table, facts, l->now_s);
 }
@@ -51,19 +74,53 @@ static void end_table(struct list *l)
         return;
     }
     mu_cmd_print_table_end(l->cmd, &l->table);
-    printf("%u certificate%s: %u fine, %u waiting, %u need%s you%s%s%s\n", l->total,
+    printf("%u certificate%s: %u fine, %u waiting, %u need%s you%s%s%s%s\n", l->total,
         l->total == 1 ? "" : "s", l->classes[0], l->classes[1], l->classes[2],
-        l->classes[2] == 1 ? "s" : "", l->needy.n > 0 ? "    (muster show" : "",
-        mu_buf_str(&l->needy), l->needy.n > 0 ? ")" : "");
+        l->classes[2] == 1 ? "s" : "", l->needy.n > 0 ? "    (muster doctor" : "",
+        mu_buf_str(&l->needy), l->classes[2] > NEEDY_MAX ? " ..." : "", l->needy.n > 0 ? ")" : "");
 }
 
-int mu_cmd_list(struct mu_cmd *cmd)
+struct say {
+    struct list *list;
+    const char *name;
+};
+
+static void say(void *cookie, const struct mu_err *finding)
 {
-    struct list l = {.cmd = cmd, .now_s = mu_env_now(&cmd->env)};
+    const struct say *s = cookie;
+
+    putchar('\n');
+    mu_cmd_print_finding(s->list->cmd, s->name, finding);
+}
+
+/* For those named: what there is to say, each with its next step. */
+static void explain(struct list *l)
+{
+    for (size_t i = 0; i < l->cmd->args.word_n; i++) {
+        struct say s = {l, l->cmd->args.words[i]};
+        struct mu_agent_facts facts = {0};
+
+        if (mu_agent_show(&l->cmd->agent, s.name, &facts, NULL) == MU_OK)
+            mu_agent_status_each(&facts, l->now_s, say, &s);
+        mu_agent_facts_clear(&facts);
+    }
+}
+
+static void list_clear(struct list *l)
+{
+    mu_buf_clear(&l->table.cells);
+    mu_buf_clear(&l->json);
+    mu_buf_clear(&l->needy);
+}
+
+static int once(struct mu_cmd *cmd, enum style style, bool explains)
+{
+    struct list l = {.cmd = cmd, .style = style, .now_s = mu_env_now(&cmd->env)};
     struct mu_err err = {0};
     int exit_code = MU_CMD_OK;
     enum mu_code rc;
 
+    l.json.max = 64 << 20;
     mu_cmd_print_json_begin(cmd, &l.j, &l.json);
     mu_agent_json_open(&l.j, "certificates", '[');
     mu_cmd_facts_header(&l.table);
@@ -75,16 +132,42 @@ int mu_cmd_list(struct mu_cmd *cmd)
         rc = MU_OK; /* no store yet: nothing in it */
     if (rc != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
-        mu_buf_clear(&l.table.cells);
     } else if (cmd->args.json) {
         mu_agent_json_close(&l.j, ']');
         mu_agent_json_close(&l.j, '}');
         exit_code = mu_cmd_print_json(cmd, &l.json);
-        mu_buf_clear(&l.table.cells);
-    } else {
+    } else if (style == TABLE) {
         end_table(&l);
+        if (explains)
+            explain(&l);
     }
-    mu_buf_clear(&l.json);
-    mu_buf_clear(&l.needy);
+    list_clear(&l);
     return exit_code;
+}
+
+int mu_cmd_list(struct mu_cmd *cmd)
+{
+    return once(cmd, TABLE, false);
+}
+
+int mu_cmd_status(struct mu_cmd *cmd)
+{
+    const struct timespec pause = {.tv_sec = WATCH_S};
+    const char *word = cmd->args.style != NULL ? cmd->args.style : "table";
+    enum style style = strcmp(word, "router") == 0 ? ROUTER : TABLE;
+    struct mu_err err = {0};
+    int exit_code;
+
+    if (style == TABLE && strcmp(word, "table") != 0) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--style %s: known are table, router", word);
+        return mu_cmd_print_usage_error(cmd, &err);
+    }
+    for (;;) {
+        if (cmd->args.watch && !cmd->args.json && isatty(STDOUT_FILENO))
+            fputs("\033[H\033[2J", stdout);
+        exit_code = once(cmd, style, true);
+        if (!cmd->args.watch || exit_code != MU_CMD_OK || fflush(stdout) != 0)
+            return exit_code;
+        nanosleep(&pause, NULL);
+    }
 }

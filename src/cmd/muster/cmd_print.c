@@ -34,7 +34,7 @@ static void put_part(FILE *to, const char *word, const char *text)
 }
 
 /* Ranked causes stand one under the other. */
-static void put_likely(const struct mu_err *err)
+static void put_likely(FILE *to, const struct mu_err *err)
 {
     struct mu_buf lines = {0}, ranked = {0};
     const char *p;
@@ -48,7 +48,7 @@ static void put_likely(const struct mu_err *err)
         p += n + (p[n] == '\n');
     }
     if (lines.n > 0)
-        put_part(stderr, "likely", ranked.n > 0 ? mu_buf_str(&ranked) : mu_buf_str(&lines));
+        put_part(to, "likely", ranked.n > 0 ? mu_buf_str(&ranked) : mu_buf_str(&lines));
     mu_buf_clear(&lines);
     mu_buf_clear(&ranked);
 }
@@ -129,6 +129,26 @@ static int error_json(
     return exit_code;
 }
 
+static void put_parts(FILE *to, const char *head, const struct mu_err *err)
+{
+    if (strcmp(head, err->what) != 0)
+        put_part(to, "what", err->what);
+    put_likely(to, err);
+    if (mu_err_next_text(err)[0] != '\0')
+        put_part(to, "do", mu_err_next_text(err));
+}
+
+void mu_cmd_print_finding(struct mu_cmd *cmd, const char *name, const struct mu_err *err)
+{
+    const char *head = headline(err);
+    char code[8];
+
+    mu_err_code_text(err, code);
+    printf("%s%s%s%s%s%s%s\n", cmd->color ? "\033[1m" : "", name != NULL ? name : "",
+        name != NULL ? ": " : "", code, code[0] != '\0' ? ": " : "", head, cmd->color ? "\033[0m" : "");
+    put_parts(stdout, head, err);
+}
+
 int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err *err)
 {
     const char *head = headline(err);
@@ -140,11 +160,7 @@ int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err
     mu_err_code_text(err, code);
     fprintf(stderr, "%smuster: %s%s%s%s\n", cmd->color_err ? "\033[1m" : "", code,
         code[0] != '\0' ? ": " : "", head, cmd->color_err ? "\033[0m" : "");
-    if (strcmp(head, err->what) != 0)
-        put_part(stderr, "what", err->what);
-    put_likely(err);
-    if (mu_err_next_text(err)[0] != '\0')
-        put_part(stderr, "do", mu_err_next_text(err));
+    put_parts(stderr, head, err);
     return mu_err_exit_code(err);
 }
 
@@ -226,7 +242,7 @@ void mu_cmd_print_cell(struct mu_cmd_print_table *table, const char *text)
 static const char *color_of(const char *text)
 {
     static const char *const good[] = {"OK"},
-                             *const bad[] = {"EXPIRED", "FAILED", "REJECTED", "RETRYING"};
+                             *const bad[] = {"EXPIRED", "FAILED", "REJECTED", "RETRYING", "RENEWED-STALE"};
     size_t i;
 
     for (i = 0; i < sizeof good / sizeof good[0]; i++) {
