@@ -120,7 +120,7 @@ static int once(struct mu_cmd *cmd, enum style style, bool explains)
     int exit_code = MU_CMD_OK;
     enum mu_code rc;
 
-    l.json.max = 64 << 20;
+    l.json.max = l.table.cells.max = 64 << 20; /* ten thousand entries */
     mu_cmd_print_json_begin(cmd, &l.j, &l.json);
     mu_agent_json_open(&l.j, "certificates", '[');
     mu_cmd_facts_header(&l.table);

@@ -18,7 +18,7 @@ enum {
 /* argv as programs get it; the reader changes nothing in it. */
 static char **words(const char *const *list, int *argc)
 {
-    static char *argv[40];
+    static char *argv[160];
 
     for (*argc = 0; list[*argc] != NULL; ++*argc)
         argv[*argc] = (char *)(uintptr_t)list[*argc];
