@@ -53,7 +53,7 @@ const char *mu_agent_state_word(enum mu_agent_state state); /* "PENDING" */
 
 /* One place where the certificate is in use, as it was last seen (state/<name>.deploy). */
 struct mu_agent_facts_deploy {
-    char *recipe, *endpoint, *serial_seen; /* NULL: not known */
+    char *recipe, *endpoint, *serial_seen, *last_line; /* NULL: not known */
     bool match;
     enum mu_reason code;
     int exit_code;

@@ -63,6 +63,7 @@ bool mu_agent_deploy_has_plan(const struct mu_agent_config_entry *plan);
 /* What state/<name>.deploy says, for status. */
 struct mu_agent_deploy_seen {
     char *recipe, *endpoint, *serial_seen; /* owned; NULL: not known */
+    char *last_line;                       /* of its output */
     bool match;
     enum mu_reason code;
     int exit_code;

@@ -175,6 +175,7 @@ enum mu_code mu_agent_deploy_each(struct mu_agent *agent, const char *name, mu_a
             .recipe = is_check ? NULL : what,
             .endpoint = is_check ? what : NULL,
             .serial_seen = item->serial_seen,
+            .last_line = item->line,
             .match = item->state == MU_AGENT_DEPLOY_DONE,
             .code = item->code,
             .exit_code = item->exit_code,

@@ -175,7 +175,9 @@ static void deployed(const struct each *e, const struct mu_agent_facts_deploy *d
     if (d->code == MU_M(904))
         mu_err_set(&err, MU_DENIED, d->code, "%s did not end in time", where);
     else if (d->code != MU_REASON_NONE && d->code != MU_M(902) && d->exit_code >= 0)
-        mu_err_set(&err, MU_DENIED, d->code, "%s ended with %d", where, d->exit_code);
+        mu_err_set(&err, MU_DENIED, d->code, "%s ended with %d%s%.300s%s", where, d->exit_code,
+            d->last_line != NULL ? ": \"" : "", d->last_line != NULL ? d->last_line : "",
+            d->last_line != NULL ? "\"" : "");
     else
         mu_err_set(&err, MU_DENIED, d->code != MU_REASON_NONE ? d->code : MU_M(902), "%s still presents %s", where,
             d->serial_seen != NULL ? d->serial_seen : "another certificate");

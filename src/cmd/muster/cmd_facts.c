@@ -55,12 +55,36 @@ static void last_cell(const struct mu_agent_facts *f, int64_t now_s, char *out, 
     }
 }
 
-/* ":443" for this machine, else the host too. */
-static const char *port_of(const char *endpoint)
+/* ":443" for this machine, else the host too; without what follows it. */
+static void put_endpoint(struct mu_buf *out, const char *endpoint)
 {
     if (mu_text_starts(endpoint, "tls:"))
         endpoint += 4;
-    return mu_text_starts(endpoint, "localhost:") ? endpoint + 9 : endpoint;
+    if (mu_text_starts(endpoint, "localhost:"))
+        endpoint += 9;
+    mu_buf_putf(out, "%.*s", (int)strcspn(endpoint, " "), endpoint);
+}
+
+/* A recipe and the check of it behind each other are one thing: "nginx :443 ok". */
+static void put_use(struct mu_buf *out, const struct mu_agent_facts *f, size_t i)
+{
+    const struct mu_agent_facts_deploy *d = &f->deploy[i];
+    struct mu_err why = {.reason = d->code};
+    char code[8];
+
+    if (d->recipe != NULL)
+        mu_buf_put_str(out, d->recipe);
+    if (d->endpoint != NULL)
+        put_endpoint(out, d->endpoint);
+    if (d->match && d->endpoint == NULL && i + 1 < f->deploy_n && f->deploy[i + 1].recipe == NULL) {
+        mu_buf_put_str(out, " ");
+        return;
+    }
+    mu_buf_put_str(out, d->match ? " ok" : d->code == MU_M(902) ? " old cert" : " failed");
+    if (!d->match && mu_err_code_text(&why, code)[0] != '\0')
+        mu_buf_putf(out, ", %s", code);
+    if (i + 1 < f->deploy_n)
+        mu_buf_put_str(out, ", ");
 }
 
 /* "nginx :443 ok", else the code and when it is tried again. */
@@ -69,19 +93,8 @@ static void use_cell(const struct mu_agent_facts *f, int64_t now_s, struct mu_bu
     struct mu_err err = {.reason = mu_agent_status_code(f)};
     char code[8], when[48];
 
-    for (size_t i = 0; i < f->deploy_n && out->n < 120; i++) {
-        const struct mu_agent_facts_deploy *d = &f->deploy[i];
-        struct mu_err why = {.reason = d->code};
-
-        mu_buf_putf(out, "%s%s%s%s %s", i > 0 ? ", " : "", d->recipe != NULL ? d->recipe : "",
-            d->recipe != NULL && d->endpoint != NULL ? " " : "",
-            d->endpoint != NULL ? port_of(d->endpoint) : "",
-            d->match                   ? "ok"
-                : d->code == MU_M(902) ? "old cert"
-                                       : "failed");
-        if (!d->match && mu_err_code_text(&why, code)[0] != '\0')
-            mu_buf_putf(out, ", %s", code);
-    }
+    for (size_t i = 0; i < f->deploy_n && out->n < 120; i++)
+        put_use(out, f, i);
     if (out->n > 0 && f->state != MU_AGENT_RETRYING && f->state != MU_AGENT_EXPIRED)
         return;
     if (mu_err_code_text(&err, code)[0] != '\0')
