@@ -366,3 +366,58 @@ def test_metrics_by_file_socket_and_port(agent, tmp_path):
     a.configure("", agent="metrics = off")
     a.post("/v1/reload")
     assert run(*curl, f"http://127.0.0.1:{port}/metrics").code == 7
+
+
+# ---- muster beside it ----
+
+def test_status_says_whether_the_agent_runs(agent):
+    a = agent(SECTION.format("one"))
+    where = [a.muster, "--config", a.conf, "--store", a.store, "--socket", a.socket]
+    r = run(a.muster, *where[1:3], *where[5:], "status", env={"MUSTER_STORE": str(a.store)})
+    a.start()
+    r = run(*where, "status")
+    assert r.code == 0 and f"agent: running, process {a.process.pid}, since" in r.out, r
+    r = run(*where, "status", "--json")
+    assert json.loads(r.out)["agent"]["pid"] == a.process.pid
+    a.stop()
+    assert "agent: not running" in run(*where, "status").out
+    assert json.loads(run(*where, "status", "--json").out)["agent"] == {"running": False}
+
+
+def test_who_may_not_read_the_store_is_told_by_the_agent(build, open_dir, group_muster):
+    assert os.geteuid() == 0, "the tests of users need root"
+    a = Musterd(build, open_dir + "/a", SECTION.format("one"))
+    os.chmod(a.dir, 0o755)
+    a.start()
+    env = ["env", "-u", "XDG_DATA_HOME", f"HOME={open_dir}/none", f"MUSTER_SOCKET={a.socket}", f"MUSTER_STORE={a.store}"]
+    # the configuration is not for everybody either
+    os.chmod(a.conf, 0o600)
+    none = os.path.join(open_dir, "empty.conf")
+    open(none, "w").close()
+    ask = [*env, a.muster, "--config", none]
+    r = as_nobody(*ask, "status", groups=group_muster)
+    assert r.code == 0 and "one " in r.out and "DISABLED" in r.out and "agent: running" in r.out, r
+    mine = run(a.muster, "--config", a.conf, "--store", a.store, "show", "one")
+    r = as_nobody(*ask, "show", "one", groups=group_muster)
+    assert r.code == 0 and r.out == mine.out, (r, mine)
+    r = as_nobody(*ask, "list", "--json", groups=group_muster)
+    assert [c["name"] for c in json.loads(r.out)["certificates"]] == ["one"], r
+    r = as_nobody(*ask, "log", groups=group_muster)
+    assert "action=start" in r.out, r
+    r = as_nobody(*ask, "status")  # no member: the store's own error stands
+    assert r.code != 0 and "M704" in r.err, r
+    a.end()
+
+
+def test_commands_poke_the_agent(agent):
+    a = agent().start()
+    place = a.get("/v1/events")["place"]
+    r = run(a.muster, "--config", a.conf, "--store", a.store, "--socket", a.socket, "-v", "--no-input",
+            "enroll", "t", "--url", "http://127.0.0.1:9/scep")
+    assert r.code == 3 and "no running agent" not in r.err, r
+    events = a.get(f"/v1/events?after={place}&wait=20")["events"]
+    assert [e["name"] for e in events] == ["t"], events
+    a.stop()
+    r = run(a.muster, "--config", a.conf, "--store", a.store, "--socket", a.socket, "-v", "--no-input",
+            "enroll", "t", "--url", "http://127.0.0.1:9/scep")
+    assert r.code == 3 and "no running agent was told" in r.err, r

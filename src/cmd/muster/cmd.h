@@ -32,6 +32,7 @@ struct mu_cmd {
     unsigned debug; /* bit per enum mu_proto, bit 0: all */
     bool debug_http;
     bool color, color_err;
+    bool asks_agent; /* the store is not for us: the running agent tells (cmd_agent.h) */
     bool listening; /* signals end the loop */
     bool interrupted; /* by a signal: what would come next does not start */
     bool line_open; /* a progress line on the terminal waits to be overwritten */

@@ -2,12 +2,15 @@
 #include "cmd/muster/cmd_agent.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/time.h"
 #include "cmd/muster/cmd_paths.h"
 #include "cmd/muster/cmd_print.h"
+#include "http/http_url.h"
 #include "net/net_ask.h"
+#include "web/agent/web_agent_facts.h"
 #include "web/kit/kit_json.h"
 
 enum { WAIT_S = 60, POKE_S = 2 };
@@ -93,48 +96,120 @@ void mu_cmd_agent_reload(struct mu_cmd *cmd)
     mu_buf_clear(&answer);
 }
 
-bool mu_cmd_agent_may_ask(struct mu_cmd *cmd, const struct mu_err *err)
+/* ---- facts ---- */
+
+enum mu_code mu_cmd_agent_open_store(struct mu_cmd *cmd, struct mu_err *err)
 {
     struct mu_buf answer = {.max = 64 * 1024};
-    bool there;
+    enum mu_code rc = mu_cmd_open_store(cmd, false, err);
 
-    /* A place somebody named is meant; and one that can be read needs no agent. */
-    if (cmd->args.store != NULL || (err->code != MU_NOT_FOUND && err->code != MU_STORAGE))
-        return false;
-    there = ask(cmd, "GET", "/v1/status", "", POKE_S, &answer, NULL) == MU_OK;
+    /* A place somebody named is meant, and no other. */
+    if (rc == MU_OK || cmd->args.store != NULL || (rc != MU_NOT_FOUND && rc != MU_STORAGE))
+        return rc;
+    cmd->asks_agent = ask(cmd, "GET", "/v1/status", "", POKE_S, &answer, NULL) == MU_OK;
     mu_buf_clear(&answer);
-    return there;
+    return cmd->asks_agent ? MU_OK : rc;
 }
 
-bool mu_cmd_agent_state(struct mu_cmd *cmd, char *out, size_t size)
+/* Calls for each certificate of the answer; call NULL: the first into *only. */
+static enum mu_code certificates(struct mu_cmd *cmd, const char *target, mu_agent_each_call *call,
+    void *cookie, struct mu_agent_facts *only, struct mu_err *err)
+{
+    struct mu_buf text = {.max = 80 << 20};
+    const json_t *one;
+    json_t *body = NULL;
+    enum mu_code rc = mu_cmd_agent_ask(cmd, "GET", target, "", &text, err);
+    size_t i;
+
+    if (rc == MU_OK && (body = json_loadb((const char *)text.p, text.n, 0, NULL)) == NULL)
+        rc = mu_err_set(err, MU_NETWORK, MU_REASON_NONE, "the agent's answer is no JSON");
+    json_array_foreach(json_object_get(body, "certificates"), i, one) {
+        struct mu_agent_facts facts = {0};
+
+        if (rc != MU_OK || (rc = mu_web_agent_facts_decode(one, &facts, err)) != MU_OK)
+            break;
+        if (call == NULL) {
+            *only = facts;
+            break;
+        }
+        call(cookie, &facts);
+        mu_agent_facts_clear(&facts);
+    }
+    json_decref(body);
+    mu_buf_clear(&text);
+    return rc;
+}
+
+enum mu_code mu_cmd_agent_list(
+    struct mu_cmd *cmd, mu_agent_each_call *call, void *cookie, struct mu_err *err)
+{
+    return cmd->asks_agent ? certificates(cmd, "/v1/certificates", call, cookie, NULL, err)
+                           : mu_agent_list(&cmd->agent, call, cookie, err);
+}
+
+enum mu_code mu_cmd_agent_show(
+    struct mu_cmd *cmd, const char *name, struct mu_agent_facts *out, struct mu_err *err)
+{
+    struct mu_buf target = {0};
+    enum mu_code rc;
+
+    if (!cmd->asks_agent)
+        return mu_agent_show(&cmd->agent, name, out, err);
+    mu_buf_put_str(&target, "/v1/certificates/");
+    mu_http_percent_encode(&target, mu_bytes_str(name));
+    if ((rc = mu_buf_check(&target, "name", err)) == MU_OK)
+        rc = certificates(cmd, mu_buf_str(&target), NULL, NULL, out, err);
+    mu_buf_clear(&target);
+    return rc;
+}
+
+/* ---- does it run? ---- */
+
+static void state_json(struct mu_agent_json *j, bool runs, const json_t *agent)
+{
+    if (j == NULL)
+        return;
+    mu_agent_json_open(j, "agent", '{');
+    mu_agent_json_bool(j, "running", runs);
+    if (agent != NULL) {
+        mu_agent_json_int(j, "pid", json_integer_value(json_object_get(agent, "pid")));
+        mu_agent_json_text(j, "started", json_string_value(json_object_get(agent, "started")));
+        mu_agent_json_text(
+            j, "fault", json_string_value(json_object_get(json_object_get(agent, "fault"), "what")));
+    }
+    mu_agent_json_close(j, '}');
+}
+
+static void state_text(const json_t *agent, char *out, size_t size)
+{
+    const char *started = json_string_value(json_object_get(agent, "started")),
+               *fault = json_string_value(json_object_get(json_object_get(agent, "fault"), "what"));
+    char when[48] = "?";
+    int64_t t;
+
+    if (started != NULL && mu_time_parse_rfc3339(started, &t))
+        mu_cmd_print_time(t, when);
+    snprintf(out, size, "running, process %lld, since %s%s%.300s",
+        (long long)json_integer_value(json_object_get(agent, "pid")), when, fault != NULL ? "; " : "",
+        fault != NULL ? fault : "");
+}
+
+void mu_cmd_agent_state(struct mu_cmd *cmd, struct mu_agent_json *j, char *out, size_t size)
 {
     struct mu_buf answer = {.max = 64 * 1024};
     struct mu_err err = {0};
     enum mu_code rc = ask(cmd, "GET", "/v1/status", "", POKE_S, &answer, &err);
     json_t *body = NULL;
-    const char *started;
-    char when[48] = "?";
-    int64_t t;
 
     if (rc == MU_OK)
         rc = mu_kit_json_decode(mu_buf_bytes(&answer), &body, &err);
-    if (rc == MU_OK) {
-        const json_t *agent = json_object_get(body, "agent");
-
-        started = json_string_value(json_object_get(agent, "started"));
-        if (started != NULL && mu_time_parse_rfc3339(started, &t))
-            mu_cmd_print_time(t, when);
-        snprintf(out, size, "running, process %lld, since %s",
-            (long long)json_integer_value(json_object_get(agent, "pid")), when);
-        started = json_string_value(json_object_get(json_object_get(agent, "fault"), "what"));
-        if (started != NULL)
-            snprintf(out + strlen(out), size - strlen(out), "; %.300s", started);
-    } else if (rc == MU_NOT_FOUND) {
+    state_json(j, rc != MU_NOT_FOUND, json_object_get(body, "agent"));
+    if (rc == MU_OK)
+        state_text(json_object_get(body, "agent"), out, size);
+    else if (rc == MU_NOT_FOUND)
         snprintf(out, size, "not running");
-    } else {
-        snprintf(out, size, "unknown, %.300s", err.what);
-    }
+    else
+        snprintf(out, size, "it runs, and does not tell: %.300s", err.what);
     json_decref(body);
     mu_buf_clear(&answer);
-    return rc == MU_OK;
 }

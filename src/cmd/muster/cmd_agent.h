@@ -17,12 +17,18 @@ void mu_cmd_agent_touch(struct mu_cmd *cmd, const char *name);
 /* The configuration was changed. What the agent has to say against it is printed. */
 void mu_cmd_agent_reload(struct mu_cmd *cmd);
 
-/* After mu_cmd_open_store failed with err: is the store another's, with an agent to ask? The one that runs
- * for this user, or the system's. */
-bool mu_cmd_agent_may_ask(struct mu_cmd *cmd, const struct mu_err *err);
+/* Opens the store for reading or, where that is the agent's alone and one runs (this user's, or the
+ * system's), sets cmd->asks_agent. */
+enum mu_code mu_cmd_agent_open_store(struct mu_cmd *cmd, struct mu_err *err) MU_CHECK;
+/* mu_agent_show and mu_agent_list behind it, wherever the facts come from. */
+enum mu_code mu_cmd_agent_show(
+    struct mu_cmd *cmd, const char *name, struct mu_agent_facts *out, struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_agent_list(
+    struct mu_cmd *cmd, mu_agent_each_call *call, void *cookie, struct mu_err *err) MU_CHECK;
 
-/* "running, process 77, since 2025-11-20 18:40" or "not running"; false: not running. */
-bool mu_cmd_agent_state(struct mu_cmd *cmd, char *out, size_t size);
+/* For status: "running, process 77, since 2025-11-20 18:40", "not running"; as a member "agent" of j (may be
+ * NULL) as well. */
+void mu_cmd_agent_state(struct mu_cmd *cmd, struct mu_agent_json *j, char *out, size_t size);
 
 /* ---- cmd_agent_log.c ---- */
 struct mu_agent_log_filter;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/agent_status.h"
+#include "cmd/muster/cmd_agent.h"
 #include "cmd/muster/cmd_facts.h"
 
 enum { WATCH_S = 2, NEEDY_MAX = 16 };
@@ -58,7 +59,7 @@ static enum mu_code take_named(struct list *l, struct mu_err *err)
     size_t i;
 
     for (i = 0; i < l->cmd->args.word_n; i++) {
-        if ((rc = mu_agent_show(&l->cmd->agent, l->cmd->args.words[i], &facts, err)) != MU_OK)
+        if ((rc = mu_cmd_agent_show(l->cmd, l->cmd->args.words[i], &facts, err)) != MU_OK)
             return rc;
         take(l, &facts);
         mu_agent_facts_clear(&facts);
@@ -100,7 +101,7 @@ static void explain(struct list *l)
         struct say s = {l, l->cmd->args.words[i]};
         struct mu_agent_facts facts = {0};
 
-        if (mu_agent_show(&l->cmd->agent, s.name, &facts, NULL) == MU_OK)
+        if (mu_cmd_agent_show(l->cmd, s.name, &facts, NULL) == MU_OK)
             mu_agent_status_each(&facts, l->now_s, say, &s);
         mu_agent_facts_clear(&facts);
     }
@@ -118,26 +119,32 @@ static int once(struct mu_cmd *cmd, enum style style, bool explains)
     struct list l = {.cmd = cmd, .style = style, .now_s = mu_env_now(&cmd->env)};
     struct mu_err err = {0};
     int exit_code = MU_CMD_OK;
+    char state[400];
     enum mu_code rc;
 
     l.json.max = l.table.cells.max = 64 << 20; /* ten thousand entries */
     mu_cmd_print_json_begin(cmd, &l.j, &l.json);
     mu_agent_json_open(&l.j, "certificates", '[');
     mu_cmd_facts_header(&l.table);
-    rc = mu_cmd_open_store(cmd, false, &err);
+    rc = mu_cmd_agent_open_store(cmd, &err);
     if (rc == MU_OK)
         rc = cmd->args.word_n > 0 ? take_named(&l, &err)
-                                  : mu_agent_list(&cmd->agent, take, &l, &err);
+                                  : mu_cmd_agent_list(cmd, take, &l, &err);
     else if (rc == MU_NOT_FOUND && cmd->args.word_n == 0)
         rc = MU_OK; /* no store yet: nothing in it */
     if (rc != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else if (cmd->args.json) {
         mu_agent_json_close(&l.j, ']');
+        mu_cmd_agent_state(cmd, &l.j, state, sizeof state);
         mu_agent_json_close(&l.j, '}');
         exit_code = mu_cmd_print_json(cmd, &l.json);
     } else if (style == TABLE) {
         end_table(&l);
+        if (cmd->args.word_n == 0 && l.total > 0) {
+            mu_cmd_agent_state(cmd, NULL, state, sizeof state);
+            printf("agent: %s\n", state);
+        }
         if (explains)
             explain(&l);
     }

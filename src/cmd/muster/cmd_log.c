@@ -121,10 +121,9 @@ int mu_cmd_log(struct mu_cmd *cmd)
 
     if (since_parse(cmd, &filter.since_s, &err) != MU_OK)
         return mu_cmd_print_usage_error(cmd, &err);
-    if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK && (rc != MU_NOT_FOUND || cmd->args.json))
-        return mu_cmd_agent_may_ask(cmd, &err) ? mu_cmd_agent_log(cmd, &filter)
-                                               : mu_cmd_print_error(cmd, NULL, &err);
-    if (rc != MU_OK && mu_cmd_agent_may_ask(cmd, &err))
+    if ((rc = mu_cmd_agent_open_store(cmd, &err)) != MU_OK && (rc != MU_NOT_FOUND || cmd->args.json))
+        return mu_cmd_print_error(cmd, NULL, &err);
+    if (cmd->asks_agent)
         return mu_cmd_agent_log(cmd, &filter);
     if (rc != MU_OK)
         return MU_CMD_OK; /* no store yet: nothing happened in it */

@@ -1,6 +1,7 @@
 /* show: all about one entry. diff: asked against issued, or two of its certificates. */
 #include <stdio.h>
 
+#include "cmd/muster/cmd_agent.h"
 #include "cmd/muster/cmd_facts.h"
 
 static int show_json(struct mu_cmd *cmd, const struct mu_agent_facts *facts)
@@ -27,6 +28,8 @@ static enum mu_code show_pem(struct mu_cmd *cmd, const char *name, struct mu_err
     enum mu_code rc;
     size_t i;
 
+    if (cmd->asks_agent)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, "the agent tells facts, no files: read latest.crt");
     if ((rc = mu_keystore_load(cmd->store, name, &entry, err)) != MU_OK)
         return rc;
     mu_pki_cert_to_pem(entry.cert, &pem);
@@ -50,8 +53,8 @@ int mu_cmd_show(struct mu_cmd *cmd)
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--as %s: known are text, pem, json", as);
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if (mu_cmd_open_store(cmd, false, &err) != MU_OK
-        || mu_agent_show(&cmd->agent, name, &facts, &err) != MU_OK)
+    if (mu_cmd_agent_open_store(cmd, &err) != MU_OK
+        || mu_cmd_agent_show(cmd, name, &facts, &err) != MU_OK)
         return mu_cmd_print_error(cmd, name, &err);
     if (cmd->args.json || strcmp(as, "json") == 0)
         exit_code = show_json(cmd, &facts);

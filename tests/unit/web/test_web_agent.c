@@ -8,6 +8,7 @@
 
 #include "agent/agent_log.h"
 #include "fake_loop.h"
+#include "web/agent/web_agent_facts.h"
 
 enum { OWNER = 1000 };
 
@@ -249,6 +250,105 @@ static void a_list_that_is_not_done_is_answered_at_the_end(void **state)
     end(&s);
 }
 
+#define T(text) ((char[]){text})
+
+static char *written(const struct mu_agent_facts *facts)
+{
+    struct mu_buf out = {0};
+    struct mu_agent_json j = {.out = &out};
+    char *text;
+
+    mu_agent_json_facts(&j, NULL, facts, MU_FAKE_LOOP_START_S);
+    text = strdup(mu_buf_str(&out));
+    mu_buf_clear(&out);
+    return text;
+}
+
+/* Who is told by the agent prints what who reads the store prints. */
+static void facts_survive_the_way_through_json(void **state)
+{
+    struct mu_agent_facts_deploy deploy[2] = {
+        {.recipe = T("nginx"), .endpoint = T("tls:a:443"), .serial_seen = T("05"), .match = true, .at_s = 1763660405},
+        {.recipe = T("copy"), .code = MU_M(901)}};
+    const struct mu_agent_facts full = {.name = "web",
+        .state = MU_AGENT_RENEWED_STALE,
+        .proto = MU_PROTO_EST,
+        .url = T("https://pki.example"),
+        .ca = T("corp"),
+        .subject = T("/CN=\"x\""),
+        .issuer = T("/CN=ca"),
+        .san = T("DNS:x"),
+        .serial = T("05"),
+        .stem = T("05"),
+        .next_stem = T("06"),
+        .sha256 = T("AB:CD:EF"),
+        .key = T("EC P-256"),
+        .cert_file = T("/s/certs/web/latest.crt"),
+        .key_file = T("/s/certs/web/latest.key"),
+        .not_before_s = 1732000000,
+        .not_after_s = 1763660405,
+        .days_left = -3,
+        .renew_days = 30,
+        .renew_from_s = 1760000000,
+        .due_since_s = 1760000000,
+        .next_try_s = 1763660500,
+        .pending_txn = T("2B9E"),
+        .pending_since_s = 1763660400,
+        .is_pending = true,
+        .last_result = T("refused"),
+        .last_code = T("M312"),
+        .last_what = T("the CA said no"),
+        .last_reason = T("no"),
+        .last_likely = T("1. this; 2. that"),
+        .last_next = T("wait"),
+        .last_txn = T("2B9E"),
+        .last_s = 1763660401,
+        .attempts = 3,
+        .held = true,
+        .automation = true,
+        .label = T("iot"),
+        .user = T("u"),
+        .has_password = true,
+        .changed = T("C=NL removed, OU=AS added"),
+        .warnings = T("md5\nsha1"),
+        .yes_left_s = 20 * 86400,
+        .deploy = deploy,
+        .deploy_n = 2};
+    const struct mu_agent_facts cases[] = {
+        full, {.name = "new", .renew_days = -1}, {.name = "off", .state = MU_AGENT_DISABLED, .renew_days = 0}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *once = written(&cases[i]), *twice;
+        json_t *object = json_loads(once, 0, NULL);
+        struct mu_agent_facts back;
+        struct mu_err err = {0};
+
+        if (mu_web_agent_facts_decode(object, &back, &err) != MU_OK)
+            fail_msg("%s", err.what);
+        twice = written(&back);
+        assert_string_equal(twice, once);
+        mu_agent_facts_clear(&back);
+        json_decref(object);
+        free(once);
+        free(twice);
+    }
+}
+
+static void facts_that_are_none_are_refused(void **state)
+{
+    static const char *const bad[] = {"{}", "{\"name\":\"a\"}", "{\"name\":\"a\",\"state\":\"ODD\"}",
+        "{\"name\":1,\"state\":\"OK\"}", "{\"name\":\"a\",\"state\":\"OK\",\"not_after\":\"soon\"}",
+        "{\"name\":\"a\",\"state\":\"OK\",\"url\":\"u\",\"attempts\":-1}"};
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        json_t *object = json_loads(bad[i], 0, NULL);
+        struct mu_agent_facts back;
+
+        assert_int_equal(mu_web_agent_facts_decode(object, &back, NULL), MU_INPUT);
+        json_decref(object);
+    }
+}
+
 static void wishes_reach_the_agent(void **state)
 {
     static const struct {
@@ -442,6 +542,8 @@ int main(void)
         TEST(certificates_are_listed_by_name_and_in_parts),
         TEST(one_certificate_is_the_same_object),
         TEST(a_list_that_is_not_done_is_answered_at_the_end),
+        cmocka_unit_test(facts_survive_the_way_through_json),
+        cmocka_unit_test(facts_that_are_none_are_refused),
         TEST(wishes_reach_the_agent),
         TEST(wishes_that_are_wrong_reach_nobody),
         TEST(refusals_keep_their_code),
