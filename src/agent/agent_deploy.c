@@ -29,6 +29,7 @@ struct mu_agent_deploy {
     size_t at;                            /* the part that runs */
     bool failed, is_stale;
     struct mu_err err;                    /* of the first that failed */
+    char what[300];                       /* it; else all that worked */
     char *hook_user;
     struct mu_loop_child *child;
     struct mu_agent_verify *verify;
@@ -86,8 +87,9 @@ static void emit(struct mu_agent_deploy *d, const char *serial)
         .serial = serial,
     };
 
-    if (d->is_test || d->is_failure || d->record.parts.n == 0)
+    if (d->is_test || d->is_failure || d->record.parts.n == 0 || (d->verify_only && !d->failed))
         return;
+    event.detail = d->what;
     if (d->failed) {
         event.code = d->err.reason;
         event.reason = d->err.what;
@@ -129,6 +131,19 @@ static void keep_text(char **to, const char *text)
         (void)!(mu_text_dup(mu_text_escape_to(safe, sizeof safe, mu_bytes_str(text)), to, NULL) == MU_OK);
 }
 
+/* For the event: "nginx, localhost:443". */
+static void add_what(struct mu_agent_deploy *d, const struct mu_agent_deploy_item *item)
+{
+    const char *word = item->what;
+    size_t n = strlen(d->what);
+
+    if (mu_text_starts(word, "recipe "))
+        word += strlen("recipe ");
+    else if (mu_text_starts(word, "verify tls:"))
+        word += strlen("verify tls:");
+    snprintf(d->what + n, sizeof d->what - n, "%s%s", n > 0 ? ", " : "", word);
+}
+
 /* A part has ended. err NULL: it worked. */
 static void part_done(struct mu_agent_deploy *d, int exit_code, const char *line, const char *serial,
     struct mu_bytes output, const struct mu_err *err)
@@ -150,8 +165,12 @@ static void part_done(struct mu_agent_deploy *d, int exit_code, const char *line
     if (err == NULL && line != NULL && mu_text_starts(line, "M905:"))
         item->code = part.code = MU_M(905); /* it worked, by a restart: said, not failed */
     part.last_line = item->line;
+    if (err == NULL && item->kind != MU_AGENT_DEPLOY_FAILURE && !d->failed)
+        add_what(d, item);
     if (err != NULL && item->kind != MU_AGENT_DEPLOY_FAILURE && !d->failed) {
         d->failed = true;
+        d->what[0] = '\0';
+        add_what(d, item);
         d->is_stale = item->kind == MU_AGENT_DEPLOY_VERIFY;
         d->err = *err;
     }

@@ -57,8 +57,10 @@ struct mu_agent_deploy_request {
 enum mu_code mu_agent_deploy_start(struct mu_agent *agent, const struct mu_agent_deploy_request *request,
     const struct mu_agent_deploy_host *host, struct mu_agent_deploy **out, struct mu_err *err) MU_CHECK;
 void mu_agent_deploy_cancel(struct mu_agent_deploy *deploy);
-/* Does the plan name anything to run or to verify? */
-bool mu_agent_deploy_has_plan(const struct mu_agent_config_entry *plan);
+/* Is there anything to run or to verify: of the entry, or in hooks.d? */
+bool mu_agent_deploy_has_plan(const struct mu_agent *agent, const struct mu_agent_config_entry *plan);
+/* Anything that wants to hear of a failure? */
+bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_agent_config_entry *plan);
 
 /* What state/<name>.deploy says, for status. */
 struct mu_agent_deploy_seen {

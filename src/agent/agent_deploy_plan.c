@@ -139,10 +139,38 @@ enum mu_code mu_agent_deploy_plan_make(struct mu_agent *agent, const struct mu_a
     return m.rc;
 }
 
-bool mu_agent_deploy_has_plan(const struct mu_agent_config_entry *plan)
+static bool says(const char *value)
 {
-    return (plan->deploy != NULL && plan->deploy[0] != '\0') || (plan->verify != NULL && plan->verify[0] != '\0')
-        || (plan->success_script != NULL && plan->success_script[0] != '\0');
+    return value != NULL && value[0] != '\0';
+}
+
+static void is_there(void *cookie, const char *path)
+{
+    (void)path;
+    *(bool *)cookie = true;
+}
+
+static bool has_script(const struct mu_agent *agent, const char *phase)
+{
+    struct mu_buf warnings = {.max = 8192};
+    bool there = false;
+
+    if (mu_agent_hook_each(agent, phase, is_there, &there, &warnings, NULL) != MU_OK)
+        there = true; /* what is wrong there is told when it runs */
+    there = there || warnings.n > 0;
+    mu_buf_clear(&warnings);
+    return there;
+}
+
+bool mu_agent_deploy_has_plan(const struct mu_agent *agent, const struct mu_agent_config_entry *plan)
+{
+    return says(plan->deploy) || says(plan->verify) || says(plan->success_script)
+        || has_script(agent, "deploy") || has_script(agent, "post");
+}
+
+bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_agent_config_entry *plan)
+{
+    return says(plan->failure_script) || has_script(agent, "failed");
 }
 
 /* ---- M609 ---- */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/agent_verify.h"
 #include "base/text.h"
 #include "http/http_url.h"
 
@@ -205,14 +206,12 @@ enum mu_code mu_agent_value_recipes(const char *value, struct mu_err *err)
 enum mu_code mu_agent_value_verify(const char *value, struct mu_err *err)
 {
     char part[MU_AGENT_VALUE_PART];
-    size_t n;
+    struct mu_agent_verify_spec spec;
+    enum mu_code rc = MU_OK;
 
-    for (size_t i = 0; mu_agent_value_part(value, i, part); i++) {
-        n = strcspn(part, " \t");
-        if (!mu_text_starts(part, "tls:") || !is_host_port(part + 4, n - 4) || !are_options(part + n))
-            return fault(err, "not of the form tls:HOST:PORT sni=NAME");
-    }
-    return MU_OK;
+    for (size_t i = 0; rc == MU_OK && mu_agent_value_part(value, i, part); i++)
+        rc = mu_agent_verify_parse(mu_bytes_str(part), &spec, err);
+    return rc;
 }
 
 /* A secret where it is kept; the thing itself is one too. */

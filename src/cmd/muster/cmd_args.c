@@ -129,6 +129,17 @@ static const struct option options[] = {
     {"srp-password-fd", 0, TEXT, MU_ARGS_AUTH, AT(srp_password_fd), NULL, "N",
         "its password: from this open descriptor"},
 
+    {"deploy", 0, TEXT, MU_ARGS_DEPLOY, AT(deploy), NULL, "RECIPE",
+        "bring it to this service each time (by comma; see muster-hooks(7))"},
+    {"success-script", 0, TEXT, MU_ARGS_DEPLOY, AT(success_script), NULL, "COMMAND",
+        "shell command after each issue"},
+    {"failure-script", 0, TEXT, MU_ARGS_DEPLOY, AT(failure_script), NULL, "COMMAND",
+        "shell command after each failure"},
+    {"verify", 0, TEXT, MU_ARGS_DEPLOY, AT(verify), NULL, "tls:HOST:PORT",
+        "where the new certificate has to be seen"},
+    {"verify", 0, FLAG, MU_ARGS_DEPLOY_NOW, AT(verify_only), NULL, NULL,
+        "run nothing, look whether the service presents it"},
+
     {"replace", 0, FLAG, MU_ARGS_ENROLL, AT(replace), NULL, NULL,
         "new key and certificate for an existing name"},
     {"new", 0, FLAG, MU_ARGS_ENROLL, AT(fresh), NULL, NULL,

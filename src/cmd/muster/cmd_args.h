@@ -32,6 +32,8 @@ enum {
     MU_ARGS_LOG = 1 << 20,
     MU_ARGS_STATUS = 1 << 21,
     MU_ARGS_CHECK = 1 << 22, /* limits of the probe for monitoring */
+    MU_ARGS_DEPLOY = 1 << 23,
+    MU_ARGS_DEPLOY_NOW = 1 << 24, /* deploy, hook test */
     MU_ARGS_ENTRY = 1 << 26, /* --name of an entry */
     MU_ARGS_PLACE = 1 << 27, /* owner, group and mode of a copy */
 };
@@ -69,6 +71,8 @@ struct mu_cmd_args {
     bool replace, fresh, no_wait, wait, all, force, dry_run, next_ca, activate;
     const char *await_result, *max_await_result, *output, *as, *name, *sha256, *serial;
     const char *owner, *group, *mode;
+    const char *deploy, *success_script, *failure_script, *verify;
+    bool verify_only;
     bool keep, back, forget;
     bool follow, watch;
     const char *action, *subtype, *since, *style, *warn, *crit;

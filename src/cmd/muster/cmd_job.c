@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cmd/muster/cmd_agent.h"
 #include "cmd/muster/cmd_ask.h"
+#include "cmd/muster/cmd_deploy.h"
 #include "cmd/muster/cmd_facts.h"
 #include "net/net_loop.h"
 
@@ -151,7 +152,11 @@ static void on_done(void *ctx, const struct mu_agent_outcome *outcome, const str
 
     job->running = NULL;
     job->done = true;
+    job->issued = err == NULL && outcome->result == MU_AGENT_ISSUED && outcome->facts != NULL
+        && outcome->facts->serial != NULL;
+    job->is_renewal = job->issued && outcome->replaced != NULL;
     if (err != NULL) {
+        job->failed = *err;
         own = *err;
         accepting_line(job, &own);
         job->exit_code = mu_cmd_print_error(job->cmd, job->name, &own);
@@ -221,6 +226,7 @@ int mu_cmd_job_finish(struct mu_cmd_job *job, enum mu_code rc, const struct mu_e
     }
     if (job->name != NULL && job->answer == NULL) /* not for a question */
         mu_cmd_agent_touch(cmd, job->name);
+    mu_cmd_deploy_after(job);
     if (job->exit_code == MU_CMD_OK && !job->quiet_end)
         mu_cmd_print_done(cmd); /* now, so that nothing of the trace comes behind it */
     return job->exit_code;

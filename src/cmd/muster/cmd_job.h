@@ -16,6 +16,8 @@ struct mu_cmd_job {
     struct mu_agent_host host;
     struct mu_agent_job *running;
     bool told_pending, done;
+    bool issued, is_renewal; /* it ended so: something is to be deployed */
+    struct mu_err failed; /* code MU_OK: it did not */
     unsigned polls;
     int64_t last_line_s;
     char fingerprint[100]; /* of a CA that was not known and not accepted */

@@ -181,6 +181,10 @@ enum mu_code mu_cmd_settings_args(
         {"proxy", args->proxy, "proxy"},
         {"source-ip", args->source_ip, "source-ip"},
         {"allow-legacy", args->allow_legacy ? "yes" : NULL, "allow-legacy"},
+        {"deploy", args->deploy, "deploy"},
+        {"success-script", args->success_script, "success-script"},
+        {"failure-script", args->failure_script, "failure-script"},
+        {"verify", args->verify, "verify"},
     };
     enum mu_code rc;
     size_t i;

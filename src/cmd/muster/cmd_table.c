@@ -6,7 +6,7 @@
 
 static const struct mu_cmd_command table[] = {
     {"enroll", "NAME --url URL|--ca CA|--demo [OPTIONS]", "get a certificate",
-        REQUEST | MU_ARGS_ENROLL | MU_ARGS_WAIT, 1, 1, mu_cmd_enroll},
+        REQUEST | MU_ARGS_ENROLL | MU_ARGS_WAIT | MU_ARGS_DEPLOY, 1, 1, mu_cmd_enroll},
     {"renew", "NAME [--next-ca]|--all [--force]", "renew what is due",
         MU_ARGS_ALL | MU_ARGS_RENEW | MU_ARGS_NEXT | MU_ARGS_REKEY | MU_ARGS_AUTH | MU_ARGS_WAIT, 0, 1,
         mu_cmd_renew},
@@ -39,6 +39,10 @@ static const struct mu_cmd_command table[] = {
         CA | MU_ARGS_OUTPUT, 1, 1, mu_cmd_crl_fetch},
     {"cert query", "[NAME] --serial N [-o FILE]", "get a certificate by its serial number",
         MU_ARGS_SERIAL | MU_ARGS_OUTPUT, 0, 1, mu_cmd_cert_query},
+    {"deploy", "NAME [--verify]", "run recipes and scripts again for the current certificate",
+        MU_ARGS_DEPLOY_NOW, 1, 1, mu_cmd_deploy},
+    {"hook test", "NAME [--as failure]", "run them with the real environment, to no effect", MU_ARGS_AS, 1, 1,
+        mu_cmd_hook_test},
     {"replace-pem", "[--name N] FILE (PARAM pkey|cert)...", "put key or certificate into a settings file",
         MU_ARGS_ENTRY, 0, MU_ARGS_MAX_WORDS, mu_cmd_replace},
     {"place", "TARGET FILE...|--back|--forget", "copy files to where a service reads them, whole or not at all",
