@@ -25,8 +25,19 @@ struct mu_http_peer {
     struct mu_bytes client_chain;  /* the others, DER one behind the other */
     struct mu_bytes tls_unique;    /* n 0 if not available (TLS 1.3) */
     struct mu_bytes tls_exporter;  /* 32 octets, RFC 9266 */
+    /* Fills in the two above, which cost a key derivation; NULL: they are there. Only on the
+     * thread that the request came on. Call mu_http_peer_bind. */
+    void (*bind)(void *cookie);
+    void *bind_cookie;
     const char *srp_user;          /* NULL if not SRP */
 };
+
+/* Before tls_unique or tls_exporter is read. */
+static inline void mu_http_peer_bind(const struct mu_http_peer *peer)
+{
+    if (peer->bind != NULL)
+        peer->bind(peer->bind_cookie);
+}
 
 /* A line for the trace, told once the connection stands and before the request goes out. */
 struct mu_http_note {

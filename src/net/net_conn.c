@@ -6,6 +6,8 @@
 #include "net/net_conn.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -55,6 +57,7 @@ struct mu_net_conn {
 };
 
 static void conn_process(struct mu_net_conn *c);
+static void go_on(struct mu_net_conn *c);
 
 struct mu_net_conn *mu_net_conn_next(const struct mu_net_conn *conn)
 {
@@ -138,6 +141,14 @@ static void want(struct event *event, bool *added, bool wanted)
     else if (!wanted && *added)
         event_del(event);
     *added = wanted;
+}
+
+/* OpenSSL may have read more than it gave us, of which the socket says nothing. */
+static void want_more(struct mu_net_conn *c)
+{
+    want(&c->readable, &c->reads, true);
+    if (c->ssl != NULL && SSL_has_pending(c->ssl))
+        event_active(&c->readable, EV_READ, 0);
 }
 
 static void start_deadline(struct mu_net_conn *c)
@@ -270,7 +281,7 @@ static bool flush(struct mu_net_conn *c)
     c->state = HEAD;
     c->scanned = 0;
     start_deadline(c);
-    want(&c->readable, &c->reads, true);
+    want_more(c);
     return true;
 }
 
@@ -397,13 +408,27 @@ static void refuse(struct mu_net_conn *c, int status, const char *why)
 
 /* ---- requests ---- */
 
+static void bind_peer(void *cookie)
+{
+    struct mu_net_conn *c = cookie;
+
+    /* Once: no renegotiation, so the binding stays. Whoever waited past the end of the connection
+     * finds none. */
+    c->peer.facts.bind = NULL;
+    if (c->ssl != NULL && mu_net_this_worker == c->worker)
+        mu_net_peer_learn_binding(&c->peer, c->ssl);
+}
+
 /* The request is whole: the handler gets it. True: answered already, and the next may come. */
 static bool dispatch(struct mu_net_conn *c)
 {
     struct mu_net_reply *r = c->reply;
 
-    if (c->ssl != NULL && !c->peer_known)
+    if (c->ssl != NULL && !c->peer_known) {
         mu_net_peer_learn_tls(&c->peer, c->ssl);
+        c->peer.facts.bind = bind_peer;
+        c->peer.facts.bind_cookie = c;
+    }
     c->peer_known = true;
     r->request = (struct mu_http_request){.method = r->head.method, .target = r->head.target,
         .minor = r->head.minor, .headers = r->head.headers, .header_n = r->head.header_n,
@@ -548,6 +573,7 @@ static void read_request(struct mu_net_conn *c)
     }
     if (fresh)
         start_deadline(c); /* the time between two requests does not count */
+    want_more(c);
     conn_process(c);
 }
 
@@ -572,6 +598,15 @@ static void tell_plain_client(struct mu_net_conn *c)
     start_linger(c);
 }
 
+/* Without session tickets a client that leaves Nagle on waits for the acknowledgment of its
+ * Finished, which Linux would delay by 40 ms. */
+static void acknowledge(struct mu_net_conn *c)
+{
+    int one = 1;
+
+    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
 static void handshake(struct mu_net_conn *c)
 {
     int n;
@@ -581,8 +616,10 @@ static void handshake(struct mu_net_conn *c)
     if (n == 1) {
         c->state = HEAD;
         want(&c->writable, &c->writes, false);
-        want(&c->readable, &c->reads, true);
-        return; /* the request's octets are in the socket, which will say so */
+        if (!SSL_has_pending(c->ssl)) /* mostly the request came with the Finished */
+            acknowledge(c);
+        want_more(c);
+        return;
     }
     if (ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL
         && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_HTTP_REQUEST)
@@ -668,4 +705,6 @@ void mu_net_conn_accept(struct mu_net_worker *w, struct mu_net_endpoint *endpoin
     }
     start_deadline(c);
     want(&c->readable, &c->reads, true);
+    if (c->ssl != NULL)
+        go_on(c); /* while others were served its hello came in */
 }

@@ -33,6 +33,8 @@ void mu_net_peer_learn_address(
     struct mu_net_peer *peer, int fd, const struct sockaddr_storage *from, int64_t group);
 /* After the handshake. */
 void mu_net_peer_learn_tls(struct mu_net_peer *peer, SSL *ssl);
+/* The channel bindings, which few requests ask for. */
+void mu_net_peer_learn_binding(struct mu_net_peer *peer, SSL *ssl);
 void mu_net_peer_clear(struct mu_net_peer *peer);
 
 /* Where one address and port is listened on: a socket for each worker. */
@@ -75,6 +77,7 @@ struct mu_net_worker {
 
     pthread_mutex_t lock; /* guards what follows: any thread comes here */
     struct mu_net_reply *answered, **answered_last;
+    bool wake_held; /* a thread that holds its wake-ups back has this worker in its list */
     bool stop_asked;
     int grace_s;
     bool ended; /* the thread takes no more answers */

@@ -33,10 +33,14 @@ void mu_net_peer_learn_tls(struct mu_net_peer *peer, SSL *ssl)
     peer->facts.client_chain = mu_buf_bytes(&peer->client_chain);
     if (user != NULL && mu_buf_put_str(&peer->srp_user, user))
         peer->facts.srp_user = mu_buf_str(&peer->srp_user);
+    ERR_clear_error();
+}
+
+void mu_net_peer_learn_binding(struct mu_net_peer *peer, SSL *ssl)
+{
     mu_net_tls_binding(ssl, &peer->binding);
     peer->facts.tls_unique = mu_bytes(peer->binding.unique, peer->binding.unique_n);
     peer->facts.tls_exporter = mu_bytes(peer->binding.exporter, peer->binding.exporter_n);
-    ERR_clear_error();
 }
 
 /* The groups of the process at the other end when it connected, not those of the user's database: no

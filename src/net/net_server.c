@@ -7,6 +7,7 @@
 #include "net/net_conn.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,16 @@ enum {
     DEFAULT_CONNECTIONS = 1000,
     DEFAULT_DEADLINE_S = 10,
     MAX_WORKERS = 256,
+    HELD_MAX = 16,
     ACCEPT_RETRY_MS = 200, /* after the process ran out of descriptors */
 };
 
 _Thread_local struct mu_net_worker *mu_net_this_worker;
+
+/* Of a thread that holds its wake-ups back. */
+static _Thread_local bool holds;
+static _Thread_local struct mu_net_worker *held[HELD_MAX];
+static _Thread_local size_t held_n;
 
 static enum mu_code no_memory(struct mu_err *err)
 {
@@ -105,10 +112,52 @@ const char *mu_net_worker_date(struct mu_net_worker *w)
 
 /* ---- answers from anywhere ---- */
 
+static void wake(struct mu_net_worker *w)
+{
+    uint64_t one = 1;
+
+    while (write(w->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+void mu_net_replies_hold(void)
+{
+    holds = true;
+}
+
+/* With the lock held, as in mu_net_reply_send. */
+void mu_net_replies_release(void)
+{
+    for (size_t i = 0; i < held_n; i++) {
+        struct mu_net_worker *w = held[i];
+
+        pthread_mutex_lock(&w->lock);
+        w->wake_held = false;
+        if (!w->ended)
+            wake(w);
+        pthread_mutex_unlock(&w->lock);
+        mu_net_server_unref(w->server);
+    }
+    held_n = 0;
+    holds = false;
+}
+
+/* With the lock held: the worker will be woken with the others. */
+static bool hold_back(struct mu_net_worker *w)
+{
+    if (!holds || (!w->wake_held && held_n == HELD_MAX))
+        return false;
+    if (!w->wake_held) {
+        atomic_fetch_add(&w->server->refs, 1);
+        w->wake_held = true;
+        held[held_n++] = w;
+    }
+    return true;
+}
+
 void mu_net_reply_send(struct mu_net_reply *reply, struct mu_http_response *response)
 {
     struct mu_net_worker *w = reply->worker;
-    uint64_t one = 1;
     bool late;
 
     reply->response = *response;
@@ -125,8 +174,8 @@ void mu_net_reply_send(struct mu_net_reply *reply, struct mu_http_response *resp
         w->answered_last = &reply->next;
         /* With the lock held: once the list can be taken, the worker may end and close the
          * descriptor. One wake-up brings all answers that come before it looks. */
-        while (first && write(w->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-            ;
+        if (!hold_back(w) && (first || w->wake_held))
+            wake(w);
     }
     pthread_mutex_unlock(&w->lock);
     if (late)
@@ -198,11 +247,16 @@ static void on_wake(evutil_socket_t fd, short what, void *cookie)
 static void *worker_main(void *cookie)
 {
     struct mu_net_worker *w = cookie;
+    const struct mu_net_server_config *config = &w->server->config;
     struct mu_net_reply *r, *next;
 
     mu_net_this_worker = w;
     set_accepting(w, true);
-    event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    do {
+        if (config->round_end != NULL)
+            config->round_end(config->cookie);
+        event_base_loop(w->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    } while (!event_base_got_break(w->base));
     set_accepting(w, false);
     while (w->conns != NULL)
         mu_net_conn_kill(w->conns);
@@ -210,6 +264,8 @@ static void *worker_main(void *cookie)
     w->ended = true;
     r = take_answers(w);
     pthread_mutex_unlock(&w->lock);
+    if (config->round_end != NULL)
+        config->round_end(config->cookie);
     for (; r != NULL; r = next) {
         next = r->next;
         mu_net_conn_drop_answer(r);
@@ -330,17 +386,27 @@ enum mu_code mu_net_server_renew_tls(
 
 /* ---- the server ---- */
 
+/* Those this process may run on: more threads than that would only take turns. */
+static unsigned cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        n = CPU_COUNT(&set);
+    return n > 0 ? (unsigned)n : 1;
+}
+
 enum mu_code mu_net_server_new(
     const struct mu_net_server_config *config, struct mu_net_server **out, struct mu_err *err)
 {
     struct mu_net_server *s = calloc(1, sizeof(*s));
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     if (s == NULL)
         return no_memory(err);
     s->config = *config;
     if (s->config.workers == 0)
-        s->config.workers = cores > 0 ? (unsigned)cores : 1;
+        s->config.workers = cores();
     if (s->config.workers > MAX_WORKERS)
         s->config.workers = MAX_WORKERS;
     if (s->config.max_connections == 0)
@@ -399,8 +465,6 @@ enum mu_code mu_net_server_start(struct mu_net_server *s, struct mu_err *err)
 
 void mu_net_server_stop(struct mu_net_server *s, int grace_s)
 {
-    uint64_t one = 1;
-
     if (!s->running)
         return;
     s->running = false;
@@ -413,8 +477,7 @@ void mu_net_server_stop(struct mu_net_server *s, int grace_s)
         w->stop_asked = true;
         w->grace_s = grace_s;
         pthread_mutex_unlock(&w->lock);
-        while (write(w->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-            ;
+        wake(w);
     }
     for (unsigned i = 0; i < s->config.workers; i++)
         if (s->workers[i] != NULL && s->workers[i]->started)

@@ -22,6 +22,10 @@ typedef void mu_net_handler(void *cookie, const struct mu_http_request *request,
 /* Takes over the response's content and sends it from the worker's loop. Works after the client
  * has gone. */
 void mu_net_reply_send(struct mu_net_reply *reply, struct mu_http_response *response);
+/* Between the two calls what this thread sends wakes no worker; release wakes each that has got
+ * something, once. For a thread that answers many at a time. */
+void mu_net_replies_hold(void);
+void mu_net_replies_release(void);
 /* Index of the worker that owns the reply, 0..workers-1. */
 unsigned mu_net_reply_worker(const struct mu_net_reply *reply);
 
@@ -60,10 +64,14 @@ struct mu_net_listener {
 };
 
 struct mu_net_server_config {
-    unsigned workers;           /* 0: one per core */
+    unsigned workers;           /* 0: one per core that this process may use */
     unsigned max_connections;   /* per worker, 0: 1000 */
     int deadline_s;             /* for handshake, header and body together; 0: 10 */
     const struct mu_env *env;
+    /* Called by each worker before it waits for its sockets: what a round has gathered, a log's
+     * lines for one, can be handed on in one go. NULL: nothing. */
+    void (*round_end)(void *cookie);
+    void *cookie;
 };
 
 enum mu_code mu_net_server_new(const struct mu_net_server_config *config, struct mu_net_server **out,

@@ -58,6 +58,7 @@ enum mu_code mu_store_submit_wait(struct mu_store *store, struct mu_store_change
     change->cookie = &w;
     change->any_thread = true;
     mu_store_submit(store, change);
+    mu_store_flush(store);
     pthread_mutex_lock(&w.lock);
     while (!w.is_done)
         pthread_cond_wait(&w.ready, &w.lock);

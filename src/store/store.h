@@ -214,6 +214,7 @@ typedef void mu_store_counts_call(
 
 struct mu_store_ops {
     void (*submit)(struct mu_store *, struct mu_store_change *change);
+    void (*flush)(struct mu_store *); /* NULL: nothing is ever gathered */
     void (*ask)(
         struct mu_store *, const struct mu_store_ask *ask, mu_store_facts_call *call, void *cookie);
     void (*cas)(struct mu_store *, mu_store_ca_call *call, void *cookie);
@@ -261,11 +262,29 @@ struct mu_store_post {
     void *ctx;
 };
 
+/* Around the answers to what was committed together, on the writer's thread. NULL: nothing. */
+struct mu_store_answers {
+    void (*begin)(void *ctx);
+    void (*end)(void *ctx);
+    void *ctx;
+};
+
+/* Says that this thread gathers what it submits and calls mu_store_flush soon after, before it
+ * waits for anything: the writer is not woken for each. */
+void mu_store_thread_gathers(void);
+/* What was gathered is begun. Costs nothing where there is nothing. */
+static inline void mu_store_flush(struct mu_store *s)
+{
+    if (s->ops->flush != NULL)
+        s->ops->flush(s);
+}
+
 enum mu_code mu_store_memory_open(struct mu_store **out, struct mu_err *err) MU_CHECK;
 
 struct mu_store_sqlite_config {
     const char *path; /* created with mode 0600; with -wal and -shm beside it */
     struct mu_store_post post;
+    struct mu_store_answers answers;
     unsigned max_queue; /* changes waiting; 0: 8192; more are MU_BUSY */
     bool read_only; /* somebody else owns it: every change is MU_STORAGE */
 };

@@ -185,6 +185,7 @@ static void ops_init(void)
 {
     ops = mu_sqlite_read_ops;
     ops.submit = mu_sqlite_submit;
+    ops.flush = mu_sqlite_flush;
     ops.close = sqlite_close;
 }
 
@@ -227,6 +228,7 @@ enum mu_code mu_store_sqlite_open(
     pthread_once(&ops_once, ops_init);
     s->base.ops = &ops;
     s->post = config->post;
+    s->answers = config->answers;
     s->read_only = config->read_only;
     s->max_queue = config->max_queue != 0 ? config->max_queue : 8192;
     s->tail = &s->head;

@@ -21,6 +21,7 @@ struct mu_sqlite {
     struct mu_store base;
     char *path;
     struct mu_store_post post;
+    struct mu_store_answers answers;
     bool read_only;
     /* readers not in use */
     pthread_mutex_t pool_lock;
@@ -33,6 +34,7 @@ struct mu_sqlite {
     pthread_cond_t some;
     struct mu_store_change *head, **tail;
     unsigned queued, max_queue;
+    unsigned wanted; /* so many have to be queued for the writer to be woken */
     bool stop;
 };
 
@@ -100,6 +102,7 @@ enum mu_code mu_sqlite_apply(
 /* store_sqlite_writer.c */
 void *mu_sqlite_writer(void *sqlite);
 void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change);
+void mu_sqlite_flush(struct mu_store *store);
 /* store_sqlite_read.c. Its first statements are those of store_sqlite_count.c. */
 enum {
     MU_SQLITE_COUNTS,

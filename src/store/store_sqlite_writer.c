@@ -4,6 +4,7 @@
  */
 #include "store/store_sqlite_db.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -11,12 +12,15 @@
 
 enum {
     GROUP_MAX = 64, /* batches per commit */
-    EXPECT_MAX = 8, /* waited for at most; the rest of the load goes on meanwhile */
+    EXPECT_MAX = 32, /* waited for at most; the rest of the load goes on meanwhile */
     LINGER_NS = 8 * 1000 * 1000, /* in all */
     LINGER_GAP_NS =
         3 * 1000 * 1000, /* for the next one: as long as making one takes on a slow core */
     PROBE = 16,
 };
+
+/* Of a thread that calls mu_store_flush. */
+static _Thread_local bool gathers, has_gathered;
 
 /* What the last commits were like. */
 struct pace {
@@ -128,6 +132,16 @@ static void answer_where_wanted(struct mu_sqlite *s, struct mu_sqlite_outcome *o
     answer(o);
 }
 
+static void answer_group(struct mu_sqlite *s, struct mu_sqlite_outcome *group, size_t n)
+{
+    if (s->answers.begin != NULL)
+        s->answers.begin(s->answers.ctx);
+    for (size_t i = 0; i < n; i++)
+        answer_where_wanted(s, &group[i]);
+    if (s->answers.end != NULL)
+        s->answers.end(s->answers.ctx);
+}
+
 /* ---- the queue ---- */
 
 static struct mu_store_change *take(struct mu_sqlite *s)
@@ -159,8 +173,8 @@ static bool is_before(const struct timespec *a, const struct timespec *b)
     return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
-/* Waits until expect changes are queued, or none came for LINGER_GAP_NS, or LINGER_NS are over;
- * false: the time was up. Called with the lock. */
+/* Waits until expect changes are queued, or none came within LINGER_GAP_NS, or LINGER_NS are over;
+ * false: the time was up. Called with the lock; woken by the last of them only. */
 static bool linger(struct mu_sqlite *s, unsigned expect)
 {
     struct timespec now, end, until;
@@ -169,16 +183,17 @@ static bool linger(struct mu_sqlite *s, unsigned expect)
     clock_gettime(CLOCK_MONOTONIC, &now);
     end = later(&now, LINGER_NS);
     until = later(&now, LINGER_GAP_NS);
+    s->wanted = expect;
     while (s->queued < expect && !s->stop) {
         if (is_before(&end, &until))
             until = end;
-        if (pthread_cond_timedwait(&s->some, &s->lock, &until) != 0)
-            return false;
-        if (s->queued != seen) {
-            seen = s->queued;
-            clock_gettime(CLOCK_MONOTONIC, &now);
-            until = later(&now, LINGER_GAP_NS);
-        }
+        if (pthread_cond_timedwait(&s->some, &s->lock, &until) == 0)
+            continue;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (s->queued == seen || !is_before(&now, &end))
+            return s->queued >= expect;
+        seen = s->queued;
+        until = later(&now, LINGER_GAP_NS);
     }
     return true;
 }
@@ -212,6 +227,7 @@ void *mu_sqlite_writer(void *sqlite)
 
     pthread_mutex_lock(&s->lock);
     for (;;) {
+        s->wanted = 1;
         while (s->head == NULL && !s->stop)
             pthread_cond_wait(&s->some, &s->lock);
         if (s->head == NULL)
@@ -219,14 +235,32 @@ void *mu_sqlite_writer(void *sqlite)
         gather(s, &pace);
         for (n = 0; n < GROUP_MAX && s->head != NULL; n++)
             group[n] = (struct mu_sqlite_outcome){.change = take(s)};
+        s->wanted = UINT_MAX; /* looks itself when it is ready */
         pthread_mutex_unlock(&s->lock);
         commit_group(s->writer, group, n);
-        for (size_t i = 0; i < n; i++)
-            answer_where_wanted(s, &group[i]);
+        answer_group(s, group, n);
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+void mu_store_thread_gathers(void)
+{
+    gathers = true;
+}
+
+void mu_sqlite_flush(struct mu_store *store)
+{
+    struct mu_sqlite *s = mu_sqlite_of(store);
+
+    if (!has_gathered)
+        return;
+    has_gathered = false;
+    pthread_mutex_lock(&s->lock);
+    if (s->queued >= s->wanted)
+        pthread_cond_signal(&s->some);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change)
@@ -248,7 +282,9 @@ void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change)
         *s->tail = change;
         s->tail = &change->next_;
         s->queued++;
-        pthread_cond_signal(&s->some);
+        has_gathered = gathers;
+        if (!gathers && s->queued >= s->wanted)
+            pthread_cond_signal(&s->some);
     }
     pthread_mutex_unlock(&s->lock);
     if (rc != MU_OK)

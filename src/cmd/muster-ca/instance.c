@@ -205,9 +205,12 @@ out:
 
 /* ---- all of it ---- */
 
-static enum mu_code store_open(struct instance *in, bool create, struct mu_err *err)
+static enum mu_code store_open(
+    struct instance *in, const struct instance_options *options, struct mu_err *err)
 {
-    struct mu_store_sqlite_config config = {.path = in->conf->database};
+    struct mu_store_sqlite_config config = {
+        .path = in->conf->database, .answers = options->answers};
+    bool create = options->create;
 
     if (is_memory(in->conf)) {
         if (create)
@@ -258,7 +261,7 @@ enum mu_code instance_open(const struct instance_conf *conf, const struct instan
     }
     if ((rc = lock_take(conf->dir, &in->lock_fd, err)) != MU_OK)
         goto out;
-    if ((rc = store_open(in, options->create, err)) != MU_OK)
+    if ((rc = store_open(in, options, err)) != MU_OK)
         goto out;
     if ((rc = hash_key_read(in, options->create, &secret, err)) != MU_OK)
         goto out;

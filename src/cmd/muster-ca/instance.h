@@ -67,6 +67,7 @@ struct instance_options {
     mu_ca_event *event;
     void (*trace)(void *ctx, const struct mu_trace_event *event);
     void *cookie; /* of both */
+    struct mu_store_answers answers; /* of the store */
 };
 enum mu_code instance_open(const struct instance_conf *conf, const struct instance_options *options,
     struct instance *out, struct mu_err *err) MU_CHECK;

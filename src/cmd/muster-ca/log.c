@@ -14,7 +14,7 @@
 #include "base/time.h"
 #include "pki/pki_cert.h"
 
-enum { LINE_MAX_OCTETS = 4096 };
+enum { LINE_MAX_OCTETS = 4096, GATHER_MAX = 32 * 1024 };
 
 /* The program has one log. */
 static struct {
@@ -24,6 +24,8 @@ static struct {
     enum log_level level;
     enum mu_proto only;
     const struct mu_env *env;
+    char gathered[GATHER_MAX];
+    size_t gathered_n;
 } the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
 static int file_open(const char *path)
@@ -43,6 +45,26 @@ enum mu_code log_open(const char *path, enum log_level level, struct mu_err *err
     return MU_OK;
 }
 
+static _Thread_local bool gathers;
+
+/* What cannot be written is lost: the CA does not stop for its log, the audit trail is elsewhere.
+ * With the lock held. */
+static void put_out(const void *p, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = write(the_log.fd, p, size);
+    while (n < 0 && errno == EINTR);
+}
+
+static void put_gathered(void)
+{
+    if (the_log.gathered_n != 0)
+        put_out(the_log.gathered, the_log.gathered_n);
+    the_log.gathered_n = 0;
+}
+
 void log_reopen(void)
 {
     int fd;
@@ -50,6 +72,7 @@ void log_reopen(void)
     if (the_log.path == NULL || (fd = file_open(the_log.path)) < 0)
         return;
     pthread_mutex_lock(&the_log.lock);
+    put_gathered();
     close(the_log.fd);
     the_log.fd = fd;
     pthread_mutex_unlock(&the_log.lock);
@@ -67,17 +90,32 @@ void log_clock(const struct mu_env *env)
     the_log.env = env;
 }
 
-/* Whole lines in one write each, so that threads do not mix them. What cannot be written is lost:
- * the CA does not stop for its log, the audit trail is elsewhere. */
+/* Whole lines in a write, so that threads do not mix them. */
 static void put_line(struct mu_buf *line)
 {
-    ssize_t n;
-
     mu_buf_put_byte(line, '\n');
     pthread_mutex_lock(&the_log.lock);
-    do
-        n = write(the_log.fd, line->p, line->n);
-    while (n < 0 && errno == EINTR);
+    if (line->n > GATHER_MAX - the_log.gathered_n)
+        put_gathered();
+    if (gathers && line->n <= GATHER_MAX) {
+        memcpy(the_log.gathered + the_log.gathered_n, line->p, line->n);
+        the_log.gathered_n += line->n;
+    } else {
+        put_gathered();
+        put_out(line->p, line->n);
+    }
+    pthread_mutex_unlock(&the_log.lock);
+}
+
+void log_gather(void)
+{
+    gathers = true;
+}
+
+void log_flush(void)
+{
+    pthread_mutex_lock(&the_log.lock);
+    put_gathered();
     pthread_mutex_unlock(&the_log.lock);
 }
 

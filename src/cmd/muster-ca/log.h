@@ -9,6 +9,9 @@ enum log_level { LOG_LEVEL_INFO, LOG_LEVEL_NOTICE, LOG_LEVEL_WARNING };
 
 /* path NULL: stderr. The file is opened for appending, mode 0640. */
 enum mu_code log_open(const char *path, enum log_level level, struct mu_err *err) MU_CHECK;
+/* From now on this thread's lines wait in memory for log_flush, or for another thread's line. */
+void log_gather(void);
+void log_flush(void);
 /* After somebody moved the file away. Goes on with the old one if the new cannot be opened. */
 void log_reopen(void);
 enum log_level log_level_parse(const char *word); /* NULL: info */

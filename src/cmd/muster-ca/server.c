@@ -33,6 +33,36 @@ struct server {
     uint16_t ports[INSTANCE_MAX_LISTEN];
 };
 
+/* ---- what is done together ---- */
+
+/* On the store's writer thread: it answers what it has committed. */
+static _Thread_local bool is_answering;
+
+static void answers_begin(void *ctx)
+{
+    is_answering = true;
+    log_gather();
+    mu_net_replies_hold();
+}
+
+static void answers_end(void *ctx)
+{
+    log_flush();
+    is_answering = false;
+    mu_net_replies_release();
+}
+
+/* On a worker: before it waits, what its requests have submitted and told is handed on. */
+static void on_round_end(void *cookie)
+{
+    const struct server *s = cookie;
+
+    log_gather();
+    mu_store_thread_gathers();
+    log_flush();
+    mu_store_flush(s->instance.store);
+}
+
 /* ---- public requests ---- */
 
 struct exchange {
@@ -41,18 +71,27 @@ struct exchange {
     unsigned number;
 };
 
+/* A line of the log is written before the answer it tells of. The writer's answers have theirs
+ * written together (answers_end). */
+static void send_reply(struct mu_net_reply *reply, struct mu_http_response *response)
+{
+    if (!is_answering)
+        log_flush();
+    mu_net_reply_send(reply, response);
+}
+
 static void exchange_reply(void *cookie, struct mu_http_response *response)
 {
     struct exchange *x = cookie;
 
     record_reply(x->record, x->number, response);
-    mu_net_reply_send(x->reply, response);
+    send_reply(x->reply, response);
     free(x);
 }
 
 static void plain_reply(void *cookie, struct mu_http_response *response)
 {
-    mu_net_reply_send(cookie, response);
+    send_reply(cookie, response);
 }
 
 static void on_request(
@@ -155,7 +194,9 @@ static enum mu_code public_start(struct server *s, struct mu_err *err)
     const struct instance_conf *conf = s->options->conf;
     struct mu_net_server_config config = {.workers = (unsigned)conf->workers,
         .max_connections = (unsigned)conf->max_connections,
-        .env = &s->instance.env};
+        .env = &s->instance.env,
+        .round_end = on_round_end,
+        .cookie = s};
     enum mu_code rc = mu_net_server_new(&config, &s->public, err);
 
     if (rc == MU_OK && server_tls_is_wanted(conf))
@@ -216,7 +257,10 @@ static enum mu_code start(struct server *s, struct mu_err *err)
 {
     const struct server_options *o = s->options;
     struct instance_options open = {
-        .create = o->create, .event = log_event, .trace = o->debug ? log_trace : NULL};
+        .create = o->create,
+        .event = log_event,
+        .trace = o->debug ? log_trace : NULL,
+        .answers = {.begin = answers_begin, .end = answers_end}};
     enum mu_code rc;
 
     if ((rc = log_open(

@@ -24,6 +24,8 @@ enum mu_code mu_est_link_check(
     struct mu_buf value = {.max = 0};
     bool equal = false;
 
+    if (peer != NULL)
+        mu_http_peer_bind(peer);
     if (peer == NULL || (peer->tls_unique.n == 0 && peer->tls_exporter.n == 0))
         return mu_err_set(err, MU_AUTH, MU_REFUSE_LINK,
             "est: the challengePassword links the request to a TLS session, but this connection "

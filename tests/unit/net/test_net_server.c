@@ -97,10 +97,12 @@ static void handler(void *cookie, const struct mu_http_request *q, struct mu_net
     mu_http_response_clear(&r); /* empty now */
 }
 
-static void start(unsigned workers, unsigned max_connections, int deadline_s)
+static void start_with(unsigned workers, unsigned max_connections, int deadline_s,
+    void (*round_end)(void *cookie), void *cookie)
 {
     struct mu_net_server_config config = {.workers = workers, .max_connections = max_connections,
-        .deadline_s = deadline_s, .env = mu_fake_loop_env(fake)};
+        .deadline_s = deadline_s, .env = mu_fake_loop_env(fake), .round_end = round_end,
+        .cookie = cookie};
     struct mu_net_listener l = {.address = "127.0.0.1", .handler = handler, .max_body = 100000};
     struct mu_err err = {0};
 
@@ -110,6 +112,11 @@ static void start(unsigned workers, unsigned max_connections, int deadline_s)
     assert_true(port != 0);
     if (mu_net_server_start(server, &err) != MU_OK)
         fail_msg("%s", err.what);
+}
+
+static void start(unsigned workers, unsigned max_connections, int deadline_s)
+{
+    start_with(workers, max_connections, deadline_s, NULL, NULL);
 }
 
 static int setup(void **state)
@@ -485,6 +492,45 @@ static void waiting_for_us_has_no_deadline(void **state)
     close(fd);
 }
 
+static atomic_uint rounds;
+
+static void count_round(void *cookie)
+{
+    atomic_fetch_add((atomic_uint *)cookie, 1);
+}
+
+static void *answer_all_held(void *cookie)
+{
+    mu_net_replies_hold();
+    for (int i = 0; i < 6; i++)
+        answer(take_kept(), 200, "HELD");
+    mu_net_replies_release();
+    answer(take_kept(), 200, "ALONE");
+    return NULL;
+}
+
+/* Both workers are woken, once each; after release a wake-up is at once again. */
+static void wake_ups_are_held_back_and_none_is_lost(void **state)
+{
+    pthread_t thread;
+    int fds[7];
+
+    start_with(2, 0, 0, count_round, &rounds);
+    assert_int_equal(pthread_create(&thread, NULL, answer_all_held, NULL), 0);
+    for (int i = 0; i < 7; i++) {
+        fds[i] = dial();
+        send_text(fds[i], "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+        if (i == 5)
+            for (int k = 0; k < 6; k++)
+                read_until(fds[k], "HELD");
+    }
+    read_until(fds[6], "ALONE");
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 7; i++)
+        close(fds[i]);
+    assert_true(atomic_load(&rounds) >= 4);
+}
+
 static void *answer_from_thread(void *cookie)
 {
     struct mu_net_reply *r = take_kept();
@@ -798,6 +844,7 @@ int main(void)
         TEST(a_long_answer_arrives_whole),
         TEST(slow_clients_are_cut_off),
         TEST(waiting_for_us_has_no_deadline),
+        TEST(wake_ups_are_held_back_and_none_is_lost),
         TEST(answers_come_from_other_threads),
         TEST(an_answer_to_a_client_that_vanished_is_dropped),
         TEST(connections_beyond_the_ceiling_wait),

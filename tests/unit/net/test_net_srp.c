@@ -58,6 +58,7 @@ static void who(void *cookie, const struct mu_http_request *q, struct mu_net_rep
 
     pthread_mutex_lock(&lock);
     mu_buf_reset(&seen_unique);
+    mu_http_peer_bind(q->peer);
     mu_buf_put_bytes(&seen_unique, q->peer->tls_unique);
     pthread_mutex_unlock(&lock);
     snprintf(text, sizeof(text), "version=%04x srp=%s", (unsigned)q->peer->tls_version,

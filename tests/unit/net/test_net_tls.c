@@ -68,6 +68,7 @@ static void who(void *cookie, const struct mu_http_request *q, struct mu_net_rep
     pthread_mutex_lock(&lock);
     mu_buf_reset(&seen_unique);
     mu_buf_reset(&seen_exporter);
+    mu_http_peer_bind(p);
     mu_buf_put_bytes(&seen_unique, p->tls_unique);
     mu_buf_put_bytes(&seen_exporter, p->tls_exporter);
     pthread_mutex_unlock(&lock);
@@ -121,7 +122,7 @@ static void tls_1_3_with_a_client_certificate(void **state)
     assert_true(mu_bytes_equal(mu_buf_bytes(&fix_leaf), server.cert->der));
     assert_has(fix_trace(), "est connect: opened 127.0.0.1:");
     assert_has(fix_trace(),
-        "est tls: TLSv1.3 TLS_AES_256_GCM_SHA384, server CN=server, verified by CN=Test Root\n"
+        "est tls: TLSv1.3 TLS_AES_128_GCM_SHA256, server CN=server, verified by CN=Test Root\n"
         "est auth: client certificate CN=device-1 used\n"
         "est http: GET https://127.0.0.1:"); /* E100 */
     assert_has(fix_trace(), "est trust: loaded for TLS: CN=Test Root\nest connect: opened"); /* E045 */
@@ -601,6 +602,37 @@ static void sessions_are_not_resumed(void **state)
     }
 }
 
+/* OpenSSL reads all of them at once, and the socket tells of none. */
+static void records_that_come_together_are_all_answered(void **state)
+{
+    struct mu_net_tls tls = tls_of(&server, true);
+    struct peer p = peer_dial(fix_serve(who, &tls), TLS1_3_VERSION, NULL);
+    char text[128], all[8192];
+    size_t n = 0, found = 0;
+    int got;
+
+    assert_int_equal(SSL_connect(p.ssl), 1);
+    BIO *sock = SSL_get_wbio(p.ssl), *kept = BIO_new(BIO_s_mem());
+    BIO_up_ref(sock);
+    SSL_set0_wbio(p.ssl, kept); /* four requests, two records each, in one write */
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", i == 3 ? "Connection: close\r\n" : "");
+        assert_int_equal(SSL_write(p.ssl, text, 10), 10);
+        assert_int_equal(SSL_write(p.ssl, text + 10, (int)strlen(text + 10)), (int)strlen(text + 10));
+    }
+    char *whole;
+    long size = BIO_get_mem_data(kept, &whole);
+    assert_int_equal(write(p.fd, whole, (size_t)size), size);
+    SSL_set0_wbio(p.ssl, sock);
+    while ((got = SSL_read(p.ssl, all + n, (int)(sizeof(all) - 1 - n))) > 0)
+        n += (size_t)got;
+    all[n] = '\0';
+    for (const char *at = all; (at = strstr(at, "200 OK")) != NULL; at++)
+        found++;
+    assert_int_equal(found, 4);
+    peer_close(&p);
+}
+
 static void tls_1_1_is_refused_by_the_server(void **state)
 {
     struct mu_net_tls tls = tls_of(&server_rsa, false);
@@ -637,6 +669,7 @@ int main(void)
         TEST(big_bodies_both_ways),
         TEST(a_slow_handshake_is_cut_off),
         TEST(sessions_are_not_resumed),
+        TEST(records_that_come_together_are_all_answered),
         TEST(tls_1_1_is_refused_by_the_server),
     };
     return cmocka_run_group_tests(tests, make_certs, clear_certs);

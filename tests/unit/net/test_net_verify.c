@@ -47,6 +47,7 @@ static void count(void *cookie, const struct mu_http_request *q, struct mu_net_r
 
     pthread_mutex_lock(&lock);
     mu_buf_reset(&seen_binding);
+    mu_http_peer_bind(q->peer);
     mu_buf_put_bytes(&seen_binding, q->peer->tls_exporter);
     if (i < 64)
         seen_ports[i] = q->peer->port;

@@ -235,6 +235,54 @@ static void count_answer(void *cookie, const struct mu_store_result *result)
         __atomic_add_fetch(&answered, 1, __ATOMIC_SEQ_CST);
 }
 
+static unsigned begun, ended, inside;
+
+static void on_begin(void *ctx)
+{
+    begun++;
+}
+
+static void on_end(void *ctx)
+{
+    inside = answered - inside;
+    __atomic_add_fetch(&ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *gather_and_flush(void *cookie)
+{
+    static struct mu_store_change changes[20];
+    static struct mu_record_cert rows[20];
+
+    mu_store_thread_gathers();
+    for (unsigned i = 0; i < 20; i++) {
+        rows[i] = store_cert(i);
+        changes[i] = (struct mu_store_change){.now_s = NOW, .cert = &rows[i], .done = count_answer};
+        mu_store_submit(store_case, &changes[i]);
+    }
+    mu_store_flush(store_case);
+    mu_store_flush(store_case); /* nothing is left */
+    return NULL;
+}
+
+/* One wake-up, one commit, and its answers between begin and end. */
+static void what_is_gathered_is_committed_together(void **state)
+{
+    const struct mu_store_sqlite_config config = {
+        .path = store_file_path, .answers = {on_begin, on_end, NULL}};
+    pthread_t thread;
+
+    assert_int_equal(mu_store_sqlite_open(&config, &store_case, NULL), MU_OK);
+    answered = 0;
+    assert_int_equal(pthread_create(&thread, NULL, gather_and_flush, NULL), 0);
+    pthread_join(thread, NULL);
+    mu_store_close(store_case);
+    store_case = NULL;
+    assert_int_equal(answered, 20);
+    assert_int_equal(begun, 1);
+    assert_int_equal(ended, 1);
+    assert_int_equal(inside, 20);
+}
+
 static void closing_finishes_what_is_queued(void **state)
 {
     static struct mu_store_change changes[200];
@@ -268,6 +316,7 @@ int main(void)
         OPENED(a_reader_sees_but_does_not_write),
         OPENED(a_backup_is_whole_and_private),
         CLOSED(completions_are_posted_with_their_rows),
+        CLOSED(what_is_gathered_is_committed_together),
         OPENED(closing_finishes_what_is_queued),
     };
 
