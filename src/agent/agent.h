@@ -89,6 +89,8 @@ struct mu_agent_facts {
     char *last_reason;                /* the CA's own words; NULL: it gave none */
     char *last_txn;
     int64_t last_s;
+    bool has_clock;                   /* the CA's last answer had a time */
+    int64_t clock_difference_s;       /* its clock minus ours */
     unsigned attempts;                /* failed ones in a row */
     /* what follows: agent_status.h */
     bool is_configured;               /* a section of the configuration, not made by hand */

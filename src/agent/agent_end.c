@@ -161,6 +161,12 @@ static void last_write(
         if (rc == MU_OK)
             rc = opt_dup(err->said, &last.said);
     }
+    last.has_clock = before.has_clock;
+    last.clock_difference_s = before.clock_difference_s;
+    if (answer != NULL && answer->server_date_s != 0) {
+        last.has_clock = true;
+        last.clock_difference_s = answer->server_date_s - answer->answer_at_s;
+    }
     if (rc == MU_OK && mu_agent_last_store(store, job->name, &last, NULL) != MU_OK)
         mu_agent_job_step(job, MU_AGENT_STEP_WARNING, "how it went could not be written down");
     mu_agent_last_clear(&before);

@@ -98,6 +98,8 @@ static enum mu_code last_facts(
     f->changed = last.changed;
     f->warnings = last.warnings;
     f->last_s = last.at_s;
+    f->has_clock = last.has_clock;
+    f->clock_difference_s = last.clock_difference_s;
     f->attempts = last.attempts;
     return MU_OK;
 }

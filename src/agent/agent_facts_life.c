@@ -30,6 +30,21 @@ static void on_seen(void *cookie, const struct mu_agent_deploy_seen *seen)
         .exit_code = seen->exit_code, .at_s = seen->at_s};
 }
 
+/* The CA by its section's name, which is what people call it. */
+static void section_take(struct mu_agent *agent, struct mu_agent_facts *f)
+{
+    struct mu_agent_config_entry entry;
+    char *ca;
+
+    if (mu_agent_config_entry(agent->config, f->name, 0, &entry, NULL) != MU_OK)
+        return;
+    if (entry.ca != NULL && (ca = strdup(entry.ca)) != NULL) {
+        free(f->ca);
+        f->ca = ca;
+    }
+    mu_agent_config_entry_clear(&entry);
+}
+
 void mu_agent_facts_life(struct mu_agent *agent, struct mu_agent_facts *facts)
 {
     struct mu_lifecycle_policy policy = {.renew_days = facts->renew_days, .jitter_percent = 20};
@@ -40,6 +55,8 @@ void mu_agent_facts_life(struct mu_agent *agent, struct mu_agent_facts *facts)
 
     facts->is_configured = agent->config != NULL
         && mu_agent_config_policy(agent->config, facts->name, &policy, &automation);
+    if (facts->is_configured)
+        section_take(agent, facts);
     if (!facts->is_configured && mu_agent_life_policy(agent, facts->name, &policy, NULL) != MU_OK)
         policy.renew_days = facts->renew_days;
     if (mu_agent_deploy_each(agent, facts->name, on_seen, facts, NULL) != MU_OK)

@@ -37,6 +37,8 @@ struct mu_agent_last {
     char *result, *code, *what, *likely, *next, *said, *transaction, *changed, *warnings;
     int64_t at_s;
     unsigned attempts;
+    bool has_clock;
+    int64_t clock_difference_s; /* the CA's clock minus ours, at its last answer */
 };
 /* Nothing stored: {0}, MU_OK. */
 enum mu_code mu_agent_last_load(struct mu_keystore *store, const char *name,

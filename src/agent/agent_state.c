@@ -1,4 +1,5 @@
 /* What is kept of a request that is out, and of how the last try ended: two small INI files. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -259,7 +260,7 @@ enum mu_code mu_agent_last_load(
 {
     struct file file = {store, name, "last", NULL};
     struct mu_agent_last last = {0};
-    const char *attempts;
+    const char *attempts, *clock;
     int64_t n = 0;
     enum mu_code rc = file_read(&file, err);
 
@@ -273,6 +274,10 @@ enum mu_code mu_agent_last_load(
         rc = get_time(&file, "time", &last.at_s, err);
     if (rc == MU_OK && (attempts = file_get(&file, "attempts")) != NULL)
         rc = mu_text_int(attempts, 0, 1000000, &n, err);
+    if (rc == MU_OK && (clock = file_get(&file, "clock")) != NULL) {
+        last.has_clock = true;
+        rc = mu_text_int(clock, -INT64_C(10000000000), INT64_C(10000000000), &last.clock_difference_s, err);
+    }
     mu_ini_free(file.ini);
     if (rc != MU_OK) {
         mu_agent_last_clear(&last);
@@ -288,7 +293,7 @@ enum mu_code mu_agent_last_store(struct mu_keystore *store, const char *name,
 {
     struct file file = {store, name, "last", NULL};
     struct mu_agent_last texts = *last;
-    char attempts[16];
+    char attempts[16], clock[24];
     enum mu_code rc = mu_ini_parse(mu_bytes_str(""), name, MU_INI_SECTIONS, &file.ini, err);
 
     snprintf(attempts, sizeof(attempts), "%u", last->attempts);
@@ -298,6 +303,9 @@ enum mu_code mu_agent_last_store(struct mu_keystore *store, const char *name,
         rc = set_time(&file, "time", last->at_s, err);
     if (rc == MU_OK)
         rc = set_text(&file, "attempts", attempts, err);
+    snprintf(clock, sizeof(clock), "%" PRId64, last->clock_difference_s);
+    if (rc == MU_OK && last->has_clock)
+        rc = set_text(&file, "clock", clock, err);
     if (rc == MU_OK)
         rc = file_write(&file, err);
     mu_ini_free(file.ini);

@@ -29,6 +29,7 @@ static const struct mu_cmd_command table[] = {
     {"diff", "NAME [SERIAL SERIAL]", "what the CA changed, or two of its certificates", 0, 1, 3,
         mu_cmd_diff},
     {"log", "[-f] [--name N] [--action A] [--since T]", "what happened", MU_ARGS_LOG, 0, 0, mu_cmd_log},
+    {"metrics", "", "of all certificates, as Prometheus reads them", 0, 0, 0, mu_cmd_metrics},
     {"ca fetch", "URL [-o DIR]", "look at a CA's certificates", CA | MU_ARGS_OUTPUT | MU_ARGS_SECRET, 0, 1,
         mu_cmd_ca_fetch},
     {"ca list", "", "the CAs that are trusted here", 0, 0, 0, mu_cmd_ca_list},

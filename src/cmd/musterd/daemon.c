@@ -117,6 +117,7 @@ static void on_event(void *cookie, const struct mu_agent_event *event)
 
     mu_daemon_log_event(event);
     mu_web_agent_happened(d->web);
+    mu_agent_metrics_event(d->certificates, event);
     mu_daemon_metrics_touch(d);
 }
 
@@ -164,7 +165,8 @@ enum mu_code mu_daemon_open(struct mu_daemon *d, struct mu_err *err)
     enum mu_code rc;
 
     d->started_s = mu_env_now(&d->env);
-    if ((rc = mu_net_loop_new(&d->loop, err)) != MU_OK)
+    if ((rc = mu_net_loop_new(&d->loop, err)) != MU_OK
+        || (rc = mu_agent_metrics_new(&d->certificates, err)) != MU_OK)
         return rc;
     mu_daemon_log_init(&d->env, d->loop, d->options->front && getenv("JOURNAL_STREAM") == NULL);
     if ((rc = mu_daemon_log_config(conf, err)) != MU_OK
@@ -204,6 +206,7 @@ void mu_daemon_close(struct mu_daemon *d)
     }
     mu_daemon_serve_free(d->control);
     mu_daemon_metrics_free(d);
+    mu_agent_metrics_free(d->certificates);
     mu_keystore_free(d->store);
     mu_agent_config_free(d->config);
     mu_daemon_process_unlock(mu_buf_str(&d->pid_file), d->pid_fd);

@@ -2,6 +2,7 @@
 #ifndef MU_DAEMON_H
 #define MU_DAEMON_H
 
+#include "agent/agent_metrics.h"
 #include "agent/agent.h"
 #include "agent/agent_config.h"
 #include "agent/agent_entry.h"
@@ -30,6 +31,7 @@ struct mu_daemon {
     struct mu_web_agent *web;
     struct mu_daemon_serve *control;
     struct mu_daemon_metrics *metrics;
+    struct mu_agent_metrics *certificates; /* what the metrics say of them */
     struct mu_loop_timer *watchdog, *tick;
     unsigned secrets_dropped; /* variables that had no business in our environment */
     int64_t started_s, reloaded_s;

@@ -34,7 +34,10 @@ static enum mu_code on_wish(
 
 static void on_touch(void *ctx, const char *name)
 {
-    mu_daemon_watch_touch(ctx, name);
+    struct mu_daemon *d = ctx;
+
+    mu_agent_metrics_touch(d->certificates, name);
+    mu_daemon_watch_touch(d, name);
 }
 
 static enum mu_code on_reload(void *ctx, struct mu_err *err)

@@ -30,10 +30,13 @@ struct mu_daemon_metrics {
 
 enum mu_code mu_daemon_metrics_text(void *ctx, struct mu_buf *out, struct mu_err *err)
 {
-    mu_buf_put_str(out,
-        "# HELP muster_build_info Version of the running agent.\n# TYPE muster_build_info gauge\n"
-        "muster_build_info{version=\"" MUSTER_VERSION "\"} 1\n");
-    return mu_buf_check(out, "metrics", err);
+    struct mu_daemon *d = ctx;
+    enum mu_code rc;
+
+    if (out->max < TEXT_MAX)
+        out->max = TEXT_MAX;
+    rc = mu_agent_metrics_look(d->certificates, &d->agent, MU_AGENT_METRICS_READS, err);
+    return rc == MU_OK ? mu_agent_metrics_text(d->certificates, &d->agent, out, err) : rc;
 }
 
 /* ---- a scraper asks ---- */
