@@ -47,10 +47,11 @@ static const char *base;
 static struct mu_env env;
 static struct mu_pki_key *keys[KEYS];
 static struct mu_pki_cert *certs[KEYS];
-static struct mu_cmp_mac_key mac; /* one salt for all: derived once, the responder cannot tell */
+/* The salts are the same in all transactions, and derived with once; the responder cannot tell. */
+static struct mu_cmp_mac_key mac, second_mac;
 static struct mu_secret secret;
 static const char *reference;
-static bool by_signature, keep, fixed_cert;
+static bool by_signature, keep, fixed_cert, one_salt;
 
 static void die(const char *what, const struct mu_err *err)
 {
@@ -145,7 +146,8 @@ static void encode(struct enrollment *e, const struct mu_cmp_body *body, struct 
     struct mu_err err = {0};
     struct mu_buf out = {.max = 1 << 20};
     struct mu_pki_certs extra = {0};
-    struct mu_cmp_protector how = {.mac = &mac, .reference = mu_bytes_str(reference)};
+    struct mu_cmp_protector how = {.mac = body->type == MU_CMP_CERT_CONF && !one_salt ? &second_mac : &mac,
+        .reference = mu_bytes_str(reference)};
     if (mu_env_random(&env, e->nonce, sizeof e->nonce, &err) != MU_OK)
         die("random", &err);
     const struct mu_cmp_header header = {.pvno = 2, .transaction_id = mu_bytes(e->transaction, 16),
@@ -464,7 +466,7 @@ int main(int argc, char **argv)
     unsigned clients = 1, iterations = 500, seed = (unsigned)getpid();
     long pid = getpid();
     int o;
-    while ((o = getopt(argc, argv, "u:n:c:p:r:S:K:i:ksC:Q:F")) != -1) {
+    while ((o = getopt(argc, argv, "u:n:c:p:r:S:K:i:ksC:Q:Fo")) != -1) {
         switch (o) {
         case 'u': base = optarg; break;
         case 'n': n = strtoul(optarg, NULL, 10); break;
@@ -479,6 +481,7 @@ int main(int argc, char **argv)
         case 'C': cert_file = optarg; break;
         case 'Q': key_file = optarg; break;
         case 'F': fixed_cert = true; break;
+        case 'o': one_salt = true; break;
         default: return 64;
         }
     }
@@ -486,7 +489,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: cmp_load -u URL -r reference -S file of the secret [-n enrollments] [-c clients]\n"
                         "  [-p pid of the responder] [-K key] [-i iterations] [-k keep connections]\n"
                         "  [-s sign: with certificates enrolled first, or -C certificate -Q its key]\n"
-                        "  [-F the responder has one certificate for all]\n");
+                        "  [-F the responder has one certificate for all]\n"
+                        "  [-o one salt for a transaction, as muster does; without: one for each message, as openssl cmp]\n");
         return 64;
     }
     struct mu_err err = {0};
@@ -508,6 +512,9 @@ int main(int argc, char **argv)
         die("secret", &err);
     params.hash = MU_PKI_SHA1; /* as openssl cmp 3.0 does it */
     if (mu_cmp_protect_mac_derive(&mac, &params, &secret, &err) != MU_OK)
+        die("secret", &err);
+    params.salt[0] ^= 1;
+    if (mu_cmp_protect_mac_derive(&second_mac, &params, &secret, &err) != MU_OK)
         die("secret", &err);
     struct mu_pki_key_spec spec;
     if (key_file != NULL)

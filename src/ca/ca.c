@@ -27,7 +27,8 @@ enum mu_code mu_ca_new(const struct mu_ca_config *config, struct mu_ca **out, st
     pthread_mutex_init(&ca->reload_lock, NULL);
     pthread_mutex_init(&ca->admin_lock, NULL);
     ca->rate = mu_ca_rate_new(config->rate_burst, config->rate_per_s, config->password_attempts);
-    if (ca->rate == NULL)
+    ca->mac = mu_ca_mac_new();
+    if (ca->rate == NULL || ca->mac == NULL)
         rc = mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for a CA");
     else if ((rc = mu_secret_set(&ca->secret, config->secret, err)) == MU_OK
         && !mu_pki_hmac_sha256(config->secret, mu_bytes_str("est digest nonce"), ca->nonce_key))
@@ -48,6 +49,7 @@ void mu_ca_free(struct mu_ca *ca)
         return;
     mu_ca_snapshot_free(ca->snapshot);
     mu_ca_rate_free(ca->rate);
+    mu_ca_mac_free(ca->mac);
     mu_secret_clear(&ca->secret);
     pthread_mutex_destroy(&ca->lock);
     pthread_mutex_destroy(&ca->reload_lock);

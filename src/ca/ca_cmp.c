@@ -38,6 +38,7 @@ static void free_engine(void *engine)
 
     mu_cmp_server_free(cmp->server);
     mu_secret_clear(&cmp->password);
+    mu_secret_clear(&cmp->mac_key);
     mu_store_row_free(MU_STORE_ROW_ENTRY, cmp->entry);
     mu_store_row_free(MU_STORE_ROW_REQUEST, cmp->latest);
     mu_store_row_free(MU_STORE_ROW_CERT, cmp->latest_cert);
@@ -215,6 +216,10 @@ static void read_message(struct mu_ca_job *job)
 
     if (cmp->latest != NULL && job->claim.op != MU_OP_ENROLL && job->claim.op != MU_OP_KEYGEN)
         job->credential.kept = cmp->latest->kept;
+    if (cmp->latest_cert != NULL)
+        job->credential.issued = cmp->latest_cert->der;
+    if (!cmp->is_unknown && mu_ca_mac_get(job, &cmp->mac_key))
+        job->credential.mac_key = &cmp->mac_key;
     if (mu_cmp_server_read(cmp->server, &job->credential, &job->question, &err) != MU_OK
         || cmp->is_unknown) {
         if (cmp->is_unknown && (err.code == MU_OK || err.reason == MU_REFUSE_SIGNATURE))
@@ -226,6 +231,7 @@ static void read_message(struct mu_ca_job *job)
         mu_ca_job_refuse(job, &err);
         return;
     }
+    mu_ca_mac_put(job);
     job->claim = job->question.claim;
     mu_ca_cmp_decide(job);
 }

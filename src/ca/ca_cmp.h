@@ -13,6 +13,7 @@ struct mu_ca_cmp {
     char label[68]; /* of /.well-known/cmp/p/LABEL, "" if none */
 
     struct mu_secret password; /* that the MAC is computed with */
+    struct mu_secret mac_key; /* derived from it at the transaction's first message */
     struct mu_record_entry *entry; /* copies; NULL: none */
     struct mu_record_request *latest; /* of this transaction id, whoever signed it */
     struct mu_record_cert *latest_cert;
@@ -48,6 +49,12 @@ bool mu_ca_cmp_who_fits(const char *glob, const char *name);
 /* One device's secret of a wildcard entry: derived from the entry's by the reference (D10). */
 enum mu_code mu_ca_cmp_who_derive(struct mu_bytes master, const char *reference,
     struct mu_secret *out, struct mu_err *err) MU_CHECK;
+
+/* ca_cmp_mac.c: keys of MACs that were right, kept in memory for the rest of their transaction.
+ * get: the one for this message's parameters and secret; put: behind the engine's read, kept for
+ * what follows an enrollment, and dropped with its end. */
+bool mu_ca_mac_get(const struct mu_ca_job *job, struct mu_secret *out);
+void mu_ca_mac_put(const struct mu_ca_job *job);
 
 /* ca_cmp_decide.c; ends the job. */
 void mu_ca_cmp_decide(struct mu_ca_job *job);

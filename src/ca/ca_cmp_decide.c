@@ -233,6 +233,21 @@ static void on_request(void *cookie, const struct mu_store_facts *facts)
     mu_ca_decide_grant(job, facts, &policy);
 }
 
+/* What is known of this transaction is all that a decision needs, in most cases: the request is a
+ * new one, or the very one that the record is about. */
+static void decide_by_transaction(struct mu_ca_job *job, int64_t since_s)
+{
+    const struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
+    const struct mu_record_request *latest = cmp->latest;
+    struct mu_store_facts facts = {0};
+
+    if (latest != NULL && (latest->state == MU_RECORD_PENDING || latest->changed_s >= since_s)) {
+        facts.same = latest;
+        facts.same_cert = cmp->latest_cert;
+    }
+    on_request(job, &facts);
+}
+
 static void request(struct mu_ca_job *job)
 {
     const struct mu_pki_csr *csr = job->question.csr;
@@ -247,7 +262,7 @@ static void request(struct mu_ca_job *job)
     mu_ca_subject_text(csr->subject, &job->asked);
     if (is_for_another(job))
         ask.other_serial = job->question.old_serial;
-    if (latest != NULL && latest->changed_s >= ask.since_s
+    if (latest != NULL && (latest->state == MU_RECORD_PENDING || latest->changed_s >= ask.since_s)
         && job->way->is_other(job, latest)) /* CMP-12 */
         return;
     if (job->snapshot->keys_matter && csr->spki.n != 0
@@ -256,7 +271,10 @@ static void request(struct mu_ca_job *job)
         ask.key_hash = mu_bytes(job->key_hash, 32);
         ask.subject_hash = mu_bytes(job->asked_hash, 32);
     }
-    job->ca->config.store->ops->ask(job->ca->config.store, &ask, on_request, job);
+    if (ask.key_hash.n == 0 && ask.other_serial.n == 0)
+        decide_by_transaction(job, ask.since_s);
+    else
+        job->ca->config.store->ops->ask(job->ca->config.store, &ask, on_request, job);
 }
 
 /* ---- what belongs to a transaction ---- */

@@ -258,6 +258,7 @@ enum mu_code mu_ca_tick(struct mu_ca *ca, struct mu_err *err)
     enum mu_code rc = mu_ca_confirm_tick(ca, mu_env_now(ca->config.env), err), one;
 
     mu_ca_crl_refresh(ca);
+    mu_ca_mac_tick(ca->mac, mu_env_now(ca->config.env));
 
     for (size_t i = 0; i < s->ca_n; i++)
         if ((one = tick_one(ca, &s->cas[i], mu_env_now(ca->config.env), err)) != MU_OK)

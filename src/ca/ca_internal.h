@@ -140,6 +140,13 @@ void mu_ca_rate_wrong_guess_of(struct mu_ca_rate *rate, const char *entry, int64
 /* One that was counted before anybody could know was right. */
 void mu_ca_rate_right_guess_of(struct mu_ca_rate *rate, const char *entry, int64_t now_s);
 
+/* ---- keys of MACs of transactions under way (ca_cmp_mac.c) ---- */
+
+struct mu_ca_mac;
+struct mu_ca_mac *mu_ca_mac_new(void);
+void mu_ca_mac_free(struct mu_ca_mac *mac);
+void mu_ca_mac_tick(struct mu_ca_mac *mac, int64_t now_s); /* forgets what is too old */
+
 /* ---- the service ---- */
 
 struct mu_ca {
@@ -151,6 +158,7 @@ struct mu_ca {
     pthread_mutex_t reload_lock; /* one reading at a time: the last one read is the last put in use */
     pthread_mutex_t admin_lock; /* one change of configuration or CRL at a time */
     struct mu_ca_rate *rate;
+    struct mu_ca_mac *mac;
     atomic_bool crl_due; /* something was revoked since the last lists */
     struct {
         atomic_uint_fast64_t requests, issued, renewed, pending, refused, rate_limited, resent;

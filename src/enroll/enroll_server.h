@@ -63,6 +63,7 @@ struct mu_claim {
      * the signature is right and the certificate has cmcRA; whether it is ours is the CA's to say
      * by ra_verified_ok. NULL: none. With auth CERT and signer NULL the signer is in what was kept. */
     struct mu_pki_cert *outer;
+    struct mu_bytes mac_alg;        /* MAC: AlgorithmIdentifier, how its key is derived */
 };
 
 /* What the CA gives the engine to check and answer with. Owned by the CA, valid until the answer
@@ -93,6 +94,8 @@ struct mu_credential {
     struct mu_bytes kek_id;
     /* CMP */
     struct mu_bytes kept;           /* what write kept of this transaction before; n 0: none */
+    struct mu_bytes issued;         /* DER of the certificate that a CONFIRM is about; n 0: unknown */
+    const struct mu_secret *mac_key; /* derived before with the claim's mac_alg; NULL: derive it */
     int confirm_wait_s;             /* how long a certConf is waited for */
     bool allow_implicit_confirm;
     bool ra_verified_ok;            /* claim.outer, or without one the signer, is an RA of ours:
@@ -121,6 +124,7 @@ struct mu_question {
     struct mu_bytes confirm_hash;   /* certHash, already compared by the engine if it had the certificate */
     const char *words;              /* freeText of the peer: why it rejects; escaped; NULL: none */
     struct mu_bytes old_issuer, old_serial; /* CMP oldCertID; n 0: none */
+    const struct mu_secret *mac_key; /* CMP: the key of the MAC, which was right; NULL: no MAC */
     const char *profile_name;       /* CMP certProfile; NULL: none */
     bool implicit_confirm;          /* CMP: the client asks to do without certConf */
     int64_t crl_since_s;            /* GET_CRL: only one with a later thisUpdate; 0: any */

@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -50,6 +51,8 @@ enum { CIPHER_ROWS = sizeof(cipher_rows) / sizeof(cipher_rows[0]) };
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
 static EVP_MD *mds[DIGEST_ROWS];
 static EVP_CIPHER *ciphers[CIPHER_ROWS];
+static void contexts_free(void *of_thread);
+static pthread_key_t contexts;
 
 static void fetch_all(void)
 {
@@ -58,6 +61,8 @@ static void fetch_all(void)
     for (int i = 1; i < CIPHER_ROWS; i++)
         if (!cipher_rows[i].legacy)
             ciphers[i] = EVP_CIPHER_fetch(NULL, cipher_rows[i].fetch, NULL);
+    if (pthread_key_create(&contexts, contexts_free) != 0)
+        abort(); /* more keys than a process can have */
     ERR_clear_error();
 }
 
@@ -66,6 +71,39 @@ const EVP_MD *mu_pki_alg_md(enum mu_pki_digest d)
     pthread_once(&fetched, fetch_all);
     assert((int)d >= 0 && (int)d < DIGEST_ROWS);
     return mds[d];
+}
+
+/* Contexts of this thread, one for each digest: to make one, and to say which digest it is for,
+ * costs more than the digest of a small message. */
+static void contexts_free(void *of_thread)
+{
+    EVP_MD_CTX **v = of_thread;
+    for (int i = 0; i < DIGEST_ROWS; i++)
+        EVP_MD_CTX_free(v[i]);
+    free(v);
+}
+
+EVP_MD_CTX *mu_pki_alg_md_ctx(enum mu_pki_digest d)
+{
+    const EVP_MD *md = mu_pki_alg_md(d);
+    EVP_MD_CTX **v = md ? pthread_getspecific(contexts) : NULL;
+    if (md && !v) {
+        v = calloc(DIGEST_ROWS, sizeof(*v));
+        if (!v || pthread_setspecific(contexts, v) != 0) {
+            free(v);
+            return NULL;
+        }
+    }
+    if (!v)
+        return NULL;
+    if (v[d])
+        return EVP_DigestInit_ex(v[d], NULL, NULL) == 1 ? v[d] : NULL;
+    v[d] = EVP_MD_CTX_new();
+    if (v[d] && EVP_DigestInit_ex(v[d], md, NULL) != 1) {
+        EVP_MD_CTX_free(v[d]);
+        v[d] = NULL;
+    }
+    return v[d];
 }
 
 const EVP_CIPHER *mu_pki_alg_cipher(enum mu_pki_cipher c)
@@ -176,19 +214,21 @@ void mu_pki_digest_encode(struct mu_buf *out, enum mu_pki_digest d)
 
 size_t mu_pki_digest(enum mu_pki_digest d, struct mu_bytes data, uint8_t out[64])
 {
-    const EVP_MD *md = mu_pki_alg_md(d);
+    EVP_MD_CTX *ctx = mu_pki_alg_md_ctx(d);
     unsigned n = 0;
-    if (!md || EVP_Digest(data.p ? data.p : (const uint8_t *)"", data.n, out, &n, md, NULL) != 1) {
+    if (!ctx || (data.n != 0 && EVP_DigestUpdate(ctx, data.p, data.n) != 1)
+        || EVP_DigestFinal_ex(ctx, out, &n) != 1) {
         ERR_clear_error();
         return 0;
     }
     return n;
 }
 
-static bool update_all(EVP_MD_CTX *ctx, const EVP_MD *md, const uint8_t *pad, size_t block,
-    struct mu_bytes data, uint8_t *out, unsigned *n)
+static bool update_all(enum mu_pki_digest d, const uint8_t *pad, size_t block, struct mu_bytes data,
+    uint8_t *out, unsigned *n)
 {
-    return EVP_DigestInit_ex(ctx, md, NULL) == 1 && EVP_DigestUpdate(ctx, pad, block) == 1
+    EVP_MD_CTX *ctx = mu_pki_alg_md_ctx(d);
+    return ctx && EVP_DigestUpdate(ctx, pad, block) == 1
         && (data.n == 0 || EVP_DigestUpdate(ctx, data.p, data.n) == 1)
         && EVP_DigestFinal_ex(ctx, out, n) == 1;
 }
@@ -198,23 +238,22 @@ static bool update_all(EVP_MD_CTX *ctx, const EVP_MD *md, const uint8_t *pad, si
 size_t mu_pki_hmac(enum mu_pki_digest d, struct mu_bytes key, struct mu_bytes data, uint8_t out[64])
 {
     const EVP_MD *md = mu_pki_alg_md(d);
-    EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
     uint8_t inner[EVP_MAX_MD_SIZE], short_key[EVP_MAX_MD_SIZE], ipad[128], opad[128];
     size_t block = md ? (size_t)EVP_MD_get_block_size(md) : 0;
     unsigned n = 0, inner_n = 0;
-    bool ok = ctx && block && block <= sizeof(ipad);
+    bool ok = block && block <= sizeof(ipad);
     if (ok && key.n > block) {
-        ok = EVP_Digest(key.p, key.n, short_key, &n, md, NULL) == 1;
-        key = mu_bytes(short_key, n);
+        key = mu_bytes(short_key, mu_pki_digest(d, key, short_key));
+        ok = key.n != 0;
     }
     for (size_t i = 0; ok && i < block; i++) {
         uint8_t k = i < key.n ? key.p[i] : 0;
         ipad[i] = k ^ 0x36;
         opad[i] = k ^ 0x5c;
     }
-    ok = ok && update_all(ctx, md, ipad, block, data, inner, &inner_n)
-        && update_all(ctx, md, opad, block, mu_bytes(inner, inner_n), out, &n);
-    EVP_MD_CTX_free(ctx);
+    ok = ok && update_all(d, ipad, block, data, inner, &inner_n)
+        && update_all(d, opad, block, mu_bytes(inner, inner_n), out, &n)
+        && mu_pki_alg_md_ctx(d); /* begun anew: what was computed may be a key */
     mu_bytes_wipe(ipad, sizeof(ipad));
     mu_bytes_wipe(opad, sizeof(opad));
     mu_bytes_wipe(inner, sizeof(inner));

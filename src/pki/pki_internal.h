@@ -37,6 +37,8 @@ enum mu_code mu_pki_ossl_fail(struct mu_err *err, enum mu_code code, enum mu_rea
 
 /* Fetched once per process; NULL if this OpenSSL has it not. */
 const EVP_MD *mu_pki_alg_md(enum mu_pki_digest d);
+/* A context of this thread, begun for d; good until it is asked for d again. NULL: none to be had. */
+EVP_MD_CTX *mu_pki_alg_md_ctx(enum mu_pki_digest d);
 /* Legacy ciphers come only from the context of pki_legacy.c, never from the default one. */
 const EVP_CIPHER *mu_pki_alg_cipher(enum mu_pki_cipher c);
 const EVP_CIPHER *mu_pki_legacy_cipher(enum mu_pki_cipher c);
@@ -56,6 +58,10 @@ static inline void mu_pki_cut(struct mu_buf *b, size_t n)
 
 /* Borrowed. The key keeps it for as long as it lives. */
 EVP_PKEY *mu_pki_key_evp(const struct mu_pki_key *key);
+/* A context prepared to sign with this digest, kept with the key between two uses: taken (NULL: none
+ * is there) and put back, by as many threads as like. */
+EVP_PKEY_CTX *mu_pki_key_take_signer(const struct mu_pki_key *key, enum mu_pki_digest d);
+void mu_pki_key_put_signer(const struct mu_pki_key *key, enum mu_pki_digest d, EVP_PKEY_CTX *ctx);
 /* Both take evp over, also on failure; the second asks OpenSSL for the SubjectPublicKeyInfo. */
 enum mu_code mu_pki_key_new(EVP_PKEY *evp, struct mu_bytes spki, enum mu_pki_key_type type,
     bool has_private, struct mu_pki_key **out, struct mu_err *err) MU_CHECK;

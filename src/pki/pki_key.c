@@ -21,6 +21,7 @@ struct mu_pki_key {
     struct mu_pki_key_spec spec;
     bool has_private, is_token;
     struct mu_buf spki;
+    _Atomic(EVP_PKEY_CTX *) signers[MU_PKI_SHA512 + 1]; /* prepared, by digest */
 };
 
 /* ---- specifications ---- */
@@ -170,9 +171,29 @@ void mu_pki_key_free(struct mu_pki_key *key)
 {
     if (!key || atomic_fetch_sub_explicit(&key->refs, 1, memory_order_acq_rel) != 1)
         return;
+    for (size_t i = 0; i <= MU_PKI_SHA512; i++)
+        EVP_PKEY_CTX_free(atomic_load(&key->signers[i]));
     EVP_PKEY_free(key->evp);
     mu_buf_clear(&key->spki);
     free(key);
+}
+
+static _Atomic(EVP_PKEY_CTX *) * signer_of(const struct mu_pki_key *key, enum mu_pki_digest d)
+{
+    return &((struct mu_pki_key *)(uintptr_t)key)->signers[d]; /* a cache: the key stays the same */
+}
+
+EVP_PKEY_CTX *mu_pki_key_take_signer(const struct mu_pki_key *key, enum mu_pki_digest d)
+{
+    return atomic_exchange(signer_of(key, d), NULL);
+}
+
+void mu_pki_key_put_signer(const struct mu_pki_key *key, enum mu_pki_digest d, EVP_PKEY_CTX *ctx)
+{
+    EVP_PKEY_CTX *none = NULL;
+
+    if (!atomic_compare_exchange_strong(signer_of(key, d), &none, ctx))
+        EVP_PKEY_CTX_free(ctx);
 }
 
 enum mu_code mu_pki_key_generate(const struct mu_pki_key_spec *spec, struct mu_pki_key **out,

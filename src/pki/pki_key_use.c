@@ -102,16 +102,29 @@ static bool sign_eddsa(EVP_PKEY *evp, struct mu_bytes tbs, uint8_t *sig, size_t 
     return ok;
 }
 
-static bool sign_digest(EVP_PKEY *evp, enum mu_pki_digest d, struct mu_bytes tbs, uint8_t *sig,
-    size_t *sig_n)
+static EVP_PKEY_CTX *signer_new(EVP_PKEY *evp, enum mu_pki_digest d)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(evp, NULL);
+    if (ctx && EVP_PKEY_sign_init(ctx) == 1
+        && EVP_PKEY_CTX_set_signature_md(ctx, mu_pki_alg_md(d)) == 1)
+        return ctx;
+    EVP_PKEY_CTX_free(ctx);
+    return NULL;
+}
+
+static bool sign_digest(const struct mu_pki_key *key, enum mu_pki_digest d, struct mu_bytes tbs,
+    uint8_t *sig, size_t *sig_n)
 {
     uint8_t hash[64];
     size_t hash_n = mu_pki_digest(d, tbs, hash);
-    EVP_PKEY_CTX *ctx = hash_n ? EVP_PKEY_CTX_new(evp, NULL) : NULL;
-    bool ok = ctx && EVP_PKEY_sign_init(ctx) == 1
-        && EVP_PKEY_CTX_set_signature_md(ctx, mu_pki_alg_md(d)) == 1
-        && EVP_PKEY_sign(ctx, sig, sig_n, hash, hash_n) == 1;
-    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_CTX *ctx = hash_n ? mu_pki_key_take_signer(key, d) : NULL;
+    if (hash_n && !ctx)
+        ctx = signer_new(mu_pki_key_evp(key), d);
+    bool ok = ctx && EVP_PKEY_sign(ctx, sig, sig_n, hash, hash_n) == 1;
+    if (ok && !mu_pki_key_is_token(key))
+        mu_pki_key_put_signer(key, d, ctx);
+    else
+        EVP_PKEY_CTX_free(ctx);
     return ok;
 }
 
@@ -129,7 +142,7 @@ enum mu_code mu_pki_key_sign(const struct mu_pki_key *key, enum mu_pki_digest d,
     if (!p)
         return mu_buf_check(signature, "signature", err);
     bool ok = row->digest == MU_PKI_DIGEST_NONE ? sign_eddsa(evp, tbs, p, &n)
-                                                : sign_digest(evp, row->digest, tbs, p, &n);
+                                                : sign_digest(key, row->digest, tbs, p, &n);
     if (!ok) {
         mu_pki_cut(signature, before);
         return mu_pki_ossl_fail(err, MU_INTERNAL, MU_REASON_NONE, "signing failed");

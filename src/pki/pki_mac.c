@@ -201,17 +201,15 @@ bool mu_pki_mac_equal(const struct mu_pki_mac *a, const struct mu_pki_mac *b)
 static bool pbm_derive(const struct mu_pki_mac *mac, struct mu_bytes secret, uint8_t key[64],
     size_t *n)
 {
-    const EVP_MD *md = mu_pki_alg_md(mac->owf);
-    EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
+    EVP_MD_CTX *ctx = mu_pki_alg_md_ctx(mac->owf);
     unsigned size = 0;
-    bool ok = ctx && EVP_DigestInit_ex(ctx, md, NULL) == 1
-        && EVP_DigestUpdate(ctx, secret.p, secret.n) == 1
+    bool ok = ctx && EVP_DigestUpdate(ctx, secret.p, secret.n) == 1
         && EVP_DigestUpdate(ctx, mac->salt, mac->salt_n) == 1
         && EVP_DigestFinal_ex(ctx, key, &size) == 1;
     for (unsigned i = 1; ok && i < mac->iterations; i++)
         ok = EVP_DigestInit_ex(ctx, NULL, NULL) == 1 && EVP_DigestUpdate(ctx, key, size) == 1
             && EVP_DigestFinal_ex(ctx, key, &size) == 1;
-    EVP_MD_CTX_free(ctx);
+    ok = ok && mu_pki_alg_md_ctx(mac->owf); /* begun anew: the key stays nowhere */
     *n = size;
     return ok;
 }

@@ -128,6 +128,16 @@ static void put_time(struct mu_buf *line)
         c.hour, c.minute, c.second);
 }
 
+/* Printable ASCII without quotes and backslashes, not too long. */
+static bool is_plain(const char *value)
+{
+    size_t n = 0;
+
+    while (value[n] >= ' ' && value[n] <= '~' && value[n] != '"' && value[n] != '\\')
+        n++;
+    return value[n] == '\0' && n < 1024;
+}
+
 /* key="value" with '"' and '\' escaped; nothing for an empty one. */
 static void put_quoted(struct mu_buf *line, const char *key, const char *value)
 {
@@ -135,6 +145,14 @@ static void put_quoted(struct mu_buf *line, const char *key, const char *value)
 
     if (value == NULL || value[0] == '\0')
         return;
+    if (is_plain(value)) { /* nearly always */
+        mu_buf_put_str(line, " ");
+        mu_buf_put_str(line, key);
+        mu_buf_put_str(line, "=\"");
+        mu_buf_put_str(line, value);
+        mu_buf_put_str(line, "\"");
+        return;
+    }
     mu_buf_init(&escaped, 2048);
     mu_text_escape(&escaped, mu_bytes_str(value), 1024);
     mu_buf_putf(line, " %s=\"", key);

@@ -21,7 +21,7 @@ struct mu_cmp_kept {
     bool implicit_asked;
     /* of the certificate that was answered; NONE: none yet */
     enum mu_pki_digest hash;
-    struct mu_bytes hashes[MU_CMP_KEPT_HASHES];
+    struct mu_bytes hashes[MU_CMP_KEPT_HASHES]; /* SHA-256 always; n 0: not kept */
 };
 
 /* Views into in. */

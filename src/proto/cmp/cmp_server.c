@@ -122,6 +122,7 @@ static enum mu_code check_protection(struct mu_cmp_server *s, struct mu_err *err
         return find_signer(s, err);
     if (s->protection == MU_CMP_BY_MAC) {
         s->claim.auth = MU_AUTH_MAC;
+        s->claim.mac_alg = s->msg->header.protection_alg;
         if (mu_cmp_header_reference(&s->msg->header, &s->entry))
             s->claim.entry = mu_buf_str(&s->entry);
         return MU_OK;

@@ -198,10 +198,12 @@ static enum mu_code ask_revocation(struct mu_cmp_server *s,
 /* ---- confirmation and polling ---- */
 
 /* CMP-76: over the certificate by the digest named, else by that of its signature. */
-static enum mu_code check_hash(const struct mu_cmp_kept *kept,
+static enum mu_code check_hash(const struct mu_cmp_kept *kept, struct mu_bytes issued,
     const struct mu_cmp_cert_status *status, struct mu_err *err)
 {
     enum mu_pki_digest digest = kept->hash;
+    struct mu_bytes want;
+    uint8_t room[64];
 
     if (status->hash_alg.p != NULL && !mu_pki_digest_decode(status->hash_alg, &digest))
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
@@ -209,14 +211,17 @@ static enum mu_code check_hash(const struct mu_cmp_kept *kept,
     if (digest < MU_PKI_SHA256 || digest > MU_PKI_SHA512)
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
             "cmp: certConf hashes with something else than SHA-256, SHA-384 or SHA-512");
-    if (!mu_bytes_equal(kept->hashes[digest - MU_PKI_SHA256], status->cert_hash))
+    want = kept->hashes[digest - MU_PKI_SHA256];
+    if (want.n == 0 && issued.n != 0)
+        want = mu_bytes(room, mu_pki_digest(digest, issued, room));
+    if (want.n == 0 || !mu_bytes_equal(want, status->cert_hash))
         return mu_err_set(err, MU_INPUT, MU_REFUSE_CERT_ID,
             "cmp: certHash is not that of the certificate issued here (RFC 9483 5.1.2)");
     return MU_OK;
 }
 
-static enum mu_code ask_confirmation(struct mu_cmp_server *s, struct mu_question *question,
-    struct mu_err *err)
+static enum mu_code ask_confirmation(struct mu_cmp_server *s,
+    const struct mu_credential *credential, struct mu_question *question, struct mu_err *err)
 {
     const struct mu_cmp_cert_status *status = &s->msg->body.u.conf.status;
     enum mu_code rc;
@@ -232,7 +237,7 @@ static enum mu_code ask_confirmation(struct mu_cmp_server *s, struct mu_question
         return mu_err_set(err, MU_INPUT, MU_REFUSE_CERT_ID,
             "cmp: certConf for certReqId %lld, %lld was answered (RFC 9483 5.1.2)",
             (long long)status->cert_req_id, (long long)s->kept.cert_req_id);
-    if ((rc = check_hash(&s->kept, status, err)) != MU_OK)
+    if ((rc = check_hash(&s->kept, credential->issued, status, err)) != MU_OK)
         return rc;
     question->confirm_hash = status->cert_hash;
     question->confirm_accepted = !status->has_status || status->status.status == MU_CMP_ACCEPTED
@@ -265,7 +270,7 @@ enum mu_code mu_cmp_server_ask(struct mu_cmp_server *s, const struct mu_credenti
     case MU_OP_REVOKE:
         return ask_revocation(s, credential, question, err);
     case MU_OP_CONFIRM:
-        return ask_confirmation(s, question, err);
+        return ask_confirmation(s, credential, question, err);
     case MU_OP_POLL:
         return ask_poll(s, err);
     default:

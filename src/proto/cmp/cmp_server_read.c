@@ -8,9 +8,16 @@
 static enum mu_code check_mac(struct mu_cmp_server *s, const struct mu_credential *credential,
     struct mu_err *err)
 {
-    enum mu_code rc = mu_cmp_protect_verify_mac(
-        s->msg, credential->password, credential->allow_legacy, &s->mac, err);
+    enum mu_code rc = MU_OK;
 
+    /* the same salt and count as before: the work was done (CMP-29) */
+    if (credential->mac_key != NULL
+        && (rc = mu_pki_mac_decode(
+                s->claim.mac_alg, credential->allow_legacy, &s->mac.mac, err)) == MU_OK)
+        rc = mu_secret_set(&s->mac.key, mu_secret_bytes(credential->mac_key), err);
+    if (rc == MU_OK)
+        rc = mu_cmp_protect_verify_mac(
+            s->msg, credential->password, credential->allow_legacy, &s->mac, err);
     if (rc != MU_OK) {
         mu_cmp_protect_mac_clear(&s->mac); /* CMP-32: no answer is ever made with it */
         return rc;
@@ -159,6 +166,8 @@ enum mu_code mu_cmp_server_read(struct mu_cmp_server *s, const struct mu_credent
             question->profile_name = mu_buf_str(&s->profile_name);
     }
     question->implicit_confirm = s->has_kept ? s->kept.implicit_asked : s->msg->header.implicit_confirm;
+    if (s->protection == MU_CMP_BY_MAC && s->verified)
+        question->mac_key = &s->mac.key;
     rc = mu_cmp_server_ask(s, credential, question, err);
     s->asked = rc == MU_OK;
     question->op = s->claim.op;

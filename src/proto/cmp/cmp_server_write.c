@@ -7,16 +7,20 @@
 
 /* ---- what is kept ---- */
 
+/* SHA-256, and what the signature implies if that is another; any other that a certConf may name
+ * is computed when it comes, which is hardly ever. */
 static bool hashes(const struct mu_pki_cert *cert, uint8_t out[MU_CMP_KEPT_HASHES][64],
     struct mu_cmp_kept *kept)
 {
-    for (int i = 0; i < MU_CMP_KEPT_HASHES; i++) {
-        size_t n = mu_pki_digest(MU_PKI_SHA256 + i, cert->der, out[i]);
-        if (n == 0)
-            return false;
-        kept->hashes[i] = mu_bytes(out[i], n);
-    }
     kept->hash = mu_cmp_kept_hash_of(cert);
+    for (int i = 0; i < MU_CMP_KEPT_HASHES; i++) {
+        kept->hashes[i] = mu_bytes(NULL, 0);
+        if (i != 0 && (int)kept->hash != MU_PKI_SHA256 + i)
+            continue;
+        kept->hashes[i] = mu_bytes(out[i], mu_pki_digest(MU_PKI_SHA256 + i, cert->der, out[i]));
+        if (kept->hashes[i].n == 0)
+            return false;
+    }
     return true;
 }
 

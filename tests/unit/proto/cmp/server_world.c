@@ -199,6 +199,7 @@ void sw_serve(struct sw *w, const struct mu_http_request *request)
     w->credential.password
         = claim.entry != NULL && strcmp(claim.entry, "fgt100f") == 0 ? &w->secret : NULL;
     w->credential.kept = mu_buf_bytes(&w->kept);
+    w->credential.issued = w->issued != NULL ? w->issued->der : mu_bytes(NULL, 0);
     w->credential.allow_implicit_confirm = w->implicit_ok;
     if (rc == MU_OK)
         rc = mu_cmp_server_read(server, &w->credential, &question, &err);
