@@ -25,8 +25,11 @@ static bool hashes(const struct mu_pki_cert *cert, uint8_t out[MU_CMP_KEPT_HASHE
 }
 
 /* Filled while the answer is made. first is what an enrollment's own answer begins with. */
-static enum mu_code kept_begin(struct mu_cmp_server *s, struct mu_cmp_kept *kept, struct mu_err *err)
+static enum mu_code kept_begin(struct mu_cmp_server *s, const struct mu_credential *credential,
+    struct mu_cmp_kept *kept, struct mu_err *err)
 {
+    struct mu_cmp_kept before;
+
     if (s->has_kept) {
         *kept = s->kept;
         return MU_OK;
@@ -41,6 +44,13 @@ static enum mu_code kept_begin(struct mu_cmp_server *s, struct mu_cmp_kept *kept
         kept->reference = mu_buf_bytes(&s->entry);
     else if (s->signer != NULL)
         kept->signer = s->signer->der;
+    /* The same message once more: what answers the one answer answers the other, or whoever sees a
+     * request could end its transaction by repeating it. */
+    if (credential != NULL && credential->kept.n != 0
+        && mu_cmp_kept_decode(credential->kept, &before, NULL) == MU_OK) {
+        memcpy(kept->nonce_key, before.nonce_key, sizeof kept->nonce_key);
+        return MU_OK;
+    }
     return mu_env_random(s->env, kept->nonce_key, sizeof kept->nonce_key, err);
 }
 
@@ -209,7 +219,7 @@ static enum mu_code write_message(struct mu_cmp_server *s, const struct mu_crede
     bool issued = decision != NULL && decision->verdict == MU_VERDICT_ISSUED;
     enum mu_code rc;
 
-    if ((rc = kept_begin(s, &kept, err)) != MU_OK
+    if ((rc = kept_begin(s, credential, &kept, err)) != MU_OK
         || (rc = header(s, &kept, nonce, &h, err)) != MU_OK
         || (rc = mu_cmp_server_body(s, credential, decision, &body, &parts, err)) != MU_OK)
         goto out;

@@ -434,6 +434,43 @@ static void unknown_references_cost_as_much(void **state)
     assert_true(end - between > 0.75 * (between - begin));
 }
 
+/* CMP-29: the key of a MAC is derived once for a transaction, also over a poll; a secret that was
+ * changed in between is another one. */
+static void new_secret(struct ca_world *w)
+{
+    struct mu_secret password = {0};
+
+    ca_ok(mu_secret_set(&password, mu_bytes_str("another2"), &ca_err));
+    ca_ok(mu_ca_entry_passwd(w->ca, "fgt100f", &password, NULL, "test", &ca_err));
+    mu_secret_clear(&password);
+}
+
+static void a_macs_key_is_derived_once(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_IR, .iterations = 100000, .stop_at_save = true};
+    struct mu_step step = {0};
+    struct mu_event saved = {.type = MU_EVENT_SAVED};
+    double begin, first, second;
+
+    works(w, &r);
+    begin = cpu_s();
+    post(w, "/pkix/", mu_buf_bytes(&first_request)); /* derived as ever: a first message */
+    first = cpu_s() - begin;
+    ca_ok(mu_cmp_client_step(r.client, &saved, &step, &ca_err));
+    mu_buf_reset(&last_request);
+    mu_buf_put_bytes(&last_request, step.request.body);
+    begin = cpu_s();
+    post(w, "/pkix/", mu_buf_bytes(&last_request));
+    second = cpu_s() - begin;
+    assert_int_equal(record(w, r.result.cert).confirm, MU_RECORD_CONFIRMED);
+    assert_true(second < first / 2);
+    done(&r);
+    ca_profile(w, "cmp", "approval = manual\n");
+    r = (struct run){.on_wait = new_secret, .key = CA_KEY_B};
+    refused(w, &r, MU_REFUSE_SIGNATURE, MU_CMP_BAD_MESSAGE_CHECK);
+}
+
 /* CMP-32: after a wrong MAC nothing is protected with the secret, and guesses run out. */
 static void wrong_macs_are_counted(void **state)
 {
@@ -1467,6 +1504,7 @@ int main(void)
         CASE(the_first_issue_is_in_the_trail),
         CASE(an_unknown_reference_is_not_found),
         CASE(unknown_references_cost_as_much),
+        CASE(a_macs_key_is_derived_once),
         CASE(wrong_macs_are_counted),
         CASE(a_one_time_secret_is_used_up),
         CASE(a_disabled_entry_is_refused),
