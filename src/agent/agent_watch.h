@@ -4,6 +4,8 @@
  * run side by side up to a limit. It decides nothing of its own: it asks decide(), does what it says, and
  * tells apply() how it went. Each job, by whoever started, updates the record under the entry's lock, so
  * agent, timer, cron and hand see the same history.
+ *
+ * In memory is a name and a time for each entry: record and settings are read anew before each decision.
  */
 #ifndef MU_AGENT_WATCH_H
 #define MU_AGENT_WATCH_H
@@ -17,20 +19,32 @@
 struct mu_agent_watch;
 
 struct mu_agent_watch_config {
-    struct mu_agent *agent;
-    struct mu_agent_config *config;  /* a reference is taken */
-    const char *host;                /* for the spread: stable for this machine */
+    struct mu_agent *agent;          /* store, env, loop, transport, events; outlives the watch */
+    struct mu_agent_config *config;  /* a reference is taken; NULL: the store alone */
+    const char *host;                /* for the spread: stable for this machine; outlives the watch */
     int64_t built_s;
     unsigned max_jobs;               /* 0: 16 */
-    /* Secrets of an entry out of the configuration, the credential directory or the store. */
+    void *cookie;                    /* of all calls; each of them may be NULL */
+    /* Secrets of an entry out of the configuration, the credential directory or the store; what it sets in
+     * request has to last until the next such call. */
     enum mu_code (*on_secrets)(void *cookie, const struct mu_agent_config_secrets *where,
         struct mu_agent_enroll *request, struct mu_err *err);
-    void *cookie;
+    /* What the jobs say, and how each ended (views). */
+    void (*on_step)(void *cookie, const char *name, enum mu_agent_step step, const char *text);
+    void (*on_job)(void *cookie, const char *name, const struct mu_agent_outcome *outcome,
+        const struct mu_err *err);
+    /* Something of the watch's own for the log: what cannot be read, a damaged record. */
+    void (*on_note)(void *cookie, const char *name, const struct mu_err *err);
+    /* Deployment; for tests, NULL: mu_agent_deploy_start and its cancel. */
+    enum mu_code (*deploy_start)(struct mu_agent *agent, const struct mu_agent_deploy_request *request,
+        const struct mu_agent_deploy_host *host, struct mu_agent_deploy **out, struct mu_err *err);
+    void (*deploy_cancel)(struct mu_agent_deploy *deploy);
 };
 enum mu_code mu_agent_watch_new(const struct mu_agent_watch_config *config, struct mu_agent_watch **out,
     struct mu_err *err) MU_CHECK;
 /* Jobs stop: what was sent stays stored. */
 void mu_agent_watch_free(struct mu_agent_watch *watch);
+/* Apply: requests that were given up are asked about again (M313). */
 enum mu_code mu_agent_watch_reload(struct mu_agent_watch *watch, struct mu_agent_config *config,
     struct mu_err *err) MU_CHECK;
 /* The store or the clock changed behind it: look at this one (NULL: at all) again, now. */
@@ -45,7 +59,17 @@ enum mu_agent_watch_wish {
     MU_AGENT_WISH_RENEW, MU_AGENT_WISH_RENEW_FORCE, MU_AGENT_WISH_REGENERATE, MU_AGENT_WISH_REKEY,
     MU_AGENT_WISH_POLL, MU_AGENT_WISH_CANCEL, MU_AGENT_WISH_DEPLOY, MU_AGENT_WISH_VERIFY,
 };
+/* MU_OK: begun (its end comes by on_job and the events) or, for CANCEL, done. MU_BUSY, M707: something
+ * runs for this entry already. */
 enum mu_code mu_agent_watch_wish(struct mu_agent_watch *watch, const char *name, enum mu_agent_watch_wish wish,
     struct mu_err *err) MU_CHECK;
+
+/* For status: how many entries, of which so many run, wait for their turn, or were not looked at yet. */
+struct mu_agent_watch_counts {
+    size_t entries, running, ready, unseen;
+};
+void mu_agent_watch_counts(const struct mu_agent_watch *watch, struct mu_agent_watch_counts *out);
+/* When this entry is looked at next, by the wall clock; 0: now, or there is no such entry. */
+int64_t mu_agent_watch_next(const struct mu_agent_watch *watch, const char *name);
 
 #endif
