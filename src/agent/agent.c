@@ -60,8 +60,14 @@ static enum mu_code pending_load(struct mu_agent_job *job, bool *found, struct m
 
 static enum mu_code settings_load(struct mu_agent_job *job, struct mu_err *err)
 {
-    enum mu_code rc = mu_agent_entry_settings(job->agent, job->name, &job->settings, err);
+    struct mu_agent_config_entry entry = {0};
+    enum mu_code rc;
 
+    mu_agent_settings_clear(&job->settings);
+    if (job->route == 0)
+        rc = mu_agent_entry_settings(job->agent, job->name, &job->settings, err);
+    else if ((rc = mu_agent_entry_load(job->agent, job->name, job->route, &entry, err)) == MU_OK)
+        job->settings = entry.settings;
     return rc == MU_NOT_FOUND ? MU_OK : rc;
 }
 
@@ -157,6 +163,11 @@ static enum mu_code go_on(struct mu_agent_job *job, struct mu_err *err)
         if ((rc = entry_key(job, &job->signer_key, NULL, err)) != MU_OK)
             return rc;
     }
+    if (job->pending.route != job->route) { /* on the way that it went */
+        job->route = job->pending.route;
+        if ((rc = settings_load(job, err)) != MU_OK)
+            return rc;
+    }
     mu_agent_life_resume(job);
     return mu_agent_job_resume(job, err);
 }
@@ -244,6 +255,7 @@ static enum mu_code enroll_new(
     if ((rc = settings_keep(job, &secrets, err)) != MU_OK)
         return rc;
     job->pending.operation = MU_AGENT_ENROLL;
+    job->pending.route = (unsigned)job->route;
     return mu_agent_job_request(job, err);
 }
 
@@ -306,6 +318,7 @@ enum mu_code mu_agent_enroll(struct mu_agent *agent, const struct mu_agent_enrol
     if (rc != MU_OK)
         return rc;
     job->no_wait = request->no_wait;
+    job->route = request->route;
     if ((rc = enroll_decide(job, request, err)) != MU_OK) {
         mu_agent_job_free(job);
         return rc;
@@ -359,6 +372,7 @@ static enum mu_code renew_start(
             (long long)((now - job->entry.cert->not_after_s) / 86400));
     mu_agent_pending_clear(&job->pending);
     job->pending.operation = MU_AGENT_RENEW;
+    job->pending.route = (unsigned)job->route;
     job->regenerates = request->regenerate;
     return job->next_ca ? mu_agent_job_next_ca(job, err) : mu_agent_job_request(job, err);
 }
@@ -367,7 +381,8 @@ static enum mu_code renew_decide(
     struct mu_agent_job *job, const struct mu_agent_renew *request, struct mu_err *err)
 {
     const struct mu_agent_secrets secrets = {
-        request->challenge, request->key_password, request->password, request->srp_password};
+        request->challenge, request->key_password, request->password, request->srp_password,
+        request->secret};
     char stem[MU_KEYSTORE_STEM];
     bool is_pending = false, due;
     enum mu_code rc;
@@ -377,6 +392,9 @@ static enum mu_code renew_decide(
     if ((rc = secrets_take(job, &secrets, err)) != MU_OK)
         return rc;
     if ((rc = entry_load(job, err)) != MU_OK)
+        return rc;
+    if (request->drop_pending
+        && (rc = mu_agent_pending_remove(job->agent->store, job->name, err)) != MU_OK)
         return rc;
     if ((rc = pending_load(job, &is_pending, err)) != MU_OK)
         return rc;
@@ -412,6 +430,7 @@ enum mu_code mu_agent_renew(struct mu_agent *agent, const struct mu_agent_renew 
     if (rc != MU_OK)
         return rc;
     job->no_wait = request->no_wait;
+    job->route = request->route;
     if ((rc = renew_decide(job, request, err)) != MU_OK) {
         mu_agent_job_free(job);
         return rc;

@@ -195,6 +195,7 @@ void mu_agent_job_cancel(struct mu_agent_job *job);
 struct mu_agent_enroll {
     const char *name;
     const struct mu_agent_settings *settings; /* NULL: the stored ones */
+    size_t route;     /* of 'ca = a, b' in the configuration */
     const struct mu_secret *challenge;   /* NULL: the stored one, if any; so with all of them */
     const struct mu_secret *key_password; /* encrypts a new key, opens a given one */
     const struct mu_secret *password, *srp_password; /* EST */
@@ -210,9 +211,12 @@ enum mu_code mu_agent_enroll(struct mu_agent *agent, const struct mu_agent_enrol
 
 struct mu_agent_renew {
     const char *name;
+    size_t route;     /* as above; a request that is out goes on by its own */
     const struct mu_secret *challenge;
     const struct mu_secret *key_password;
     const struct mu_secret *password, *srp_password; /* EST, where a renewal needs them */
+    const struct mu_secret *secret; /* CMP */
+    bool drop_pending; /* forget a pending request first */
     bool force;       /* although not due */
     bool regenerate;  /* now, with the same key unless rekey */
     bool rekey;       /* a new key although reuse-key */

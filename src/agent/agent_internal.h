@@ -14,6 +14,7 @@ struct mu_agent_pending {
     char replaces[MU_KEYSTORE_STEM]; /* current pair when it began, "" if none */
     char *transaction;               /* NULL: none yet */
     char next_ca[MU_KEYSTORE_NAME];  /* enveloped to this CA and for later, "" if not */
+    unsigned route;                  /* of 'ca = a, b': by which it goes */
     int64_t since_s;
     struct mu_buf csr;               /* DER; secret, a challenge may be inside */
     struct mu_buf engine;            /* secret for the same reason */
@@ -122,6 +123,7 @@ struct mu_agent_job {
     bool learned;                       /* the CA certificates of the answer are dealt with */
     char shows[256];                    /* client certificate: an entry's name or a file, "" if none */
     bool no_wait, has_entry, resumed, was_pending, told_request, saved_now, next_ca;
+    size_t route;                       /* of 'ca = a, b' */
     bool life_sent;                     /* the lifecycle record knows of the request */
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
     bool regenerates, told_pending;     /* for the events */

@@ -46,7 +46,6 @@ static const struct field {
     {"warned", TIME, LIFE(warned_s)},
     {"sure", TIME, LIFE(sure_s)},
     {"asked-by-person", YES, OWN(asked_by_person)},
-    {"route", COUNT, OWN(route)},
     {"ca-not-after", TIME, OWN(ca_not_after_s)},
     {"ca-looked", TIME, OWN(ca_looked_s)},
 };

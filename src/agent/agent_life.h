@@ -13,7 +13,6 @@
 struct mu_agent_life {
     struct mu_lifecycle life;
     bool asked_by_person;     /* the request that is out */
-    unsigned route;           /* of the next try, where the configuration has more than one */
     uint32_t told;            /* bits of what was said since this certificate came; the watch's own */
     int64_t ca_not_after_s;   /* the nearest end among the CA certificates of its chain; 0: not known */
     int64_t ca_looked_s;      /* when a successor was asked for */

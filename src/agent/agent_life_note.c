@@ -302,7 +302,6 @@ static void note_success(struct mu_agent_job *job, struct mu_agent_life *life)
         return; /* as after a kill: settled when it can be read */
     } else {
         life->told = 0;
-        life->route = 0;
     }
     (void)apply(job->agent, job->name, life, &what);
 }

@@ -131,7 +131,8 @@ enum mu_code mu_agent_pending_load(struct mu_keystore *store, const char *name,
 {
     struct file file = {store, name, "pending", NULL};
     struct mu_agent_pending p = {.csr.secret = true, .engine.secret = true};
-    const char *replaces, *next_ca;
+    const char *replaces, *next_ca, *route;
+    int64_t n = 0;
     enum mu_code rc;
 
     if ((rc = file_read(&file, err)) != MU_OK)
@@ -150,6 +151,9 @@ enum mu_code mu_agent_pending_load(struct mu_keystore *store, const char *name,
     snprintf(p.replaces, sizeof(p.replaces), "%s", replaces != NULL ? replaces : "");
     next_ca = file_get(&file, "next-ca");
     snprintf(p.next_ca, sizeof(p.next_ca), "%s", next_ca != NULL ? next_ca : "");
+    if ((route = file_get(&file, "route")) != NULL)
+        rc = mu_text_int(route, 0, 1000, &n, err);
+    p.route = (unsigned)n;
 out:
     mu_ini_free(file.ini);
     if (rc != MU_OK) {
@@ -164,6 +168,7 @@ enum mu_code mu_agent_pending_store(struct mu_keystore *store, const char *name,
     const struct mu_agent_pending *pending, struct mu_err *err)
 {
     struct file file = {store, name, "pending", NULL};
+    char route[16];
     enum mu_code rc = mu_ini_parse(mu_bytes_str(""), name, MU_INI_SECTIONS, &file.ini, err);
 
     if (rc == MU_OK)
@@ -174,6 +179,9 @@ enum mu_code mu_agent_pending_store(struct mu_keystore *store, const char *name,
         rc = set_text(&file, "replaces", pending->replaces, err);
     if (rc == MU_OK)
         rc = set_text(&file, "next-ca", pending->next_ca, err);
+    snprintf(route, sizeof(route), "%u", pending->route);
+    if (rc == MU_OK && pending->route != 0)
+        rc = set_text(&file, "route", route, err);
     if (rc == MU_OK)
         rc = set_time(&file, "since", pending->since_s, err);
     if (rc == MU_OK)

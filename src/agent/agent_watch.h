@@ -24,18 +24,19 @@ struct mu_agent_watch_config {
     const char *host;                /* for the spread: stable for this machine; outlives the watch */
     int64_t built_s;
     unsigned max_jobs;               /* 0: 16 */
-    void *cookie;                    /* of all calls; each of them may be NULL */
     /* Secrets of an entry out of the configuration, the credential directory or the store; what it sets in
-     * request has to last until the next such call. */
+     * request has to last until the next such call. NULL: what lies in the store alone. */
     enum mu_code (*on_secrets)(void *cookie, const struct mu_agent_config_secrets *where,
         struct mu_agent_enroll *request, struct mu_err *err);
-    /* What the jobs say, and how each ended (views). */
-    void (*on_step)(void *cookie, const char *name, enum mu_agent_step step, const char *text);
-    void (*on_job)(void *cookie, const char *name, const struct mu_agent_outcome *outcome,
+    void *cookie;
+    /* Each may be NULL. What the jobs say, and how each ended (views). */
+    void *listener;
+    void (*on_step)(void *listener, const char *name, enum mu_agent_step step, const char *text);
+    void (*on_job)(void *listener, const char *name, const struct mu_agent_outcome *outcome,
         const struct mu_err *err);
     /* Something of the watch's own for the log: what cannot be read, a damaged record. */
-    void (*on_note)(void *cookie, const char *name, const struct mu_err *err);
-    /* Deployment; for tests, NULL: mu_agent_deploy_start and its cancel. */
+    void (*on_note)(void *listener, const char *name, const struct mu_err *err);
+    /* Deployment: mu_agent_deploy_start and its cancel. NULL: none, what is owed stays owed. */
     enum mu_code (*deploy_start)(struct mu_agent *agent, const struct mu_agent_deploy_request *request,
         const struct mu_agent_deploy_host *host, struct mu_agent_deploy **out, struct mu_err *err);
     void (*deploy_cancel)(struct mu_agent_deploy *deploy);

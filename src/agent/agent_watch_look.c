@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/time.h"
+#include "agent/agent_entry.h"
 
 enum {
     MINUTE_S = 60,
@@ -24,7 +24,7 @@ enum told {
 
 /* ---- telling ---- */
 
-void watch_emit(struct mu_agent_watch *watch, const char *name, enum mu_agent_event_kind kind,
+void mu_agent_watch_emit(struct mu_agent_watch *watch, const char *name, enum mu_agent_event_kind kind,
     enum mu_reason code, int days, const char *detail)
 {
     const struct mu_err_row *row = mu_err_row(code);
@@ -41,28 +41,28 @@ void watch_emit(struct mu_agent_watch *watch, const char *name, enum mu_agent_ev
 }
 
 /* The same as an error, for a script that is told of it. */
-static void hook(struct mu_agent_watch *watch, struct watch_entry *entry,
+static void hook(struct mu_agent_watch *watch, struct mu_watch_entry *entry,
     enum mu_agent_hook_event event, enum mu_reason code)
 {
     const struct mu_err_row *row = mu_err_row(code);
     struct mu_err err = {0};
 
     mu_err_set(&err, MU_DENIED, code, "%s", row != NULL ? row->what : "");
-    watch_run_hook(watch, entry, event, &err);
+    mu_agent_watch_run_hook(watch, entry, event, &err);
 }
 
-static bool tell_once(struct mu_agent_watch *watch, const struct watch_entry *entry,
+static bool tell_once(struct mu_agent_watch *watch, const struct mu_watch_entry *entry,
     struct mu_agent_life *life, enum told bit, enum mu_agent_event_kind kind, enum mu_reason code)
 {
     if ((life->told & (uint32_t)bit) != 0)
         return false;
     life->told |= (uint32_t)bit;
-    watch_emit(watch, entry->name, kind, code, 0, NULL);
+    mu_agent_watch_emit(watch, entry->name, kind, code, 0, NULL);
     return true;
 }
 
 static bool tell_rules(
-    struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look)
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
 {
     struct mu_agent_life *life = &look->life;
     int64_t now_s = mu_env_now(watch->own.env), end_s = life->life.not_after_s;
@@ -87,7 +87,7 @@ static bool tell_rules(
 
 /* M604: nobody renews it; M605: we try and fail. */
 static bool tell_days(
-    struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look)
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
 {
     struct mu_lifecycle *r = &look->life.life;
     int64_t now_s = mu_env_now(watch->own.env);
@@ -100,27 +100,27 @@ static bool tell_days(
     if (days < 0)
         return false;
     r->warned_s = now_s;
-    watch_emit(watch, entry->name, MU_AGENT_EVENT_WARNING, code, days, NULL);
+    mu_agent_watch_emit(watch, entry->name, MU_AGENT_EVENT_WARNING, code, days, NULL);
     hook(watch, entry, MU_AGENT_HOOK_WARNING, code);
     return true;
 }
 
 /* M801: one clock for all, so it is said once until it is right again. */
-static void tell_clock(struct mu_agent_watch *watch, struct watch_entry *entry, enum mu_reason why)
+static void tell_clock(struct mu_agent_watch *watch, struct mu_watch_entry *entry, enum mu_reason why)
 {
     if (why != MU_M(801)) {
         watch->clock_told = false;
         return;
     }
     if (!watch->clock_told)
-        watch_emit(watch, NULL, MU_AGENT_EVENT_CLOCK, MU_M(801), 0, NULL);
+        mu_agent_watch_emit(watch, NULL, MU_AGENT_EVENT_CLOCK, MU_M(801), 0, NULL);
     watch->clock_told = true;
-    watch_run_clock(watch, entry->name);
+    mu_agent_watch_run_clock(watch, entry->name);
 }
 
 /* ---- the record ---- */
 
-bool watch_save(struct mu_agent_watch *watch, const char *name, const struct mu_agent_life *life)
+bool mu_agent_watch_save(struct mu_agent_watch *watch, const char *name, const struct mu_agent_life *life)
 {
     struct mu_keystore_lock *lock = NULL;
     struct mu_err err = {0};
@@ -130,13 +130,13 @@ bool watch_save(struct mu_agent_watch *watch, const char *name, const struct mu_
         rc = mu_agent_life_write(watch->own.store, name, life, &err);
     mu_keystore_unlock(lock);
     if (rc != MU_OK && rc != MU_BUSY)
-        watch_note(watch, name, &err);
+        mu_agent_watch_note(watch, name, &err);
     return rc == MU_OK;
 }
 
 /* Settled again under the lock: whoever had it may have written meanwhile. */
 static bool settle_and_save(
-    struct mu_agent_watch *watch, struct watch_entry *entry, struct mu_agent_life *life)
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_agent_life *life)
 {
     struct mu_keystore_lock *lock = NULL;
     struct mu_err err = {0};
@@ -150,16 +150,16 @@ static bool settle_and_save(
         mu_err_set(&err, MU_STORAGE, MU_REASON_NONE,
             "the record of %s (state/%s.life) was damaged and is made anew from the certificate; "
             "nothing is asked for until tomorrow", entry->name, entry->name);
-        watch_note(watch, entry->name, &err);
+        mu_agent_watch_note(watch, entry->name, &err);
     } else if (rc != MU_OK && rc != MU_BUSY) {
-        watch_note(watch, entry->name, &err);
+        mu_agent_watch_note(watch, entry->name, &err);
     }
     mu_keystore_unlock(lock);
     return rc == MU_OK;
 }
 
 static enum mu_code life_read(
-    struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look, bool *unsaved)
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look, bool *unsaved)
 {
     struct mu_agent_life *life = &look->life;
     struct mu_err err = {0};
@@ -167,7 +167,7 @@ static enum mu_code life_read(
 
     *unsaved = false;
     if (rc != MU_OK) {
-        watch_note(watch, entry->name, &err);
+        mu_agent_watch_note(watch, entry->name, &err);
         return rc;
     }
     if (!mu_agent_life_settle(&watch->own, entry->name, life))
@@ -186,35 +186,33 @@ struct facts {
     bool automation, online;
 };
 
-/* Without a protocol and a place to ask there is nothing to do by itself: made by file, or adopted. */
-static enum mu_code plan_read(struct mu_agent_watch *watch, struct watch_entry *entry,
-    struct mu_lifecycle_policy *policy, struct facts *facts, struct mu_err *err)
+/* Without a protocol and a place to ask there is nothing to do by itself: made by file, or adopted.
+ * Configured ones have both. */
+static enum mu_code plan_read(struct mu_agent_watch *watch, struct mu_watch_entry *entry,
+    struct mu_watch_look *look, struct facts *facts, struct mu_err *err)
 {
-    const struct mu_agent_config *config = watch->config.config;
-    struct mu_agent_settings settings = {0};
+    struct mu_agent_config_entry plan = {0};
+    bool expired = mu_env_now(watch->own.env) >= look->life.life.not_after_s;
     enum mu_code rc;
 
     *facts = (struct facts){true, true};
-    if (config != NULL && mu_agent_config_has_entry(config, entry->name)) {
-        if ((rc = mu_agent_life_policy(&watch->own, entry->name, policy, err)) != MU_OK)
-            return rc;
-        (void)mu_agent_config_policy(config, entry->name, policy, &facts->automation);
-        policy->has_password = true;
+    if (mu_agent_config_policy(
+            watch->config.config, entry->name, &look->policy, &facts->automation)
+        && !expired) /* only who has expired needs to know of a password */
         return MU_OK;
-    }
-    if (config != NULL)
-        facts->automation = mu_agent_config_agent(config)->automation;
-    if ((rc = mu_agent_life_policy(&watch->own, entry->name, policy, err)) != MU_OK)
+    if ((rc = mu_agent_life_policy(&watch->own, entry->name, &look->policy, err)) != MU_OK)
         return rc;
-    rc = mu_agent_settings_load(watch->own.store, entry->name, &settings, err);
-    facts->online = rc == MU_OK && settings.protocol != NULL && settings.url != NULL;
-    mu_agent_settings_clear(&settings);
-    return rc == MU_NOT_FOUND ? MU_OK : rc;
+    if ((rc = mu_agent_entry_peek(&watch->own, entry->name, &plan, err)) != MU_OK)
+        return rc;
+    facts->automation = plan.automation;
+    facts->online = plan.settings.protocol != NULL && plan.settings.url != NULL;
+    mu_agent_config_entry_clear(&plan);
+    return MU_OK;
 }
 
 /* A pair of the next CA is here already: it takes over when the present one ends. */
 static bool next_waits(
-    struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look)
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
 {
     struct mu_keystore_saved saved;
     char stem[MU_KEYSTORE_STEM];
@@ -235,7 +233,7 @@ static bool next_waits(
 }
 
 /* max-await-result is over; it stays so across a restart of others, not of ours. */
-static bool give_up(struct watch_look *look)
+static bool give_up(struct mu_watch_look *look)
 {
     const struct mu_lifecycle_happened what = {.event = MU_LIFECYCLE_GAVE_UP};
 
@@ -245,7 +243,7 @@ static bool give_up(struct watch_look *look)
     return true;
 }
 
-static bool resume(struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look)
+static bool resume(struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
 {
     const struct mu_lifecycle_happened what = {.event = MU_LIFECYCLE_RESUME};
 
@@ -259,7 +257,7 @@ static bool resume(struct mu_agent_watch *watch, struct watch_entry *entry, stru
     return true;
 }
 
-void watch_hold(struct mu_agent_watch *watch, struct watch_entry *entry, int64_t least_s)
+void mu_agent_watch_hold(struct mu_agent_watch *watch, struct mu_watch_entry *entry, int64_t least_s)
 {
     int64_t pause_s = MINUTE_S;
 
@@ -274,7 +272,7 @@ void watch_hold(struct mu_agent_watch *watch, struct watch_entry *entry, int64_t
 }
 
 /* What is told has to be written, or it is told again; so it waits for its turn. */
-static void tell(struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look,
+static void tell(struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look,
     bool *unsaved)
 {
     struct mu_agent_life before = look->life;
@@ -289,7 +287,7 @@ static void tell(struct mu_agent_watch *watch, struct watch_entry *entry, struct
         mu_enroll_lifecycle_decide(
             &look->life.life, &look->policy, mu_env_now(watch->own.env), &look->decision);
     if (give_up(look)) {
-        watch_emit(watch, entry->name, MU_AGENT_EVENT_PENDING, MU_M(313), 0, NULL);
+        mu_agent_watch_emit(watch, entry->name, MU_AGENT_EVENT_PENDING, MU_M(313), 0, NULL);
         changed = true;
     }
     changed |= tell_rules(watch, entry, look);
@@ -297,13 +295,13 @@ static void tell(struct mu_agent_watch *watch, struct watch_entry *entry, struct
     if (!changed)
         return;
     watch->saves_left--;
-    if (watch_save(watch, entry->name, &look->life))
+    if (mu_agent_watch_save(watch, entry->name, &look->life))
         return;
     look->life = before;
     *unsaved = true;
 }
 
-static void decide(struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look,
+static void decide(struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look,
     const struct facts *facts, bool *unsaved)
 {
     int64_t now_s = mu_env_now(watch->own.env);
@@ -328,30 +326,30 @@ static void decide(struct mu_agent_watch *watch, struct watch_entry *entry, stru
     }
 }
 
-enum mu_lifecycle_action watch_look(
-    struct mu_agent_watch *watch, struct watch_entry *entry, struct watch_look *look)
+enum mu_lifecycle_action mu_agent_watch_look(
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
 {
     struct facts facts = {false, false};
     struct mu_err err = {0};
     int64_t now_s = mu_env_now(watch->own.env), at_s;
     bool unsaved = false;
 
-    *look = (struct watch_look){.decision = {.action = MU_LIFECYCLE_WAIT, .at_s = INT64_MAX}};
+    *look = (struct mu_watch_look){.decision = {.action = MU_LIFECYCLE_WAIT, .at_s = INT64_MAX}};
     entry->is_seen = true;
     if (life_read(watch, entry, look, &unsaved) != MU_OK) {
-        watch_schedule(watch, entry, now_s + MINUTE_S);
+        mu_agent_watch_schedule(watch, entry, now_s + MINUTE_S);
         return MU_LIFECYCLE_WAIT;
     }
-    if (plan_read(watch, entry, &look->policy, &facts, &err) != MU_OK) {
-        watch_note(watch, entry->name, &err);
-        watch_hold(watch, entry, 0);
-        watch_schedule(watch, entry, entry->hold_until_s);
+    if (plan_read(watch, entry, look, &facts, &err) != MU_OK) {
+        mu_agent_watch_note(watch, entry->name, &err);
+        mu_agent_watch_hold(watch, entry, 0);
+        mu_agent_watch_schedule(watch, entry, entry->hold_until_s);
         return MU_LIFECYCLE_WAIT;
     }
     decide(watch, entry, look, &facts, &unsaved);
     if (entry->run != NULL) { /* a script is told; what is to be done comes behind it */
-        watch_heap_take(&watch->heap, entry);
-        watch_heap_take(&watch->ready, entry);
+        mu_agent_watch_heap_take(&watch->heap, entry);
+        mu_agent_watch_heap_take(&watch->ready, entry);
         return MU_LIFECYCLE_WAIT;
     }
     if (look->decision.action != MU_LIFECYCLE_WAIT)
@@ -365,6 +363,6 @@ enum mu_lifecycle_action watch_look(
 
         at_s = at_s < soon_s ? at_s : soon_s;
     }
-    watch_schedule(watch, entry, at_s);
+    mu_agent_watch_schedule(watch, entry, at_s);
     return MU_LIFECYCLE_WAIT;
 }
