@@ -293,15 +293,16 @@ enum mu_code mu_agent_watch_reload(
     enum mu_code rc;
 
     watch->config.config = config != NULL ? mu_agent_config_ref(config) : NULL;
+    agents_set(watch); /* the names are those of the new one */
     if ((rc = mu_agent_watch_scan(watch, err)) != MU_OK) {
         if (watch->config.config != NULL)
             mu_agent_config_free(watch->config.config);
         watch->config.config = before;
+        agents_set(watch);
         return rc;
     }
     if (before != NULL)
         mu_agent_config_free(before);
-    agents_set(watch);
     for (size_t i = 0; i < watch->entry_n; i++)
         watch->entries[i]->resume = true;
     all_now(watch);

@@ -55,7 +55,6 @@ class Musterd:
 
     def configure(self, text, agent=""):
         """[agent] with what tests need; a file only its owner reads."""
-        # wait for nothing that a test would have to wait for
         self.conf.touch(mode=0o600)
         self.conf.write_text(f"[agent]\nnotify = off\ncheck-interval = 1h\n{agent}\n{text}\n")
 
@@ -69,6 +68,12 @@ class Musterd:
         full["NOTIFY_SOCKET"] = str(self.notify_path)
         if shift is not None:
             full["MUSTER_CLOCK_SHIFT"] = str(shift)
+        self.notify.setblocking(False)
+        while True:  # what earlier ones, killed since, have said
+            try:
+                self.notify.recv(4096)
+            except BlockingIOError:
+                break
         self.process = subprocess.Popen([*prefix, *self.args("-F", *more)], stderr=open(self.err, "ab"), env=full)
         if wait:
             self.message("READY=1")

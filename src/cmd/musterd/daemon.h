@@ -16,7 +16,10 @@ struct mu_daemon_options {
     bool front, check, demo;
 };
 
+enum { MU_DAEMON_HOST = 160 };
+
 struct mu_daemon {
+    char host[MU_DAEMON_HOST]; /* what the spread of this machine hangs on */
     const struct mu_daemon_options *options;
     struct mu_env env;
     struct mu_agent_config *config;
@@ -59,6 +62,8 @@ void mu_daemon_watch_close(struct mu_daemon *daemon);
 void mu_daemon_watch_start(struct mu_daemon *daemon);
 enum mu_code mu_daemon_watch_reload(
     struct mu_daemon *daemon, struct mu_agent_config *fresh, struct mu_err *err) MU_CHECK;
+/* Fills in jobs and the time of the next look. */
+void mu_daemon_watch_status(struct mu_daemon *daemon, struct mu_web_agent_status *out);
 void mu_daemon_watch_touch(struct mu_daemon *daemon, const char *name); /* NULL: all */
 enum mu_code mu_daemon_watch_wish(struct mu_daemon *daemon, const char *name,
     enum mu_agent_watch_wish wish, struct mu_err *err) MU_CHECK;

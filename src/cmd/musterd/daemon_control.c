@@ -24,6 +24,7 @@ static void on_status(void *ctx, struct mu_web_agent_status *out)
         .started_s = d->started_s,
         .reloaded_s = d->reloaded_s,
         .fault = d->fault.code != MU_OK ? &d->fault : NULL};
+    mu_daemon_watch_status(ctx, out);
 }
 
 static enum mu_code on_wish(

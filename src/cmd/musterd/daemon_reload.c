@@ -66,7 +66,6 @@ enum mu_code mu_daemon_reload(struct mu_daemon *d, struct mu_err *err)
         struct mu_agent_config *before = d->config;
 
         d->config = fresh;
-        d->agent.config = fresh;
         mu_agent_config_free(before);
         d->reloaded_s = mu_env_now(&d->env);
         mu_err_clear(&d->fault);

@@ -1,30 +1,151 @@
-/* The watch over all certificates is not there yet: whoever asks for something is told. */
+/* The watch over all certificates: how the process starts it and hands requests to it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent_deploy.h"
+#include "base/time.h"
 #include "cmd/musterd/daemon.h"
+#include "cmd/musterd/daemon_log.h"
+
+/* Stable for this machine and told apart from its clones: the spread of a fleet hangs on it. */
+static void host_id(char out[MU_DAEMON_HOST])
+{
+    char host[80] = "";
+    struct mu_buf id = {0};
+
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    if (mu_keystore_file_read("/etc/machine-id", MU_KEYSTORE_PUBLIC, &id, NULL) != MU_OK)
+        mu_buf_reset(&id);
+    snprintf(out, MU_DAEMON_HOST, "%s %.40s", host, mu_buf_str(&id));
+    mu_buf_clear(&id);
+}
+
+/* The day this was compiled, "Nov 28 2026": no clock that can be believed is before it. */
+static int64_t built_s(void)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec", date[] = __DATE__;
+    struct mu_time_civil c = {.day = 1};
+    char month[4] = {date[0], date[1], date[2], '\0'};
+    const char *at = strstr(months, month);
+    int64_t t = 0;
+
+    c.month = at != NULL ? (int)(at - months) / 3 + 1 : 1;
+    c.day = atoi(date + 4);
+    c.year = atoi(date + 7);
+    /* A day early: the compiler's date is of its own time zone. */
+    return mu_time_from_civil(&c, &t) ? t - 86400 : 0;
+}
+
+static enum mu_code on_secrets(void *cookie, const struct mu_agent_config_secrets *where,
+    struct mu_agent_enroll *request, struct mu_err *err)
+{
+    struct mu_daemon *d = cookie;
+
+    return mu_agent_secret_where_take(&d->secrets, where, request, err);
+}
+
+static void on_step(void *cookie, const char *name, enum mu_agent_step step, const char *text)
+{
+    mu_daemon_log_line(step == MU_AGENT_STEP_WARNING ? MU_DAEMON_WARNING : MU_DAEMON_DEBUG, "step", "%s: %s: %s",
+        name, mu_agent_step_word(step), text);
+}
+
+/* What is not an event of the certificate: a record that cannot be read, a store that cannot be written. */
+static void on_note(void *cookie, const char *name, const struct mu_err *err)
+{
+    struct mu_err named = *err;
+
+    if (name != NULL)
+        mu_err_context(&named, "%s", name);
+    mu_daemon_log_error("watch", &named);
+}
+
+static void on_job(void *cookie, const char *name, const struct mu_agent_outcome *outcome,
+    const struct mu_err *err)
+{
+    mu_daemon_tell_status(cookie);
+}
 
 enum mu_code mu_daemon_watch_open(struct mu_daemon *d, struct mu_err *err)
 {
-    return MU_OK;
+    struct mu_agent_watch_config config = {.agent = &d->agent,
+        .config = d->config,
+        .host = d->host,
+        .built_s = built_s(),
+        .cookie = d,
+        .listener = d,
+        .on_secrets = on_secrets,
+        .on_step = on_step,
+        .on_job = on_job,
+        .on_note = on_note,
+        .deploy_start = mu_agent_deploy_start,
+        .deploy_cancel = mu_agent_deploy_cancel};
+
+    host_id(d->host);
+    d->secrets = (struct mu_agent_secret_where){.agent = &d->agent};
+    return mu_agent_watch_new(&config, &d->watch, err);
 }
 
 void mu_daemon_watch_close(struct mu_daemon *d)
 {
+    mu_agent_watch_free(d->watch);
+    d->watch = NULL;
+    mu_agent_secret_where_clear(&d->secrets);
 }
 
 void mu_daemon_watch_start(struct mu_daemon *d)
 {
+    mu_agent_watch_start(d->watch);
 }
 
 enum mu_code mu_daemon_watch_reload(struct mu_daemon *d, struct mu_agent_config *fresh, struct mu_err *err)
 {
-    return MU_OK;
+    const struct mu_agent before = d->agent;
+    enum mu_code rc;
+
+    /* First: the names that the watch goes through are the new configuration's. */
+    d->agent.config = fresh;
+    d->agent.allow_legacy = mu_agent_config_agent(fresh)->allow_legacy;
+    if ((rc = mu_agent_watch_reload(d->watch, fresh, err)) != MU_OK)
+        d->agent = before;
+    return rc;
 }
 
 void mu_daemon_watch_touch(struct mu_daemon *d, const char *name)
 {
+    mu_agent_watch_touch(d->watch, name);
 }
 
 enum mu_code mu_daemon_watch_wish(
     struct mu_daemon *d, const char *name, enum mu_agent_watch_wish wish, struct mu_err *err)
 {
-    return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, "this musterd does not renew by itself yet");
+    return mu_agent_watch_wish(d->watch, name, wish, err);
+}
+
+struct nearest {
+    const struct mu_agent_watch *watch;
+    int64_t at_s; /* 0: none */
+};
+
+static void nearest_of(void *cookie, const char *name)
+{
+    struct nearest *n = cookie;
+    int64_t at_s = mu_agent_watch_next(n->watch, name);
+
+    if (at_s != 0 && (n->at_s == 0 || at_s < n->at_s))
+        n->at_s = at_s;
+}
+
+void mu_daemon_watch_status(struct mu_daemon *d, struct mu_web_agent_status *out)
+{
+    struct nearest nearest = {.watch = d->watch};
+    struct mu_agent_watch_counts counts;
+
+    mu_agent_watch_counts(d->watch, &counts);
+    out->jobs = (unsigned)counts.running;
+    if (mu_agent_entry_each(&d->agent, nearest_of, &nearest, NULL) == MU_OK)
+        out->next_s = nearest.at_s;
 }

@@ -74,7 +74,6 @@ static void status_json(const struct mu_web_agent *web, struct mu_agent_json *j)
     mu_agent_json_text(j, "metrics", s.metrics);
     mu_agent_json_text(j, "notify", s.notify);
     mu_agent_json_int(j, "clock_shift", mu_env_system_shift());
-    mu_agent_json_bool(j, "waits_for_clock", s.is_waiting_for_clock);
     mu_agent_json_int(j, "certificates", certificates);
     mu_agent_json_int(j, "jobs", s.jobs);
     mu_agent_json_time(j, "next", s.next_s);

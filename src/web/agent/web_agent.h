@@ -33,7 +33,6 @@ struct mu_web_agent_status {
     int64_t pid, uid, started_s, reloaded_s;
     int64_t next_s;             /* when it looks again; 0: not known */
     unsigned jobs;              /* that run now */
-    bool is_waiting_for_clock;  /* M801 */
     const struct mu_err *fault; /* of the last reload, or of the store; NULL: none */
 };
 
