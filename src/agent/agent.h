@@ -250,6 +250,18 @@ enum mu_code mu_agent_install(struct mu_agent *agent, const char *name,
     const struct mu_pki_certs *certs, const struct mu_secret *key_password,
     struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;
 
+/* A pair that exists becomes an entry, or its next one: key_file (or a pkcs11: URI) and the certificate for it among
+ * certs are copied into the store, nothing is asked of a CA. settings say where to renew (NULL: they are known,
+ * by the configuration, or said later). */
+struct mu_agent_adopt {
+    const char *name, *key_file;
+    const struct mu_pki_certs *certs;
+    const struct mu_agent_settings *settings;
+    const struct mu_secret *challenge, *key_password, *password, *srp_password, *secret;
+};
+enum mu_code mu_agent_adopt(struct mu_agent *agent, const struct mu_agent_adopt *adopt,
+    struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;
+
 /* ---- questions ---- */
 enum mu_agent_query_op {
     MU_AGENT_QUERY_CA,      /* CA certificates of a URL */

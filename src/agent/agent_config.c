@@ -90,6 +90,16 @@ const struct mu_agent_config_value *mu_agent_config_last(
     return NULL;
 }
 
+const char *mu_agent_config_path(const struct mu_agent_config *config)
+{
+    return config != NULL ? config->path : MU_AGENT_CONFIG_FILE;
+}
+
+const char *mu_agent_config_file_at(const struct mu_agent_config *config, size_t i)
+{
+    return config != NULL && i < config->file_n ? config->files[i] : NULL;
+}
+
 /* ---- layers ---- */
 
 static const char *says(

@@ -12,6 +12,8 @@
 
 struct mu_agent_config;
 
+#define MU_AGENT_CONFIG_FILE "/etc/muster/muster.conf"
+
 /* One thing that is wrong or that will hurt later; file and line 0/NULL if it has none. */
 struct mu_agent_config_note {
     bool is_error;     /* else advice: a literal secret, renew-days beyond the CA's window */
@@ -27,6 +29,9 @@ typedef void mu_agent_config_call(void *cookie, const struct mu_agent_config_not
  * NULL); err has the first error. On an error *out is NULL. */
 enum mu_code mu_agent_config_load(const char *path, struct mu_agent_config **out,
     mu_agent_config_call *call, void *cookie, struct mu_err *err) MU_CHECK;
+/* What can be read of it: missing files and faults are passed over. For those who mend it. */
+enum mu_code mu_agent_config_load_anyway(const char *path, struct mu_agent_config **out,
+    struct mu_err *err) MU_CHECK;
 /* Counted: jobs that run keep the one they began with. */
 struct mu_agent_config *mu_agent_config_ref(struct mu_agent_config *config);
 void mu_agent_config_free(struct mu_agent_config *config); /* one reference */
@@ -95,9 +100,16 @@ void mu_agent_config_each(const struct mu_agent_config *config, mu_agent_config_
 enum mu_code mu_agent_config_each_of(const struct mu_agent_config *config, const char *name,
     mu_agent_config_item_call *call, void *cookie, struct mu_err *err) MU_CHECK;
 
-/* Writes one value (NULL: takes it away) into certs.d/<name>.conf beside the main file, or into the file
- * that has it already; comments and order stay; checked as a whole before the rename. */
-enum mu_code mu_agent_config_set(const char *path, const char *section, const char *name,
-    const char *key, const char *value, struct mu_err *err) MU_CHECK;
+/* Writes one value (NULL: takes it away) into the file that has it already, else into certs.d/<name>.conf
+ * beside the main file (a section without a name: the main file); comments and order stay; checked as a whole
+ * before the rename. file (may be NULL) gets its path. */
+enum mu_code mu_agent_config_set(const char *path, const char *section, const char *name, const char *key,
+    const char *value, struct mu_buf *file, struct mu_err *err) MU_CHECK;
+/* A whole file of the configuration, checked as above; what is wrong is told through call. */
+enum mu_code mu_agent_config_replace(const char *path, const char *file, struct mu_bytes text,
+    mu_agent_config_call *call, void *cookie, struct mu_err *err) MU_CHECK;
+/* The main file, and the i-th of all that were read; NULL behind the last. */
+const char *mu_agent_config_path(const struct mu_agent_config *config);
+const char *mu_agent_config_file_at(const struct mu_agent_config *config, size_t i);
 
 #endif

@@ -9,6 +9,8 @@
 #include "agent/agent_config.h"
 #include "agent/agent_value.h"
 
+enum { MU_AGENT_CONFIG_MODE = 0644 }; /* of a file that is made: secrets belong elsewhere */
+
 enum mu_agent_config_kind {
     MU_AGENT_CONFIG_AGENT = 1,
     MU_AGENT_CONFIG_CA = 2,

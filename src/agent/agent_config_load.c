@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "keystore/keystore.h"
 
-#define DEFAULT_FILE "/etc/muster/muster.conf"
 #define BELONGS_NOWHERE UINT32_MAX
 
 /* Texts behind each other; freed, and wiped, together. */
@@ -401,8 +400,10 @@ static enum mu_code read_all(struct mu_agent_config_reader *r, bool must_be_ther
 
     if (must_be_there || is_there(r, path))
         rc = read_file(r, path, err);
-    mu_buf_put(&dir, path, slash != NULL ? (size_t)(slash - path) + 1 : 0);
-    mu_buf_put_str(&dir, "certs.d");
+    if (slash == NULL)
+        mu_buf_put_str(&dir, "./certs.d");
+    else
+        mu_buf_putf(&dir, "%.*scerts.d", (int)(slash - path) + 1, path);
     if (rc == MU_OK && (rc = mu_buf_check(&dir, "path", err)) == MU_OK)
         rc = read_dir(r, mu_buf_str(&dir), err);
     mu_buf_clear(&dir);
@@ -451,29 +452,45 @@ static enum mu_code merge(struct mu_agent_config *c, struct mu_err *err)
     return MU_OK;
 }
 
-enum mu_code mu_agent_config_load_instead(const char *path, const struct mu_agent_config_instead *instead,
-    struct mu_agent_config **out, mu_agent_config_call *call, void *cookie, struct mu_err *err)
+/* is_tolerant: what is wrong inside is passed over. */
+static enum mu_code load(struct mu_agent_config_reader *r, const char *path, bool is_tolerant,
+    struct mu_agent_config **out, struct mu_err *err)
 {
-    struct mu_agent_config_reader r = {
-        .config = calloc(1, sizeof *r.config), .instead = instead, .call = call, .cookie = cookie, .err = err};
     enum mu_code rc;
 
     *out = NULL;
-    if (r.config == NULL || (r.config->path = strdup(path != NULL ? path : DEFAULT_FILE)) == NULL) {
-        free(r.config);
+    r->config = calloc(1, sizeof *r->config);
+    if (r->config == NULL || (r->config->path = strdup(path != NULL ? path : MU_AGENT_CONFIG_FILE)) == NULL) {
+        free(r->config);
         return no_memory(err);
     }
-    r.config->references = 1;
-    if ((rc = read_all(&r, path != NULL, err)) == MU_OK && (rc = merge(r.config, err)) == MU_OK) {
-        mu_agent_config_check(&r);
-        rc = r.errors > 0 ? r.rc : MU_OK;
+    r->config->references = 1;
+    rc = read_all(r, path != NULL && strcmp(path, MU_AGENT_CONFIG_FILE) != 0 && !is_tolerant, err);
+    if (rc == MU_OK && (rc = merge(r->config, err)) == MU_OK) {
+        mu_agent_config_check(r);
+        rc = r->errors > 0 && !is_tolerant ? r->rc : MU_OK;
     }
     if (rc != MU_OK) {
-        mu_agent_config_free(r.config);
+        mu_agent_config_free(r->config);
         return rc;
     }
-    *out = r.config;
+    *out = r->config;
     return MU_OK;
+}
+
+enum mu_code mu_agent_config_load_instead(const char *path, const struct mu_agent_config_instead *instead,
+    struct mu_agent_config **out, mu_agent_config_call *call, void *cookie, struct mu_err *err)
+{
+    struct mu_agent_config_reader r = {.instead = instead, .call = call, .cookie = cookie, .err = err};
+
+    return load(&r, path, false, out, err);
+}
+
+enum mu_code mu_agent_config_load_anyway(const char *path, struct mu_agent_config **out, struct mu_err *err)
+{
+    struct mu_agent_config_reader r = {0};
+
+    return load(&r, path, true, out, err);
 }
 
 enum mu_code mu_agent_config_load(const char *path, struct mu_agent_config **out,

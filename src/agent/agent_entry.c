@@ -1,9 +1,11 @@
 /* Configuration and store as one list. */
 #include "agent/agent_entry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "agent/agent_config_internal.h"
+#include "agent/agent_secret_where.h"
 #include "agent/agent_serial.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -76,6 +78,14 @@ enum mu_code mu_agent_entry_peek(
     return load(agent, name, 0, out, err);
 }
 
+static enum mu_code usual_subject(const char *name, struct mu_agent_settings *settings, struct mu_err *err)
+{
+    char text[MU_KEYSTORE_NAME + 8];
+
+    snprintf(text, sizeof text, "/CN=%s", name);
+    return mu_agent_settings_set(settings, "subject", text, err);
+}
+
 enum mu_code mu_agent_entry_settings(
     struct mu_agent *agent, const char *name, struct mu_agent_settings *out, struct mu_err *err)
 {
@@ -84,8 +94,11 @@ enum mu_code mu_agent_entry_settings(
 
     if (!mu_agent_config_has_entry(agent->config, name))
         return mu_agent_settings_load(agent->store, name, out, err);
-    if ((rc = load(agent, name, 0, &e, err)) == MU_OK)
-        *out = e.settings;
+    if ((rc = load(agent, name, 0, &e, err)) != MU_OK)
+        return rc;
+    if (e.settings.subject == NULL && (rc = usual_subject(name, &e.settings, err)) != MU_OK)
+        mu_agent_settings_clear(&e.settings);
+    *out = e.settings;
     return rc;
 }
 
@@ -96,8 +109,7 @@ enum mu_code mu_agent_entry_subject(
     enum mu_code rc = MU_OK;
 
     if (settings->subject == NULL) {
-        mu_buf_putf(&text, "/CN=%s", name);
-        rc = mu_agent_settings_set(settings, "subject", mu_buf_str(&text), err);
+        rc = usual_subject(name, settings, err);
     } else if (mu_agent_serial_is_in(settings->subject)) {
         rc = mu_agent_serial_read(mu_agent_config_agent(agent->config)->serial_source, &serial, err);
         if (rc == MU_OK && !mu_agent_serial_expand(settings->subject, mu_buf_str(&serial), &text))
@@ -108,6 +120,79 @@ enum mu_code mu_agent_entry_subject(
     mu_buf_clear(&serial);
     mu_buf_clear(&text);
     return rc;
+}
+
+/* ---- changing ---- */
+
+static bool is_secret(const char *key)
+{
+    for (size_t i = 0; mu_agent_secret_where_key(i) != NULL; i++)
+        if (strcmp(mu_agent_secret_where_key(i), key) == 0)
+            return true;
+    return false;
+}
+
+static enum mu_code set_stored(struct mu_agent *agent, const char *name, const char *key, const char *value,
+    struct mu_buf *file, struct mu_err *err)
+{
+    struct mu_agent_settings settings = {0};
+    struct mu_keystore_lock *lock = NULL;
+    enum mu_code rc = mu_keystore_lock(agent->store, name, &lock, err);
+
+    if (rc != MU_OK)
+        return rc;
+    rc = mu_agent_settings_load(agent->store, name, &settings, err);
+    if (rc == MU_NOT_FOUND)
+        rc = MU_OK;
+    if (rc == MU_OK && (rc = mu_agent_settings_set(&settings, key, value, err)) != MU_OK)
+        mu_err_narrow(err, MU_M(706));
+    if (rc == MU_OK)
+        rc = mu_agent_settings_store(agent->store, name, &settings, err);
+    mu_agent_settings_clear(&settings);
+    mu_keystore_unlock(lock);
+    if (rc == MU_OK && file != NULL)
+        mu_buf_putf(file, "%s/state/%s.conf", mu_keystore_root(agent->store), name);
+    return rc;
+}
+
+static bool is_stored(struct mu_agent *agent, const char *name)
+{
+    char stem[MU_KEYSTORE_STEM];
+
+    return agent->store != NULL
+        && (mu_keystore_has(agent->store, MU_KEYSTORE_STATE, name, "conf")
+            || mu_keystore_current(agent->store, name, stem));
+}
+
+enum mu_code mu_agent_entry_may_set(const char *name, const char *key, const char *value, struct mu_err *err)
+{
+    if (!is_secret(key) || value == NULL || mu_agent_config_is_reference(value))
+        return MU_OK;
+    mu_err_set(err, MU_INPUT, MU_REASON_NONE, "%s is a secret and does not belong on a command line", key);
+    mu_err_next(err, "muster secret set %s %s", name[0] != '\0' ? name : "NAME", key);
+    return MU_INPUT;
+}
+
+enum mu_code mu_agent_entry_set(struct mu_agent *agent, const char *path, const char *name, const char *key,
+    const char *value, struct mu_buf *file, struct mu_err *err)
+{
+    static const char *const first[] = {"ca", "template", "url", "protocol"};
+    bool is_first = false;
+
+    if (mu_agent_entry_may_set(name, key, value, err) != MU_OK)
+        return MU_INPUT;
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
+        is_first = is_first || strcmp(first[i], key) == 0;
+    if (!mu_agent_config_has_entry(agent->config, name)) {
+        if (is_stored(agent, name))
+            return set_stored(agent, name, key, value, file, err);
+        if (!is_first) {
+            mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no certificate '%s'", name);
+            mu_err_next(err, "muster list; a new one begins with: muster config set %s ca CA", name);
+            return MU_NOT_FOUND;
+        }
+    }
+    return mu_agent_config_set(path, "certificate", name, key, value, file, err);
 }
 
 /* ---- names ---- */

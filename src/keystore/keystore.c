@@ -329,6 +329,33 @@ enum mu_code mu_keystore_each_kind(struct mu_keystore *store, enum mu_keystore_a
     return mu_keystore_dir_each(area_dir(store, area), each_kind_one, &each, err);
 }
 
+struct each_small {
+    mu_keystore_each_small_call *call;
+    void *cookie;
+};
+
+static void each_small_one(void *cookie, const char *file)
+{
+    struct each_small *each = cookie;
+    const char *dot = strrchr(file, '.');
+    char name[MU_KEYSTORE_NAME];
+
+    if (dot == NULL || (size_t)(dot - file) >= sizeof(name))
+        return;
+    memcpy(name, file, (size_t)(dot - file));
+    name[dot - file] = '\0';
+    if (mu_text_is_entry_name(name))
+        each->call(each->cookie, name, dot + 1);
+}
+
+enum mu_code mu_keystore_each_small(struct mu_keystore *store, enum mu_keystore_area area,
+    mu_keystore_each_small_call *call, void *cookie, struct mu_err *err)
+{
+    struct each_small each = {call, cookie};
+
+    return mu_keystore_dir_each(area_dir(store, area), each_small_one, &each, err);
+}
+
 /* ---- the list of entries ---- */
 
 struct each_entry {

@@ -133,6 +133,11 @@ enum mu_code mu_keystore_remove(struct mu_keystore *store, enum mu_keystore_area
 enum mu_code mu_keystore_each_kind(struct mu_keystore *store, enum mu_keystore_area area,
     const char *name, mu_keystore_each_call *call, void *cookie, struct mu_err *err) MU_CHECK;
 
+/* All small files of an area, by name; also of names that are no entries. */
+typedef void mu_keystore_each_small_call(void *cookie, const char *name, const char *kind);
+enum mu_code mu_keystore_each_small(struct mu_keystore *store, enum mu_keystore_area area,
+    mu_keystore_each_small_call *call, void *cookie, struct mu_err *err) MU_CHECK;
+
 /* ---- CA certificates that are trusted ---- */
 /* Adds one CA certificate as ca/<name>.crt. name NULL: CA_Cert_1, CA_Cert_2, ... The same certificate
  * again is success and gives its present name. A name that is taken by another certificate is

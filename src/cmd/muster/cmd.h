@@ -14,6 +14,7 @@
 enum mu_cmd_exit {
     MU_CMD_OK = 0,
     MU_CMD_FAILED = 1,
+    MU_CMD_CONFIG = 4,
     MU_CMD_PENDING = 5,
     MU_CMD_NOT_DEPLOYED = 6,
     MU_CMD_USAGE = 64,
@@ -24,6 +25,7 @@ struct mu_cmd {
     const struct mu_cmd_command *command;
     struct mu_env env;
     struct mu_agent_config *config; /* NULL before it is read */
+    unsigned config_faults; /* told while it was read */
     struct mu_keystore *store;
     struct mu_loop *loop;
     struct mu_transport *transport;
@@ -68,5 +70,7 @@ mu_cmd_run mu_cmd_enroll, mu_cmd_renew, mu_cmd_regenerate, mu_cmd_poll, mu_cmd_c
     mu_cmd_ca_trust, mu_cmd_ca_remove, mu_cmd_revoke, mu_cmd_crl_fetch, mu_cmd_cert_query, mu_cmd_probe, mu_cmd_log,
     mu_cmd_deploy, mu_cmd_hook_test, mu_cmd_replace, mu_cmd_place, mu_cmd_completion;
 mu_cmd_run mu_cmd_metrics, mu_cmd_check, mu_cmd_doctor;
+mu_cmd_run mu_cmd_config_check, mu_cmd_config_show, mu_cmd_config_set, mu_cmd_config_unset, mu_cmd_config_edit,
+    mu_cmd_config_path, mu_cmd_secret_set, mu_cmd_secret_list, mu_cmd_secret_remove;
 
 #endif

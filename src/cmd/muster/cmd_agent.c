@@ -104,10 +104,13 @@ enum mu_code mu_cmd_agent_open_store(struct mu_cmd *cmd, struct mu_err *err)
     enum mu_code rc = mu_cmd_open_store(cmd, false, err);
 
     /* A place somebody named is meant, and no other. */
-    if (rc == MU_OK || cmd->args.store != NULL || (rc != MU_NOT_FOUND && rc != MU_STORAGE))
+    if (rc == MU_OK || (rc != MU_NOT_FOUND && rc != MU_STORAGE))
         return rc;
-    cmd->asks_agent = ask(cmd, "GET", "/v1/status", "", POKE_S, &answer, NULL) == MU_OK;
+    cmd->asks_agent = cmd->args.store == NULL
+        && ask(cmd, "GET", "/v1/status", "", POKE_S, &answer, NULL) == MU_OK;
     mu_buf_clear(&answer);
+    if (!cmd->asks_agent && rc == MU_NOT_FOUND && mu_agent_config_entry_at(cmd->config, 0) != NULL)
+        return mu_cmd_open_store(cmd, true, err); /* what is described is there, though nothing was made yet */
     return cmd->asks_agent ? MU_OK : rc;
 }
 

@@ -192,6 +192,10 @@ static const struct option options[] = {
     {"back", 0, FLAG, MU_ARGS_PLACE, AT(back), NULL, NULL, "the one that was kept takes its place again"},
     {"forget", 0, FLAG, MU_ARGS_PLACE, AT(forget), NULL, NULL, "take away the one that was kept"},
 
+    {"origin", 0, FLAG, MU_ARGS_CONFIG, AT(origin), NULL, NULL, "with file and line, defaults too"},
+    {"file", 0, TEXT, MU_ARGS_GIVEN, AT(file), NULL, "FILE", "the secret: first line of FILE, '-' is stdin"},
+    {"fd", 0, TEXT, MU_ARGS_GIVEN, AT(fd), NULL, "N", "the secret: from this open descriptor"},
+
     {"verbose", 'v', COUNT, MU_ARGS_GLOBAL, AT(verbose), NULL, NULL,
         "say more; twice: the trace as well"},
     {"quiet", 'q', FLAG, MU_ARGS_GLOBAL, AT(quiet), NULL, NULL, "say nothing but errors"},
@@ -253,6 +257,8 @@ static const struct {
     {MU_ARGS_CHECK, "Limits"},
     {MU_ARGS_ENTRY, "Which"},
     {MU_ARGS_PLACE, "File"},
+    {MU_ARGS_CONFIG, "Output"},
+    {MU_ARGS_GIVEN, "Secret"},
     {MU_ARGS_GLOBAL, "Global"},
 };
 

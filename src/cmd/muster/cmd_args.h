@@ -36,6 +36,8 @@ enum {
     MU_ARGS_DEPLOY_NOW = 1 << 24, /* deploy, hook test */
     MU_ARGS_ENTRY = 1 << 26, /* --name of an entry */
     MU_ARGS_PLACE = 1 << 27, /* owner, group and mode of a copy */
+    MU_ARGS_CONFIG = 1 << 28, /* --origin */
+    MU_ARGS_GIVEN = 1 << 29, /* a secret that is stored: --file, --fd */
 };
 
 enum { MU_ARGS_MAX_LIST = 64, MU_ARGS_MAX_WORDS = 64 };
@@ -74,6 +76,8 @@ struct mu_cmd_args {
     const char *deploy, *success_script, *failure_script, *verify;
     bool verify_only;
     bool keep, back, forget;
+    bool origin;
+    const char *file, *fd;
     bool follow, watch;
     const char *action, *subtype, *since, *style, *warn, *crit;
     /* what is no option: the names */

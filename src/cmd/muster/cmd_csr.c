@@ -83,6 +83,33 @@ out:
     return exit_code;
 }
 
+/* A pair that exists: its key comes with --key-file, and what renews it with the options of enroll. */
+static enum mu_code adopt(struct mu_cmd *cmd, const char *name, const struct mu_pki_certs *certs,
+    struct mu_cmd_secrets *secrets, struct mu_keystore_saved *saved, struct mu_err *err)
+{
+    const bool is_told = cmd->args.url != NULL || cmd->args.ca != NULL || cmd->args.demo;
+    struct mu_agent_adopt request = {.name = name, .key_file = cmd->args.key_file, .certs = certs};
+    struct mu_agent_settings settings = {0};
+    enum mu_code rc;
+
+    rc = is_told ? mu_cmd_settings_adopt(cmd, name, &settings, secrets, err)
+                 : mu_cmd_secrets_options(cmd, secrets, err);
+    if (rc == MU_OK) {
+        request.settings = is_told ? &settings : NULL;
+        request.challenge = mu_cmd_secrets_given(&secrets->challenge);
+        request.key_password = mu_cmd_secrets_given(&secrets->key_password);
+        request.password = mu_cmd_secrets_given(&secrets->password);
+        request.srp_password = mu_cmd_secrets_given(&secrets->srp_password);
+        request.secret = mu_cmd_secrets_given(&secrets->secret);
+        rc = mu_agent_adopt(&cmd->agent, &request, saved, err);
+    }
+    mu_agent_settings_clear(&settings);
+    if (rc == MU_OK && !is_told && !mu_agent_config_has_entry(cmd->config, name))
+        mu_cmd_print_note(cmd, "  %-10s muster config set %s protocol PROTO, and url URL: nobody is asked to renew it yet",
+            "later", name);
+    return rc;
+}
+
 int mu_cmd_install(struct mu_cmd *cmd)
 {
     const char *name = cmd->args.words[0];
@@ -98,8 +125,8 @@ int mu_cmd_install(struct mu_cmd *cmd)
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "install needs a FILE or --activate");
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if (mu_cmd_open_store(cmd, false, &err) != MU_OK
-        || mu_cmd_secrets_options(cmd, &secrets, &err) != MU_OK)
+    if (mu_cmd_open_store(cmd, cmd->args.key_file != NULL, &err) != MU_OK
+        || (cmd->args.key_file == NULL && mu_cmd_secrets_options(cmd, &secrets, &err) != MU_OK))
         goto fail;
     if (cmd->args.activate) {
         if (mu_agent_activate(&cmd->agent, name, false, &saved, &err) != MU_OK)
@@ -110,10 +137,14 @@ int mu_cmd_install(struct mu_cmd *cmd)
         if (mu_keystore_certs_read(cmd->args.words[i], &certs, &err) != MU_OK)
             goto fail;
     }
-    if (mu_agent_install(&cmd->agent, name, &certs,
-            mu_cmd_secrets_given(&secrets.key_password), &saved, &err)
-        != MU_OK)
+    if (cmd->args.key_file != NULL) {
+        if (adopt(cmd, name, &certs, &secrets, &saved, &err) != MU_OK)
+            goto fail;
+    } else if (mu_agent_install(&cmd->agent, name, &certs,
+                   mu_cmd_secrets_given(&secrets.key_password), &saved, &err)
+        != MU_OK) {
         goto fail;
+    }
 told:
     snprintf(line, sizeof line, "%s: %s.crt, %s%s", name, saved.stem,
         saved.replaced[0] != '\0' ? "replaces " : "new", saved.replaced);

@@ -1,6 +1,7 @@
 /* --all, or a name. */
 #include "cmd/muster/cmd_each.h"
 
+#include "agent/agent_entry.h"
 #include "cmd/muster/cmd_print.h"
 
 static void collect(void *cookie, const char *name)
@@ -22,13 +23,13 @@ int mu_cmd_each(struct mu_cmd *cmd, mu_cmd_each_call *call)
             cmd->args.all ? "a name and --all exclude each other" : "a name is missing, or --all");
         return mu_cmd_print_usage_error(cmd, &err);
     }
-    if ((rc = mu_cmd_open_store(cmd, false, &err)) != MU_OK
+    if ((rc = mu_cmd_open_store(cmd, mu_agent_config_entry_at(cmd->config, 0) != NULL, &err)) != MU_OK
         || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK)
         return rc == MU_NOT_FOUND && cmd->args.all ? MU_CMD_OK
                                                    : mu_cmd_print_error(cmd, NULL, &err);
     if (!cmd->args.all)
         return call(cmd, cmd->args.words[0], false);
-    if ((rc = mu_keystore_each(cmd->store, collect, &names, &err)) != MU_OK
+    if ((rc = mu_agent_entry_each(&cmd->agent, collect, &names, &err)) != MU_OK
         || (rc = mu_buf_check(&names, "names", &err)) != MU_OK)
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     cmd->args.json = false; /* one object at the end says it all */

@@ -7,6 +7,26 @@
 #include "cmd/muster/cmd_print.h"
 #include "cmd/muster/cmd_settings.h"
 
+/* What the configuration says is of use, but no need: most renewals are made with the certificate alone. */
+static enum mu_code take_secrets(
+    struct mu_cmd *cmd, const char *name, struct mu_cmd_secrets *secrets, struct mu_err *err)
+{
+    struct mu_agent_config_entry entry = {0};
+    enum mu_code rc = mu_agent_config_entry(cmd->config, name, 0, &entry, NULL);
+
+    if (rc == MU_OK)
+        rc = mu_cmd_secrets_take(cmd, &entry.secrets, secrets, err);
+    mu_agent_config_entry_clear(&entry);
+    if (rc == MU_OK)
+        return MU_OK;
+    if (rc != MU_NOT_FOUND) {
+        mu_cmd_print_line(cmd, "warning", err->what);
+        mu_err_clear(err);
+    }
+    mu_cmd_secrets_clear(secrets);
+    return mu_cmd_secrets_options(cmd, secrets, err);
+}
+
 static int renew(struct mu_cmd *cmd, const struct mu_agent_renew *how, bool is_one_of_many)
 {
     struct mu_agent_renew request = *how;
@@ -18,7 +38,7 @@ static int renew(struct mu_cmd *cmd, const struct mu_agent_renew *how, bool is_o
 
     mu_cmd_job_init(&job, cmd, how->name);
     job.quiet_end = is_one_of_many;
-    if (mu_cmd_secrets_options(cmd, &secrets, &err) != MU_OK) {
+    if (take_secrets(cmd, how->name, &secrets, &err) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, how->name, &err);
         goto out;
     }

@@ -417,7 +417,7 @@ static enum mu_code known(struct mu_cmd *cmd, const char *name, struct mu_agent_
     return mu_agent_entry_settings(&cmd->agent, name, settings, err);
 }
 
-enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
+static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, bool is_new,
     struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
 {
     struct mu_agent_settings made = {0};
@@ -429,10 +429,10 @@ enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
         || (rc = named_ca(cmd, &made, &configured, err)) != MU_OK
         || (cmd->args.demo && (rc = demo(cmd, &made, &of_demo, &configured, err)) != MU_OK)
         || (rc = mu_cmd_settings_args(&cmd->args, &made, err)) != MU_OK
-        || (rc = mu_agent_entry_subject(&cmd->agent, name, &made, err)) != MU_OK
+        || (is_new && (rc = mu_agent_entry_subject(&cmd->agent, name, &made, err)) != MU_OK)
         || (rc = check_whole(&made, name, err)) != MU_OK
         || (rc = mu_cmd_secrets_take(cmd, &configured, secrets, err)) != MU_OK
-        || (rc = mu_cmd_secrets_ask(cmd, name, &made, secrets, err)) != MU_OK)
+        || (is_new && (rc = mu_cmd_secrets_ask(cmd, name, &made, secrets, err)) != MU_OK))
         goto out;
     *settings = made;
     made = (struct mu_agent_settings){0};
@@ -442,4 +442,16 @@ out:
     mu_buf_clear(&of_demo.secret);
     mu_agent_settings_clear(&made);
     return rc;
+}
+
+enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
+    struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
+{
+    return settings_of(cmd, name, true, settings, secrets, err);
+}
+
+enum mu_code mu_cmd_settings_adopt(struct mu_cmd *cmd, const char *name,
+    struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
+{
+    return settings_of(cmd, name, false, settings, secrets, err);
 }

@@ -18,6 +18,11 @@ enum mu_code mu_cmd_settings_enroll(struct mu_cmd *cmd, const char *name,
     struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
     MU_CHECK;
 
+/* The same for a certificate that exists: no subject is made up and nobody is asked for a secret. */
+enum mu_code mu_cmd_settings_adopt(struct mu_cmd *cmd, const char *name,
+    struct mu_agent_settings *settings, struct mu_cmd_secrets *secrets, struct mu_err *err)
+    MU_CHECK;
+
 /* URL of 'muster-ca demo' in ./demo (or $MUSTER_DEMO) for the protocol of --via: out of its
  * demo.conf; its root becomes trusted as "demo", which the first use says. */
 enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url, struct mu_err *err)

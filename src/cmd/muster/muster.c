@@ -150,17 +150,22 @@ static int help(const struct mu_cmd_command *command)
 
 static int unknown_command(struct mu_cmd *cmd, const char *word)
 {
-    const char *words[32], *near;
+    const char *words[64], *near;
     const struct mu_cmd_command *c;
     struct mu_err err = {0};
     size_t i, n = 0;
 
-    for (i = 0; (c = mu_cmd_table_at(i)) != NULL && n < 31; i++)
+    for (i = 0; (c = mu_cmd_table_at(i)) != NULL && n < 63; i++)
         words[n++] = c->name;
     words[n] = NULL;
     near = mu_text_nearest(word, words);
     mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "unknown command '%s'", word);
-    if (strcmp(word, "ca") == 0 || strcmp(word, "crl") == 0 || strcmp(word, "cert") == 0)
+    if (strcmp(word, "config") == 0)
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
+            "'config' needs a second word: check, show, set, unset, edit, path");
+    else if (strcmp(word, "secret") == 0)
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "'secret' needs a second word: set, list, remove");
+    else if (strcmp(word, "ca") == 0 || strcmp(word, "crl") == 0 || strcmp(word, "cert") == 0)
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE,
             "'%s' needs a second word: ca fetch, ca list, ca trust, "
             "ca remove, crl fetch, cert query",
@@ -168,6 +173,15 @@ static int unknown_command(struct mu_cmd *cmd, const char *word)
     else if (near != NULL)
         mu_err_next(&err, "Did you mean '%s'?", near);
     return mu_cmd_print_usage_error(cmd, &err);
+}
+
+/* All but the first fault, which is the error itself. */
+static void on_config_note(void *cookie, const struct mu_agent_config_note *note)
+{
+    struct mu_cmd *cmd = cookie;
+
+    if (note->is_error && cmd->config_faults++ > 0 && !cmd->args.json)
+        fprintf(stderr, "muster: %s:%u: %s\n", note->file, note->line, note->text);
 }
 
 /* Everything that must be right before a command runs. */
@@ -184,7 +198,7 @@ static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
         mu_cmd_print_note(cmd, "muster: the clock is shifted by %lld s (MUSTER_CLOCK_SHIFT)",
             (long long)mu_env_system_shift());
     if (!cmd->command->reads_config
-        && (rc = mu_agent_config_load(cmd->args.config, &cmd->config, NULL, NULL, err)) != MU_OK)
+        && (rc = mu_agent_config_load(cmd->args.config, &cmd->config, on_config_note, cmd, err)) != MU_OK)
         return rc;
     cmd->args.allow_legacy = cmd->args.allow_legacy || mu_agent_config_agent(cmd->config)->allow_legacy;
     return MU_OK;
