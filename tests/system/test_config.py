@@ -3,12 +3,13 @@ what it says is what is asked of the CA."""
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import time
 
 import pytest
-from conftest import need, run
+from conftest import ROOT, need, run
 
 OPENSSL = need("openssl")
 
@@ -267,3 +268,16 @@ def test_rows_of_the_settings(conf):
     assert (other / "certs/gw/latest.crt").exists()
     r = run(conf.muster, "--config", conf.main, "list", "--json", env={"MUSTER_STORE": ""})
     assert json.loads(r.out)["certificates"][0]["state"] in ("DUE", "HELD"), r  # R012: 365 d left <= 365
+
+
+def test_the_manual_and_the_example_know_every_key(conf):
+    """muster.conf(5) names each word of the table, and the example shipped with it is read without a complaint."""
+    words = re.findall(r'^ {4}\{"([a-z0-9-]+)", ', (ROOT / "src/agent/agent_config_words.c").read_text(), re.M)
+    manual = (ROOT / "docs/man/muster.conf.5").read_text().replace("\\-", "-")
+    assert len(words) > 70
+    assert [w for w in set(words) if f"\n.BR {w} \"" not in manual and w not in (
+        "agent", "ca", "defaults", "template", "certificate")] == []
+    example = conf.dir / "example.conf"
+    example.write_text((ROOT / "share/muster.conf").read_text())
+    r = run(conf.muster, "--config", example, "config", "show", "--origin", "gw")
+    assert r.code == 0 and "renew-days       = auto  # default" in r.out, r
