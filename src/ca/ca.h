@@ -22,6 +22,8 @@
  *                      certificate of client-ca gets; empty: none
  *   labels             the same for labels: iot:est, old:est+one-line
  *   client-ca          certificates in PEM: who has one of them that is valid may enroll by EST
+ *   client-crl         files with the revocation lists of those CAs, by comma; empty: they are not
+ *                      asked. Certificates of another CA here are looked up in its record always
  *   cmp-confirm-wait   5min: how long a certConf is waited for; then the certificate is revoked
  *   cmp-check-after    60s: when a client whose request waits should poll
  *   cmp-implicit-confirm  yes: grant implicitConfirm to those who ask for it
@@ -56,6 +58,9 @@ struct mu_ca_config {
                                database; copied */
     mu_ca_key_load *key_load;
     mu_ca_key_save *key_save; /* NULL: nothing can be created */
+    /* The file of a setting (client-crl); NULL: there are none. */
+    enum mu_code (*file_read)(
+        void *cookie, const char *path, struct mu_buf *out, struct mu_err *err);
     void *key_cookie;
     mu_ca_event *event; /* may be NULL */
     void *event_cookie;

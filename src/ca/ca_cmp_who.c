@@ -259,8 +259,6 @@ static enum mu_code check_signer(struct mu_ca_job *job, struct mu_err *err)
 {
     struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
     struct mu_pki_cert *signer = job->claim.signer;
-    const struct mu_pki_path_opts opts = {
-        .now_s = job->now_s, .partial = true, .allow_legacy = job->one->allow_legacy};
 
     if (job->is_ours) {
         if (cmp->signer_row == NULL || !mu_bytes_equal(cmp->signer_row->der, signer->der))
@@ -275,8 +273,9 @@ static enum mu_code check_signer(struct mu_ca_job *job, struct mu_err *err)
         return MU_OK;
     if (job->one->client_ca.n == 0)
         return mu_ca_refusal(err, MU_REFUSE_SIGNER_UNTRUSTED);
-    if (mu_pki_path_check(signer, &job->claim.extra, &job->one->client_ca, &opts, err) != MU_OK) {
-        mu_err_narrow(err, MU_REFUSE_SIGNER_UNTRUSTED);
+    if (mu_ca_stranger_check(job, job->one->allow_legacy, err) != MU_OK) {
+        if (err->reason != MU_REFUSE_SIGNER_REVOKED)
+            mu_err_narrow(err, MU_REFUSE_SIGNER_UNTRUSTED);
         return MU_DENIED;
     }
     return MU_OK;
@@ -287,8 +286,9 @@ static bool is_ours(const struct mu_ca_job *job, const struct mu_pki_cert *cert)
     return mu_pki_name_equal(cert->issuer, job->one->ca.certs.v[0]->subject);
 }
 
-static void go_on_signed(struct who *w)
+static void on_looked(void *cookie)
 {
+    struct who *w = cookie;
     struct mu_ca_job *job = w->job;
     struct mu_err err = {0};
 
@@ -298,6 +298,16 @@ static void go_on_signed(struct who *w)
     } else {
         go_on(w);
     }
+}
+
+static void go_on_signed(struct who *w)
+{
+    struct mu_ca_job *job = w->job;
+
+    if (job->claim.signer == NULL || job->is_ours || mu_ca_cmp_of(job)->kept_signer != NULL)
+        on_looked(w);
+    else
+        mu_ca_stranger_look(job, on_looked, w);
 }
 
 /* ---- a signer that only the first message has brought (CMP-35) ---- */

@@ -256,6 +256,7 @@ enum mu_code mu_ca_tick(struct mu_ca *ca, struct mu_err *err)
 {
     struct mu_ca_snapshot *s = mu_ca_snapshot_get(ca);
     enum mu_code rc = mu_ca_confirm_tick(ca, mu_env_now(ca->config.env), err), one;
+    bool is_changed = false;
 
     mu_ca_crl_refresh(ca);
     mu_ca_mac_tick(ca->mac, mu_env_now(ca->config.env));
@@ -263,6 +264,10 @@ enum mu_code mu_ca_tick(struct mu_ca *ca, struct mu_err *err)
     for (size_t i = 0; i < s->ca_n; i++)
         if ((one = tick_one(ca, &s->cas[i], mu_env_now(ca->config.env), err)) != MU_OK)
             rc = one; /* the others all the same */
+    for (size_t i = 0; i < s->ca_n; i++)
+        is_changed = is_changed || mu_ca_stranger_is_changed(&ca->config, &s->cas[i]);
     mu_ca_snapshot_free(s);
+    if (is_changed && (one = mu_ca_reload(ca, err)) != MU_OK)
+        rc = one;
     return rc;
 }

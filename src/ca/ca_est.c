@@ -95,12 +95,9 @@ static enum mu_code choose(struct mu_ca_job *job, struct mu_err *err)
 
 /* ---- who asks ---- */
 
-/* EST-31: below a CA the operator named, valid now. */
+/* EST-31: below a CA the operator named, valid now and not revoked. */
 static enum mu_code check_stranger(struct mu_ca_job *job, struct mu_err *err)
 {
-    const struct mu_pki_path_opts opts = {.now_s = job->now_s,
-        .partial = true,
-        .allow_legacy = job->credential.allow_legacy};
     struct mu_buf issuer = {0};
     char shown[200];
 
@@ -108,8 +105,7 @@ static enum mu_code check_stranger(struct mu_ca_job *job, struct mu_err *err)
         return mu_err_set(err, MU_DENIED, MU_REFUSE_NOT_ENTITLED,
             "a certificate of another CA is good below the labels of this CA's settings only");
     if (job->one->client_ca.n != 0)
-        return mu_pki_path_check(
-            job->claim.signer, &job->claim.extra, &job->one->client_ca, &opts, err);
+        return mu_ca_stranger_check(job, job->credential.allow_legacy, err);
     mu_ca_subject_text(job->claim.signer->issuer, &issuer);
     mu_text_escape_to(shown, sizeof shown, mu_buf_bytes(&issuer));
     mu_buf_clear(&issuer);
@@ -154,7 +150,8 @@ static enum mu_code no_certificate(const struct mu_ca_job *job, struct mu_err *e
         return mu_err_set(err, MU_DENIED, MU_REFUSE_SIGNER_UNTRUSTED,
             "a TLS client certificate is needed here beside the password (RFC 7030 3.3.2)");
     *err = job->est->stranger;
-    mu_err_narrow(err, MU_REFUSE_SIGNER_UNTRUSTED);
+    if (err->reason != MU_REFUSE_SIGNER_REVOKED)
+        mu_err_narrow(err, MU_REFUSE_SIGNER_UNTRUSTED);
     return MU_DENIED;
 }
 

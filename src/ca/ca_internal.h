@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "ca/ca.h"
+#include "pki/pki_crl.h"
 
 /* ---- the configuration in use: immutable, counted, replaced whole ---- */
 
@@ -36,6 +37,11 @@ struct mu_ca_one {
     struct mu_ca_label *labels; /* the unlabeled path first */
     size_t label_n;
     struct mu_pki_certs client_ca; /* whose certificates are accepted beside our own */
+    char *client_crl; /* files with their revocation lists; "": none */
+    struct mu_pki_crl **crls;
+    size_t crl_n;
+    char crl_why[256]; /* a file could not be read */
+    uint8_t crl_hash[32]; /* of the files, to see that they changed */
     int64_t confirm_wait_s, check_after_s;
     char *client_profile;
     struct mu_ca_pair kga; /* signs keys made for clients; none: key NULL */
@@ -82,6 +88,13 @@ struct mu_ca_choice {
  * profile's, in this order. MU_NOT_FOUND with the sentence for the client. */
 enum mu_code mu_ca_label_choose(const struct mu_ca_snapshot *snapshot, const char *label,
     struct mu_ca_choice *out, struct mu_err *err) MU_CHECK;
+
+/* ---- certificates of other CAs (ca_stranger.c) ---- */
+
+/* Reads one->client_crl; what fails is kept as one->crl_why, and its strangers are refused. */
+void mu_ca_stranger_load(const struct mu_ca_config *config, struct mu_ca_one *one);
+bool mu_ca_stranger_is_changed(const struct mu_ca_config *config, const struct mu_ca_one *one);
+void mu_ca_stranger_clear(struct mu_ca_one *one);
 
 /* ---- certificates of its own (ca_certify.c) ---- */
 

@@ -54,6 +54,9 @@ struct mu_ca_job {
     bool has_password; /* a challenge, or a login that the engine found right */
     /* ca_login.c: what the record says of the signer; the password of claim.entry */
     bool is_recorded, is_revoked;
+    /* ca_stranger.c: the signer's CA, if it is one of ours, and what its record says */
+    const struct mu_ca_one *sibling;
+    bool is_sibling_known, is_sibling_revoked;
     struct mu_secret password;
     void (*logged_in)(struct mu_ca_job *job);
     bool ignores_signer; /* the login alone counts */
@@ -120,6 +123,14 @@ void mu_ca_login(struct mu_ca_job *job, void (*next)(struct mu_ca_job *job));
 void mu_ca_login_srp_right(struct mu_ca_job *job);
 /* The engine found the password wrong. */
 void mu_ca_login_failed(struct mu_ca_job *job);
+
+/* ---- ca_stranger.c ---- */
+/* Before check, where the signer is not in this CA's record: asks the record of whichever CA of ours
+ * it may be of. */
+void mu_ca_stranger_look(struct mu_ca_job *job, void (*next)(void *cookie), void *cookie);
+/* Below client-ca, valid and not revoked, as far as can be told. MU_DENIED with the reason. */
+enum mu_code mu_ca_stranger_check(
+    const struct mu_ca_job *job, bool allow_legacy, struct mu_err *err) MU_CHECK;
 
 /* Who may ask is settled: the profile's rules, then the record and the answer. facts->key_seen is
  * looked at, policy gets what it lacks of the CA. */

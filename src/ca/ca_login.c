@@ -16,6 +16,22 @@ static bool is_for(const struct mu_ca_job *job, const struct mu_record_entry *en
         && (*entry->ca == '\0' || strcmp(entry->ca, job->one->name) == 0);
 }
 
+static void on_looked(void *cookie)
+{
+    struct mu_ca_job *job = cookie;
+
+    job->logged_in(job);
+}
+
+/* A stranger's certificate may be in the record of another CA of ours. */
+static void go_on(struct mu_ca_job *job)
+{
+    if (job->is_recorded)
+        job->logged_in(job);
+    else
+        mu_ca_stranger_look(job, on_looked, job);
+}
+
 /* Whether an entry is disabled or used up is said later, to who knows its password. */
 static void on_facts(void *cookie, const struct mu_store_facts *facts)
 {
@@ -42,7 +58,7 @@ static void on_facts(void *cookie, const struct mu_store_facts *facts)
     else if (facts->entry != NULL && facts->entry->sealed.n == 0)
         mu_ca_record_said(job, "password", "the entry was made before passwords were sealed: "
                                            "muster-ca entry passwd gives it one");
-    job->logged_in(job);
+    go_on(job);
 }
 
 void mu_ca_login(struct mu_ca_job *job, void (*next)(struct mu_ca_job *))
@@ -62,7 +78,7 @@ void mu_ca_login(struct mu_ca_job *job, void (*next)(struct mu_ca_job *))
     if (signer != NULL && mu_pki_name_equal(signer->issuer, job->one->ca.certs.v[0]->subject))
         ask.serial = mu_enroll_record_serial(signer->serial);
     if (ask.entry_name == NULL && ask.serial.n == 0)
-        next(job);
+        go_on(job);
     else
         job->ca->config.store->ops->ask(job->ca->config.store, &ask, on_facts, job);
 }

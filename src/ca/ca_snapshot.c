@@ -32,6 +32,7 @@ static const struct {
     {"est", TEXT, offsetof(struct mu_ca_one, est), ""},
     {"labels", TEXT, offsetof(struct mu_ca_one, label_list), ""},
     {"client-ca", TEXT, offsetof(struct mu_ca_one, client_ca_text), ""},
+    {"client-crl", TEXT, offsetof(struct mu_ca_one, client_crl), ""},
     {"cmp-confirm-wait", DURATION, offsetof(struct mu_ca_one, confirm_wait_s), "5min"},
     {"cmp-check-after", DURATION, offsetof(struct mu_ca_one, check_after_s), "60s"},
     {"cmp-implicit-confirm", YES_NO, offsetof(struct mu_ca_one, implicit_confirm), "yes"},
@@ -114,6 +115,7 @@ static void one_clear(struct mu_ca_one *one)
     mu_ca_label_clear(one);
     mu_pki_certs_clear(&one->links);
     free(one->client_profile);
+    mu_ca_stranger_clear(one);
 }
 
 enum mu_code mu_ca_settings_parse(
@@ -214,6 +216,7 @@ static enum mu_code load_one(const struct mu_ca_config *config, const struct mu_
         return mu_err_set(err, MU_STORAGE, MU_REASON_NONE, "CA '%s' has no certificate", one->name);
     if (!mu_ca_subject_text(one->ca.certs.v[0]->subject, &subject))
         return mu_err_set(err, MU_MEMORY, MU_REASON_NONE, "out of memory for a CA");
+    mu_ca_stranger_load(config, one);
     rc = mu_text_dup(mu_buf_str(&subject), &one->subject, err);
     mu_buf_clear(&subject);
     return rc;

@@ -203,6 +203,24 @@ out:
     return rc;
 }
 
+/* Files that settings of a CA name; relative ones are below the directory. */
+static enum mu_code setting_file(
+    void *cookie, const char *path, struct mu_buf *out, struct mu_err *err)
+{
+    const struct instance *in = cookie;
+    struct mu_buf whole = {.max = 4096};
+    enum mu_code rc;
+
+    if (path[0] == '/')
+        return mu_keystore_file_read(path, MU_KEYSTORE_PUBLIC, out, err);
+    mu_buf_putf(&whole, "%s/%s", in->conf->dir, path);
+    rc = mu_buf_check(&whole, "path", err);
+    if (rc == MU_OK)
+        rc = mu_keystore_file_read(mu_buf_str(&whole), MU_KEYSTORE_PUBLIC, out, err);
+    mu_buf_clear(&whole);
+    return rc;
+}
+
 /* ---- all of it ---- */
 
 static enum mu_code store_open(
@@ -271,6 +289,7 @@ enum mu_code instance_open(const struct instance_conf *conf, const struct instan
         .secret = mu_buf_bytes(&secret),
         .key_load = key_load,
         .key_save = key_save,
+        .file_read = setting_file,
         .key_cookie = in,
         .event = options->event,
         .event_cookie = options->cookie,

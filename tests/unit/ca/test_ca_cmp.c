@@ -798,12 +798,13 @@ static struct mu_pki_cert *device(const char *subject, struct mu_pki_certs *anch
 }
 
 /* client-ca and client-profile of the demo CA. */
-static void set_client_ca(struct ca_world *w, const struct mu_pki_certs *anchors)
+static void set_client_ca_with(
+    struct ca_world *w, const char *more, const struct mu_pki_certs *anchors)
 {
     struct mu_buf settings = {0}, pem = {0};
 
     mu_pki_cert_to_pem(anchors->v[0], &pem);
-    mu_buf_put_str(&settings, "client-profile = cmp\nclient-ca =");
+    mu_buf_putf(&settings, "%sclient-profile = cmp\nclient-ca =", more);
     for (const char *p = mu_buf_str(&pem), *end; *p != '\0'; p = end + 1) {
         end = strchr(p, '\n');
         mu_buf_putf(&settings, "\n  %.*s", (int)(end - p), p);
@@ -812,6 +813,11 @@ static void set_client_ca(struct ca_world *w, const struct mu_pki_certs *anchors
     ca_set(w, mu_buf_str(&settings));
     mu_buf_clear(&settings);
     mu_buf_clear(&pem);
+}
+
+static void set_client_ca(struct ca_world *w, const struct mu_pki_certs *anchors)
+{
+    set_client_ca_with(w, "", anchors);
 }
 
 /* CMP-57: "no subject" is nobody's name: only the alternative names tell who it is. */
@@ -850,6 +856,44 @@ static void a_device_of_a_client_ca_enrolls(void **state)
     refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
     r = (struct run){.op = MU_CMP_CLIENT_KUR, .key = CA_KEY_EC, .signer = cert, .old = cert};
     refused(w, &r, MU_REFUSE_NOT_ENTITLED, MU_CMP_NOT_AUTHORIZED);
+    mu_pki_cert_free(cert);
+    mu_pki_certs_clear(&anchors);
+}
+
+static struct mu_buf crl_file;
+
+static enum mu_code file_read(void *cookie, const char *path, struct mu_buf *out, struct mu_err *err)
+{
+    mu_buf_put_bytes(out, mu_buf_bytes(&crl_file));
+    return mu_buf_check(out, "file", err);
+}
+
+/* CMP-23: as for EST, by the lists of client-crl */
+static void a_revoked_device_of_a_client_ca_is_refused(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_certs anchors = {0};
+    struct mu_pki_cert *cert = device("/CN=fgt100f.local", &anchors);
+    struct run r = {.op = MU_CMP_CLIENT_IR, .key = CA_KEY_EC, .signer = cert};
+    struct mu_pki_crl_entry entry = {.serial = cert->serial, .when_s = w->now_s - 5};
+    struct mu_pki_crl_params params = {.issuer = anchors.v[0]->subject, .this_update_s = w->now_s - 10,
+        .next_update_s = w->now_s + 1000, .number = 1, .entries = &entry, .n = 1};
+
+    w->config.file_read = file_read;
+    ca_world_restart(w);
+    set_client_ca_with(w, "client-crl = maker.crl\n", &anchors);
+    refused(w, &r, MU_REFUSE_SIGNER_UNTRUSTED, MU_CMP_SIGNER_NOT_TRUSTED);
+    crl_file.max = 1 << 16;
+    ca_ok(mu_pki_crl_make(&params, ca_key(CA_KEY_B), MU_PKI_SHA256, &crl_file, &ca_err));
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    refused(w, &r, MU_REFUSE_SIGNER_REVOKED, MU_CMP_CERT_REVOKED);
+    params.n = 0;
+    mu_buf_reset(&crl_file);
+    ca_ok(mu_pki_crl_make(&params, ca_key(CA_KEY_B), MU_PKI_SHA256, &crl_file, &ca_err));
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    works(w, &r);
+    done(&r);
+    mu_buf_clear(&crl_file);
     mu_pki_cert_free(cert);
     mu_pki_certs_clear(&anchors);
 }
@@ -1520,6 +1564,7 @@ int main(void)
         CASE(alternative_names_are_the_signers),
         CASE(two_empty_subjects_are_not_the_same),
         CASE(a_device_of_a_client_ca_enrolls),
+        CASE(a_revoked_device_of_a_client_ca_is_refused),
         CASE(a_person_approves),
         CASE(a_person_rejects),
         CASE(who_is_shut_off_while_waiting_gets_nothing),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "pki/pki_crl.h"
 #include "pki/pki_name.h"
 
 #define EST "/.well-known/est/"
@@ -794,6 +795,131 @@ static void a_client_ca_vouches_for_its_own(void **state)
     mu_pki_cert_free(root);
 }
 
+static struct mu_buf crl_file; /* what file_read finds; empty: nothing */
+
+static enum mu_code file_read(void *cookie, const char *path, struct mu_buf *out, struct mu_err *err)
+{
+    assert_string_equal(path, "maker.crl");
+    if (crl_file.n == 0)
+        return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "there is no file %s", path);
+    mu_buf_put_bytes(out, mu_buf_bytes(&crl_file));
+    return MU_OK;
+}
+
+static void write_crl(struct mu_pki_cert *issuer, enum ca_key key, const struct mu_pki_cert *revoked,
+    int64_t next_s)
+{
+    struct mu_pki_crl_entry entry = {.when_s = NOW - 5, .reason = 1};
+    struct mu_pki_crl_params params = {.issuer = issuer->subject, .this_update_s = NOW - 10,
+        .next_update_s = next_s, .number = 1, .entries = &entry, .n = revoked != NULL};
+    struct mu_buf der = {0};
+
+    if (revoked != NULL)
+        entry.serial = revoked->serial;
+    mu_buf_reset(&crl_file);
+    crl_file.max = 1 << 16;
+    ca_ok(mu_pki_crl_make(&params, ca_key(key), MU_PKI_SHA256, &der, &ca_err));
+    assert_true(mu_pki_crl_to_pem(mu_buf_bytes(&der), &crl_file));
+    mu_buf_clear(&der);
+}
+
+static void client_ca_settings(struct mu_buf *out, const char *first, struct mu_pki_cert *ca)
+{
+    struct mu_buf pem = {0};
+
+    assert_true(mu_pki_cert_to_pem(ca, &pem));
+    mu_buf_putf(out, "%sclient-ca =", first);
+    for (const char *p = mu_buf_str(&pem), *end; *p != '\0'; p = end + 1) {
+        end = strchr(p, '\n');
+        mu_buf_putf(out, "\n  %.*s", (int)(end - p), p);
+    }
+    mu_buf_put_str(out, "\n");
+    mu_buf_clear(&pem);
+}
+
+/* EST-31: a list that revokes it, that ended, that is another's or not there at all says no */
+static void a_revoked_certificate_of_a_client_ca_is_refused(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *root =
+        make_cert("/CN=Maker", CA_KEY_B, true, NULL, CA_KEY_B, NOW + 86400 * 1000);
+    struct mu_pki_cert *device =
+        make_cert("/CN=serial 1", CA_KEY_A, false, root, CA_KEY_B, NOW + 86400 * 100);
+    struct mu_buf text = {0};
+
+    w->config.file_read = file_read;
+    ca_world_restart(w);
+    client_ca_settings(&text, "est = est\nclient-crl = maker.crl\n", root);
+    set(w, mu_buf_str(&text));
+    show(w, device);
+    refused(w, &(struct ask){.subject = "/CN=d0"}, 403, MU_REFUSE_SIGNER_UNTRUSTED, "no file maker.crl");
+    write_crl(root, CA_KEY_B, NULL, NOW + 1000);
+    ca_ok(mu_ca_tick(w->ca, &ca_err)); /* the file is there now */
+    mu_pki_cert_free(issued(w, &(struct ask){.key = CA_KEY_EC, .subject = "/CN=d1"}));
+    write_crl(root, CA_KEY_B, device, NOW + 1000);
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    refused(w, &(struct ask){.subject = "/CN=d2"}, 403, MU_REFUSE_SIGNER_REVOKED, "revoked by its CA");
+    write_crl(root, CA_KEY_B, NULL, NOW - 1);
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    refused(w, &(struct ask){.subject = "/CN=d3"}, 403, MU_REFUSE_SIGNER_UNTRUSTED, "ended");
+    write_crl(root, CA_KEY_A, NULL, NOW + 1000); /* somebody else's signature */
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    refused(w, &(struct ask){.subject = "/CN=d4"}, 403, MU_REFUSE_SIGNER_UNTRUSTED, "no revocation list");
+    show(w, NULL);
+    mu_buf_clear(&crl_file);
+    mu_buf_clear(&text);
+    mu_pki_cert_free(device);
+    mu_pki_cert_free(root);
+}
+
+static bool take_root(void *cookie, const struct mu_ca_view *view)
+{
+    if (strcmp(view->name, "maker") == 0)
+        *(struct mu_pki_cert **)cookie = mu_pki_cert_ref(view->chain->v[0]);
+    return true;
+}
+
+/* EST-31: a CA of ours is asked in its own record, no list is needed */
+static void a_certificate_of_another_ca_here_is_looked_up_in_its_record(void **state)
+{
+    struct ca_world *w = *state;
+    const struct mu_ca_init init = {.name = "maker",
+        .root_subject = "/CN=Maker of devices",
+        .settings = "est = est\n",
+        .operator = "test"};
+    struct ask at_maker = with_password;
+    struct mu_pki_cert *root = NULL, *device, *forged;
+    struct mu_buf text = {0}, serial = {0};
+
+    ca_ok(mu_ca_init(w->ca, &init, &ca_err));
+    mu_ca_each(w->ca, take_root, &root);
+    at_maker.op = "maker/simpleenroll";
+    at_maker.subject = "/CN=made device";
+    device = issued(w, &at_maker);
+    client_ca_settings(&text, "est = est\n", root);
+    set(w, mu_buf_str(&text));
+    show(w, device);
+    mu_pki_cert_free(issued(w, &(struct ask){.key = CA_KEY_EC, .subject = "/CN=e1"}));
+    assert_true(mu_text_hex(&serial, device->serial, ':'));
+    ca_ok(mu_ca_revoke(w->ca, "maker", mu_buf_str(&serial), 1, "test", &ca_err));
+    refused(w, &(struct ask){.subject = "/CN=e2"}, 403, MU_REFUSE_SIGNER_REVOKED, "revoked by CA 'maker'");
+    /* its name alone, below an anchor of that name, is in no record */
+    forged = make_cert("/CN=Maker of devices", CA_KEY_B, true, NULL, CA_KEY_B, NOW + 86400 * 1000);
+    mu_pki_cert_free(device);
+    device = make_cert("/CN=serial 2", CA_KEY_A, false, forged, CA_KEY_B, NOW + 86400 * 100);
+    mu_buf_reset(&text);
+    client_ca_settings(&text, "est = est\n", forged);
+    set(w, mu_buf_str(&text));
+    show(w, device);
+    refused(w, &(struct ask){.subject = "/CN=e3"}, 403, MU_REFUSE_SIGNER_UNTRUSTED, "no record");
+    show(w, NULL);
+    mu_buf_clear(&text);
+    mu_buf_clear(&serial);
+    mu_pki_cert_free(forged);
+    mu_pki_cert_free(device);
+    mu_pki_cert_free(root);
+}
+
 /* EST-26: a certificate and a password, both demanded */
 static void both_are_demanded_where_the_label_says_so(void **state)
 {
@@ -1004,6 +1130,8 @@ int main(void)
         TEST(a_revoked_certificate_is_refused),
         TEST(a_stranger_is_refused_with_a_sentence),
         TEST(a_client_ca_vouches_for_its_own),
+        TEST(a_revoked_certificate_of_a_client_ca_is_refused),
+        TEST(a_certificate_of_another_ca_here_is_looked_up_in_its_record),
         TEST(both_are_demanded_where_the_label_says_so),
         TEST(labels_choose),
         TEST(labels_have_switches),
