@@ -231,6 +231,8 @@ enum mu_code mu_agent_activate(struct mu_agent *agent, const char *name, bool du
 /* Not due: NOTHING. Expired: tried all the same (M601 as a warning). */
 enum mu_code mu_agent_renew(struct mu_agent *agent, const struct mu_agent_renew *request,
     const struct mu_agent_host *host, struct mu_agent_job **out, struct mu_err *err) MU_CHECK;
+/* A job that could not even start: kept for show, and told as an event, once. */
+void mu_agent_note_failed(struct mu_agent *agent, const char *name, const struct mu_err *err);
 /* Asks now about a pending request; no_wait: once. None pending: NOTHING. */
 enum mu_code mu_agent_poll(struct mu_agent *agent, const char *name, bool no_wait,
     const struct mu_secret *key_password, const struct mu_agent_host *host,

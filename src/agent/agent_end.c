@@ -173,6 +173,24 @@ static void last_write(
     mu_agent_last_clear(&last);
 }
 
+/* The same failure is told once, not at every try. */
+void mu_agent_note_failed(struct mu_agent *agent, const char *name, const struct mu_err *err)
+{
+    struct mu_agent_job job = {.agent = agent};
+    struct mu_agent_last before = {0};
+    bool is_known;
+
+    snprintf(job.name, sizeof(job.name), "%s", name);
+    if (mu_agent_last_load(agent->store, name, &before, NULL) != MU_OK)
+        return;
+    is_known = before.what != NULL && strcmp(before.what, err->what) == 0;
+    mu_agent_last_clear(&before);
+    if (is_known)
+        return;
+    last_write(&job, NULL, err);
+    mu_agent_job_event_end(&job, NULL, err);
+}
+
 enum mu_code mu_agent_job_forget(struct mu_agent_job *job, struct mu_err *err)
 {
     enum mu_code rc = MU_OK;

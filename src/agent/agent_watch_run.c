@@ -269,6 +269,8 @@ static void job_finish(void *cookie)
 static void start_failed(struct mu_watch_run *run, const struct mu_err *err)
 {
     mu_agent_watch_note(run->watch, run->entry->name, err);
+    if (err->code != MU_BUSY)
+        mu_agent_note_failed(run->agent, run->entry->name, err);
     mu_agent_watch_hold(run->watch, run->entry, MINUTE_S); /* M707: another works on it */
     mu_agent_watch_run_end(run);
 }

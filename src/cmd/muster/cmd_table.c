@@ -33,6 +33,7 @@ static const struct mu_cmd_command table[] = {
     {"check", "[NAME] [--warn D] [--crit D]", "probe for monitoring, knows failing renewals", MU_ARGS_CHECK, 0, 1,
         mu_cmd_check},
     {"doctor", "[NAME...]", "all checks in order, with the repair for each", 0, 0, MU_ARGS_MAX_WORDS, mu_cmd_doctor},
+    {"errors", "[CODE] [--as man]", "what a code like M312 means, or all of them", MU_ARGS_AS, 0, 1, mu_cmd_errors},
     {"metrics", "", "of all certificates, as Prometheus reads them", 0, 0, 0, mu_cmd_metrics},
     {"ca fetch", "URL [-o DIR]", "look at a CA's certificates", CA | MU_ARGS_OUTPUT | MU_ARGS_SECRET, 0, 1,
         mu_cmd_ca_fetch},

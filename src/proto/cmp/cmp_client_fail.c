@@ -58,6 +58,8 @@ enum mu_code mu_cmp_client_fail_pending(const struct mu_cmp_client *c, struct mu
 /* Words of the CA that hint at a row of the catalog; no state of the protocol follows from them. */
 static const struct { const char *word; int m; } hints[] = {
     {"enrollment not found", 505},
+    {"request is revoked", 608},
+    {"has been revoked", 608},
     {"renewal allowed from", 314},
     {"too early", 314},
     {"subject differs", 315},

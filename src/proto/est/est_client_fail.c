@@ -38,6 +38,7 @@ static bool says(const char *words, const char *const *list)
 static const char *const link_words[] = {"linked", "linking", "channel binding", "tls-unique",
     "tls unique", "tls-exporter", "challengepassword", "challenge password", "proof-of-possession",
     "proof of possession", NULL};
+static const char *const revoked_words[] = {"request is revoked", "has been revoked", "certificate revoked", NULL};
 static const char *const early_words[] = {"too early", "renewal allowed from", "not yet", NULL};
 static const char *const subject_words[] = {"subject differs", "subject does not match", NULL};
 
@@ -97,7 +98,10 @@ static enum mu_code fail_refused(struct mu_est_client *c, const struct mu_http_r
     const char *words, struct mu_err *err)
 {
     const struct mu_est_client_config *config = &c->config;
-    int m = says(words, early_words) ? 314 : says(words, subject_words) ? 315 : 409;
+    int m = says(words, early_words) ? 314
+        : says(words, subject_words) ? 315
+        : says(words, revoked_words) ? 608
+                                     : 409;
 
     if ((c->linked && (says(words, link_words) || words[0] == '\0'))
         || (!c->linked && c->attrs.link && says(words, link_words)))

@@ -74,6 +74,9 @@ enum mu_code mu_scep_client_fail_pending(const struct mu_scep_client *c, struct 
 
 /* Words in the CA's text that hint at a row of the catalog. The first that fits counts. */
 static const struct { const char *word; int m; } hints[] = {
+    {"request is revoked", 608},
+    {"has been revoked", 608},
+    {"certificate revoked", 608},
     {"too early", 314},
     {"renewal allowed from", 314},
     {"not yet", 314},
