@@ -36,7 +36,8 @@ enum mu_code mu_agent_config_load_anyway(const char *path, struct mu_agent_confi
 struct mu_agent_config *mu_agent_config_ref(struct mu_agent_config *config);
 void mu_agent_config_free(struct mu_agent_config *config); /* one reference */
 
-/* [agent], with the defaults filled in. Texts borrowed; NULL: not set. */
+/* [agent], with the defaults filled in. Texts borrowed; NULL: not set, which for store, ui and control means
+ * a place that depends on who runs. */
 struct mu_agent_config_agent {
     const char *store, *serial_source, *hostname, *ui, *control, *metrics, *notify, *hook_user, *log_level;
     int64_t check_interval_s, hook_timeout_s;

@@ -7,8 +7,6 @@
 
 static const struct mu_agent_config_agent usual = {
     .serial_source = "auto",
-    .ui = "unix:/run/muster/ui.sock",
-    .control = "unix:/run/muster/control.sock",
     .metrics = "off",
     .notify = "syslog",
     .hook_user = "root",

@@ -228,7 +228,7 @@ static void look(const struct mu_http_peeking *p, SSL_CTX *ctx, const struct add
     bool ok = reach(&l, to) && prologue(&l, p->starttls);
 
     if (ok && (ssl = SSL_new(ctx)) != NULL && SSL_set_fd(ssl, l.fd) == 1
-        && (p->sni[0] == '\0' || SSL_set_tlsext_host_name(ssl, p->sni) == 1))
+        && (p->sni[0] == '\0' || SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)p->sni) == 1))
         (void)shake(&l, ssl, der);
     else if (ok)
         no(&l, "out of memory");

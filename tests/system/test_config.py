@@ -197,6 +197,12 @@ def test_credentials_of_systemd_are_found(conf, tmp_path):
     assert r.code == 0, r
 
 
+def test_the_environment_names_a_configuration(conf):
+    conf.scep("subject = /CN=gw")
+    r = run(conf.muster, "config", "path", env={"MUSTER_CONFIG": str(conf.main)})
+    assert r.out == f"{conf.main}\n", r
+
+
 def test_configured_certificates_are_listed_before_they_exist(conf):
     conf.scep("subject = /CN=gw")
     r = conf("list", "--json")

@@ -26,6 +26,7 @@ struct mu_cmd {
     struct mu_env env;
     struct mu_agent_config *config; /* NULL before it is read */
     unsigned config_faults; /* told while it was read */
+    struct mu_buf config_path;
     struct mu_keystore *store;
     struct mu_loop *loop;
     struct mu_transport *transport;

@@ -20,6 +20,20 @@ static const char *directory(const char *name)
     return value != NULL && value[0] == '/' ? value : NULL;
 }
 
+const char *mu_cmd_paths_config(const char *given, struct mu_buf *buf)
+{
+    const char *env = environment("MUSTER_CONFIG"), *config = directory("XDG_CONFIG_HOME"),
+               *home = directory("HOME");
+
+    if (given != NULL || env != NULL)
+        return given != NULL ? given : env;
+    mu_buf_reset(buf);
+    if (geteuid() == 0 || (config == NULL && home == NULL))
+        return NULL;
+    mu_buf_putf(buf, "%s%s/muster/muster.conf", config != NULL ? config : home, config != NULL ? "" : "/.config");
+    return !buf->failed && access(mu_buf_str(buf), F_OK) == 0 ? mu_buf_str(buf) : NULL;
+}
+
 enum mu_code mu_cmd_paths_store(
     const char *given, const char *configured, struct mu_buf *out, struct mu_err *err)
 {

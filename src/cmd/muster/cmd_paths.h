@@ -1,4 +1,4 @@
-/* Where the store and the control socket are: by option, environment, configuration, or by who asks. */
+/* Where configuration, store and control socket are: by option, environment, configuration, or by who asks. */
 #ifndef MU_CMD_PATHS_H
 #define MU_CMD_PATHS_H
 
@@ -7,6 +7,9 @@
 /* given (--store), MUSTER_STORE, configured; /var/lib/muster as root, else the user's data. */
 enum mu_code mu_cmd_paths_store(
     const char *given, const char *configured, struct mu_buf *out, struct mu_err *err) MU_CHECK;
+/* given (--config), MUSTER_CONFIG, or a user's own below XDG_CONFIG_HOME if there is one; else NULL, which is
+ * /etc/muster/muster.conf. Borrowed, from buf or from what was given. */
+const char *mu_cmd_paths_config(const char *given, struct mu_buf *buf);
 /* given (--socket), MUSTER_SOCKET, configured ("unix:" in front or not); /run/muster/control.sock as root,
  * else below XDG_RUNTIME_DIR where there is one. */
 enum mu_code mu_cmd_paths_socket(

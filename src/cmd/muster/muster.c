@@ -114,6 +114,7 @@ static void close_all(struct mu_cmd *cmd)
         mu_net_loop_free(cmd->loop);
     mu_keystore_free(cmd->store);
     mu_agent_config_free(cmd->config);
+    mu_buf_clear(&cmd->config_path);
     mu_cmd_secrets_clear(&cmd->env_secrets);
     mu_pki_token_shutdown();
 }
@@ -197,6 +198,7 @@ static enum mu_code prepare(struct mu_cmd *cmd, struct mu_err *err)
     if (cmd->args.demo && mu_env_system_shift() != 0)
         mu_cmd_print_note(cmd, "muster: the clock is shifted by %lld s (MUSTER_CLOCK_SHIFT)",
             (long long)mu_env_system_shift());
+    cmd->args.config = mu_cmd_paths_config(cmd->args.config, &cmd->config_path);
     if (!cmd->command->reads_config
         && (rc = mu_agent_config_load(cmd->args.config, &cmd->config, on_config_note, cmd, err)) != MU_OK)
         return rc;

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "cmd/muster/cmd_licenses.h"
+#include "cmd/muster/cmd_paths.h"
 #include "cmd/musterd/daemon.h"
 #include "cmd/musterd/daemon_notify.h"
 #include "cmd/musterd/daemon_process.h"
@@ -139,10 +140,12 @@ int main(int argc, char **argv)
 {
     struct mu_daemon_options options = {0};
     struct mu_daemon daemon = {.options = &options, .env = mu_env_system(), .pid_fd = -1};
+    struct mu_buf config = {0};
     int exit_code = parse(argc, argv, &options);
 
     if (exit_code >= 0)
         return exit_code;
+    options.config = mu_cmd_paths_config(options.config, &config);
     setlocale(LC_TIME, "C");
     tzset();
     mallopt(M_ARENA_MAX, 1); /* two threads that seldom work at a time need no second heap */
@@ -155,5 +158,6 @@ int main(int argc, char **argv)
         mu_env_system_allow_shift();
     exit_code = run(&daemon);
     mu_daemon_close(&daemon);
+    mu_buf_clear(&config);
     return exit_code;
 }
