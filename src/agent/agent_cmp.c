@@ -94,3 +94,25 @@ void mu_agent_cmp_refused(struct mu_agent_job *job)
         && mu_keystore_next_drop(job->agent->store, job->name, NULL) != MU_OK)
         mu_agent_job_step(job, MU_AGENT_STEP_WARNING, "the certificate that was not confirmed still waits");
 }
+
+/* The certificate that waits beside the present one is that of the request which is pending: it was
+ * saved and its confirmation was never accepted, so the CA may have taken it back. */
+bool mu_agent_cmp_unconfirmed(struct mu_keystore *store, const char *name)
+{
+    struct mu_agent_pending pending = {.csr.secret = true, .engine.secret = true};
+    struct mu_keystore_entry entry = {0};
+    struct mu_pki_csr *csr = NULL;
+    char stem[MU_KEYSTORE_STEM];
+    bool is = false;
+
+    if (!mu_keystore_next(store, name, stem)
+        || mu_agent_pending_load(store, name, &pending, NULL) != MU_OK)
+        return false;
+    if (pending.next_ca[0] == '\0' && mu_keystore_load_serial(store, name, stem, &entry, NULL) == MU_OK)
+        is = mu_pki_csr_decode(mu_buf_bytes(&pending.csr), &csr, NULL) != MU_OK
+            || mu_bytes_equal(csr->spki, entry.cert->spki);
+    mu_pki_csr_free(csr);
+    mu_keystore_entry_clear(&entry);
+    mu_agent_pending_clear(&pending);
+    return is;
+}

@@ -205,6 +205,8 @@ enum mu_code mu_agent_cmp_config(struct mu_agent_job *job, struct mu_client_conf
 enum mu_code mu_agent_cmp_finish(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* It was not: what was saved stays in its files and is nobody's next pair. */
 void mu_agent_cmp_refused(struct mu_agent_job *job);
+/* The pair that waits is one whose confirmation is still out: it never takes over by itself. */
+bool mu_agent_cmp_unconfirmed(struct mu_keystore *store, const char *name);
 
 /* ---- agent_learn.c ---- */
 /* Keeps the CA certificates of the answer that a CA known here vouches for. Once; before there is

@@ -151,7 +151,8 @@ bool mu_agent_next_is_due(
     char stem[MU_KEYSTORE_STEM];
 
     return mu_env_now(agent->env) > current->cert->not_after_s
-        && mu_keystore_next(agent->store, name, stem);
+        && mu_keystore_next(agent->store, name, stem)
+        && !mu_agent_cmp_unconfirmed(agent->store, name);
 }
 
 static enum mu_code activate_locked(struct mu_agent *agent, const char *name, bool due,

@@ -197,8 +197,12 @@ enum mu_code mu_agent_pending_store(struct mu_keystore *store, const char *name,
 enum mu_code mu_agent_pending_remove(
     struct mu_keystore *store, const char *name, struct mu_err *err)
 {
-    enum mu_code rc = mu_keystore_remove(store, MU_KEYSTORE_STATE, name, "pending", err);
+    enum mu_code rc = MU_OK;
 
+    if (mu_agent_cmp_unconfirmed(store, name)) /* without its request nobody would know */
+        rc = mu_keystore_next_drop(store, name, err);
+    if (rc == MU_OK)
+        rc = mu_keystore_remove(store, MU_KEYSTORE_STATE, name, "pending", err);
     if (rc == MU_OK)
         rc = mu_keystore_remove(store, MU_KEYSTORE_STATE, name, "key", err);
     return rc;

@@ -1,6 +1,9 @@
 /* A certificate of the next CA, and when it takes over (SCEP-78). */
 #include "world.h"
 
+#include "agent/agent_internal.h"
+#include "pki/pki_csr.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +126,38 @@ static void test_it_can_be_switched_to_before(void **state)
     end(w);
 }
 
+/* CMP, M508: what waits for its confirmation does not take over, and goes with its request. */
+static void test_what_is_not_confirmed_never_takes_over(void **state)
+{
+    struct world *w = *state;
+    struct mu_agent_pending pending = {.operation = MU_AGENT_RENEW};
+    struct mu_keystore_entry entry = {0};
+    struct mu_pki_csr_params params = {0};
+    struct mu_pki_key *key = NULL;
+    struct mu_err err = {0};
+
+    begin(w);
+    renew_next(w);
+    world_expect(w, MU_AGENT_ISSUED);
+    assert_int_equal(mu_keystore_load_serial(w->agent.store, "vpn", "4A01", &entry, &err), MU_OK);
+    assert_int_equal(mu_keystore_key_read(entry.key_file, NULL, &key, &err), MU_OK);
+    params.subject = entry.cert->subject;
+    assert_int_equal(mu_pki_csr_make(&params, key, &pending.csr, &err), MU_OK);
+    mu_buf_put_str(&pending.engine, "x");
+    assert_int_equal(mu_agent_pending_store(w->agent.store, "vpn", &pending, &err), MU_OK);
+    days_pass(w, 91);
+    assert_string_equal(waiting(w), "4A01"); /* the present one has expired all the same */
+    assert_true(is_of(w, &w->peer));
+    assert_int_equal(mu_agent_pending_remove(w->agent.store, "vpn", &err), MU_OK);
+    assert_string_equal(waiting(w), "");
+    assert_true(is_of(w, &w->peer));
+    assert_false(kit_has(w->kit, "state/vpn.pending"));
+    mu_agent_pending_clear(&pending);
+    mu_keystore_entry_clear(&entry);
+    mu_pki_key_free(key);
+    end(w);
+}
+
 /* The request stays one for the next CA through a restart. */
 static void test_pending_and_lost_ones_go_on_for_the_next_ca(void **state)
 {
@@ -163,6 +198,7 @@ int main(void)
         T(test_it_waits_until_the_present_one_expires),
         T(test_renew_switches_too),
         T(test_it_can_be_switched_to_before),
+        T(test_what_is_not_confirmed_never_takes_over),
         T(test_pending_and_lost_ones_go_on_for_the_next_ca),
         T(test_without_a_successor_nothing_changes),
     };
