@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import ROOT, need, run
+from musterd import Musterd, wait_for
 
 OPENSSL = need("openssl")
 
@@ -287,3 +288,42 @@ def test_the_manual_and_the_example_know_every_key(conf):
     example.write_text((ROOT / "share/muster.conf").read_text())
     r = run(conf.muster, "--config", example, "config", "show", "--origin", "gw")
     assert r.code == 0 and "renew-days       = auto  # default" in r.out, r
+
+
+def test_check_learns_from_what_the_ca_refused(muster, muster_ca, start_demo, tmp_path):
+    """M603: the CA said no; 'config check' says why it will again, and its own line mends it."""
+    demo = start_demo()
+    for profile in json.loads(run(muster_ca, "--dir", demo.dir, "profile", "list", "--json").out)["profiles"]:
+        run(muster_ca, "--dir", demo.dir, "profile", "set", profile["name"], "renew-before=30d")
+    conf = Conf(muster, demo, tmp_path)
+    conf.scep("renew-days = 300")
+    assert conf("enroll", "gw", "--no-input").code == 0
+    assert conf("config", "check").code == 0
+    r = conf("renew", "gw", "--no-input", "--demo", env={"MUSTER_CLOCK_SHIFT": str(265 * 86400)})
+    assert r.code == 2, r  # with 99 days left by our clock; the CA renews from 30 on
+    r = conf("config", "check", "gw")
+    assert r.code == 0 and re.search(r"advice: M603: gw: renew-days 300 is more than the CA's window: it said no with "
+                                     r"(99|100) d left; muster config set", r.out), r
+    line = re.search(r"muster (config set gw renew-days \d+)", r.out).group(1)
+    assert conf(*line.split()).code == 0
+    r = conf("config", "check", "gw")
+    assert r.code == 0 and "M60" not in r.out, r
+
+
+def test_set_reaches_the_agent_that_runs(build, conf, tmp_path):
+    """The agent hears of it at once, without a restart; what is wrong never gets there."""
+    agent = Musterd(build, tmp_path / "agent", '[certificate "one"]\nautomation = no\nsubject = CN=x\n')
+    try:
+        agent.start()
+
+        def muster(*args):
+            return run(conf.muster, "--config", agent.conf, "--store", agent.store, "--socket", agent.socket, *args)
+
+        assert agent.cert("one")["renew_days"] is None
+        assert muster("config", "set", "one", "renew-days", "7").code == 0
+        assert wait_for(lambda: agent.cert("one")["renew_days"]) == 7
+        assert muster("config", "set", "two", "url", "http://127.0.0.1:9/").code == 4
+        r = muster("config", "set", "one", "renew-days", "x")
+        assert r.code == 4 and agent.cert("one")["renew_days"] == 7, r
+    finally:
+        agent.end()
