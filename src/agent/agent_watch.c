@@ -341,6 +341,8 @@ void mu_agent_watch_run_once(
 {
     watch->on_idle = call;
     watch->idle_cookie = cookie;
+    for (size_t i = 0; i < watch->entry_n; i++)
+        watch->entries[i]->resume = false; /* a timer is no restart: what was given up stays so */
     mu_agent_watch_start(watch);
 }
 

@@ -41,6 +41,11 @@ struct mu_agent_watch_config {
         const struct mu_agent_deploy_host *host, struct mu_agent_deploy **out, struct mu_err *err);
     void (*deploy_cancel)(struct mu_agent_deploy *deploy);
 };
+/* Stable for this machine and told apart from its clones: the spread of a fleet hangs on it. */
+enum { MU_AGENT_WATCH_HOST = 128 };
+const char *mu_agent_watch_host(char out[MU_AGENT_WATCH_HOST]);
+/* The day this was compiled: no clock that can be believed is before it. */
+int64_t mu_agent_watch_built(void);
 enum mu_code mu_agent_watch_new(const struct mu_agent_watch_config *config, struct mu_agent_watch **out,
     struct mu_err *err) MU_CHECK;
 /* Jobs stop: what was sent stays stored. */

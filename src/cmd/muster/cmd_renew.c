@@ -1,10 +1,12 @@
 /* renew: what is due, or by force. regenerate: now, with the stored settings and the same key. */
 #include <stdio.h>
 
+#include "agent/agent_life.h"
 #include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_each.h"
 #include "cmd/muster/cmd_job.h"
 #include "cmd/muster/cmd_print.h"
+#include "cmd/muster/cmd_renew_all.h"
 #include "cmd/muster/cmd_settings.h"
 
 /* What the configuration says is of use, but no need: most renewals are made with the certificate alone. */
@@ -69,6 +71,20 @@ static bool is_nothing_to_renew(struct mu_cmd *cmd, const char *name)
     return nothing;
 }
 
+/* --force skips the rule of days, not the storm guard. */
+static bool is_used_up(struct mu_cmd *cmd, const char *name)
+{
+    struct mu_lifecycle_policy policy;
+    struct mu_lifecycle life = {0};
+
+    if (mu_agent_life_load(cmd->store, name, &life, NULL) != MU_OK
+        || mu_agent_life_policy(&cmd->agent, name, &policy, NULL) != MU_OK
+        || mu_enroll_lifecycle_left(&life, &policy, mu_env_now(&cmd->env)) > 0)
+        return false;
+    mu_cmd_print_note(cmd, "%s: nothing to do: it has had its requests for now (max-requests)", name);
+    return true;
+}
+
 static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
 {
     const struct mu_agent_renew how = {.name = name,
@@ -79,6 +95,8 @@ static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
         .no_wait = cmd->args.no_wait || is_one_of_many}; /* others must not wait for a person */
 
     if (is_one_of_many && is_nothing_to_renew(cmd, name))
+        return MU_CMD_OK;
+    if (is_one_of_many && cmd->args.force && !cmd->args.dry_run && is_used_up(cmd, name))
         return MU_CMD_OK;
     return renew(cmd, &how, is_one_of_many);
 }
@@ -91,6 +109,10 @@ int mu_cmd_renew(struct mu_cmd *cmd)
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--next-ca is for one certificate, not --all");
         return mu_cmd_print_usage_error(cmd, &err);
     }
+    if (cmd->args.all && cmd->args.word_n == 0 && !cmd->args.force && !cmd->args.rekey
+        && !cmd->args.dry_run)
+        return mu_cmd_renew_all(cmd);
+    cmd->agent.by_itself = cmd->args.all; /* nobody asked for one by name: the guard counts */
     return mu_cmd_each(cmd, renew_one);
 }
 
