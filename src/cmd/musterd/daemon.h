@@ -16,7 +16,7 @@ struct mu_daemon_options {
     bool front, check, demo;
 };
 
-enum { MU_DAEMON_HOST = 160 };
+enum { MU_DAEMON_HOST = MU_AGENT_WATCH_HOST };
 
 struct mu_daemon {
     char host[MU_DAEMON_HOST]; /* what the spread of this machine hangs on */

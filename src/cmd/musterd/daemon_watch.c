@@ -1,43 +1,7 @@
 /* The watch over all certificates: how the process starts it and hands requests to it. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "agent/agent_deploy.h"
-#include "base/time.h"
 #include "cmd/musterd/daemon.h"
 #include "cmd/musterd/daemon_log.h"
-
-/* Stable for this machine and told apart from its clones: the spread of a fleet hangs on it. */
-static void host_id(char out[MU_DAEMON_HOST])
-{
-    char host[80] = "";
-    struct mu_buf id = {0};
-
-    if (gethostname(host, sizeof host - 1) != 0)
-        host[0] = '\0';
-    if (mu_keystore_file_read("/etc/machine-id", MU_KEYSTORE_PUBLIC, &id, NULL) != MU_OK)
-        mu_buf_reset(&id);
-    snprintf(out, MU_DAEMON_HOST, "%s %.40s", host, mu_buf_str(&id));
-    mu_buf_clear(&id);
-}
-
-/* The day this was compiled, "Nov 28 2026": no clock that can be believed is before it. */
-static int64_t built_s(void)
-{
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec", date[] = __DATE__;
-    struct mu_time_civil c = {.day = 1};
-    char month[4] = {date[0], date[1], date[2], '\0'};
-    const char *at = strstr(months, month);
-    int64_t t = 0;
-
-    c.month = at != NULL ? (int)(at - months) / 3 + 1 : 1;
-    c.day = atoi(date + 4);
-    c.year = atoi(date + 7);
-    /* A day early: the compiler's date is of its own time zone. */
-    return mu_time_from_civil(&c, &t) ? t - 86400 : 0;
-}
 
 static enum mu_code on_secrets(void *cookie, const struct mu_agent_config_secrets *where,
     struct mu_agent_enroll *request, struct mu_err *err)
@@ -74,7 +38,7 @@ enum mu_code mu_daemon_watch_open(struct mu_daemon *d, struct mu_err *err)
     struct mu_agent_watch_config config = {.agent = &d->agent,
         .config = d->config,
         .host = d->host,
-        .built_s = built_s(),
+        .built_s = mu_agent_watch_built(),
         .cookie = d,
         .listener = d,
         .on_secrets = on_secrets,
@@ -84,7 +48,7 @@ enum mu_code mu_daemon_watch_open(struct mu_daemon *d, struct mu_err *err)
         .deploy_start = mu_agent_deploy_start,
         .deploy_cancel = mu_agent_deploy_cancel};
 
-    host_id(d->host);
+    (void)mu_agent_watch_host(d->host);
     d->secrets = (struct mu_agent_secret_where){.agent = &d->agent};
     return mu_agent_watch_new(&config, &d->watch, err);
 }
