@@ -80,6 +80,55 @@ def test_units(installed, tmp_path):
     assert "muster-renew" not in r.err, r
 
 
+def test_unit_of_the_agent(installed, tmp_path):
+    """Issue 5: Type=notify, watchdog, directories, credentials, sandboxing with the deploy targets writable."""
+    text = find(installed, "musterd.service").read_text()
+    for line in ("Type=notify", "WatchdogSec=60s", "ExecReload=/bin/kill -HUP $MAINPID", "StateDirectory=muster", "RuntimeDirectory=muster",
+                 "ConfigurationDirectory=muster", "ProtectSystem=strict", "NoNewPrivileges=yes", "WantedBy=multi-user.target"):
+        assert re.search("(?m)^" + re.escape(line) + "$", text), line
+    assert "LoadCredential=" in text and re.search(r"ExecStart=/\S+/musterd -F", text)
+    after = re.search(r"(?m)^After=(.*)$", text).group(1)
+    assert "network-online.target" in after and "time-sync.target" in after
+    writable = " ".join(re.findall(r"(?m)^ReadWritePaths=(.*)$", text))
+    for recipe in (ROOT / "share/recipes").iterdir():  # each place that a recipe writes to
+        for path in re.findall(r"(?m)^\w+_(?:FILE|DIR)=(/etc/\w+)", recipe.read_text()):
+            assert path in writable, (recipe, path)
+    unit = tmp_path / "musterd.service"
+    unit.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
+    r = run(need("systemd-analyze"), "verify", "--man=no", unit)
+    assert "musterd" not in r.err, r
+    r = run(need("systemd-analyze"), "security", "--offline=yes", "--no-pager", unit)
+    level = float(re.search(r"Overall exposure level for musterd.service: ([\d.]+)", r.out).group(1))
+    assert level <= 4, r.out
+
+
+def test_init_script_runs_the_agent(installed, build, tmp_path):
+    script, conf = find(installed, "musterd.init"), tmp_path / "muster.conf"
+    conf.write_text("[agent]\nnotify = off\n")
+    (tmp_path / "options").write_text("")
+    program = build / "src/cmd/musterd/musterd"
+    text = script.read_text().replace("OPTIONS=\n", f"OPTIONS='--config {conf} --store {tmp_path}/store --socket {tmp_path}/run/control.sock'\n")
+    own = tmp_path / "musterd.init"
+    own.write_text(text)
+    own.chmod(0o755)
+    env = {"DAEMON": str(program), "PIDFILE": str(tmp_path / "run/musterd.pid")}
+    assert run(own, "status", env=env).code != 0
+    r = run(own, "start", env=env)
+    assert r.code == 0, r
+    try:
+        pid = int((tmp_path / "run/musterd.pid").read_text())
+        assert run(own, "status", env=env).code == 0
+        assert run(own, "start", env=env).code == 0  # it runs already
+        assert run(own, "reload", env=env).code == 0
+        assert int((tmp_path / "run/musterd.pid").read_text()) == pid
+    finally:
+        r = run(own, "stop", env=env)
+    assert r.code == 0 and not (tmp_path / "run/control.sock").exists(), r
+    conf.write_text("[agent]\nnotify = nowhere\n")  # what is wrong is said on the console
+    r = run(own, "start", env=env)
+    assert r.code != 0 and "M706" in r.err, r
+
+
 def test_init_script_knows_its_words(installed, tmp_path):
     script = find(installed, "musterd.init")
     assert "BEGIN INIT INFO" in script.read_text()
