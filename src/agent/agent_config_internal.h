@@ -129,6 +129,12 @@ void mu_agent_config_advice(struct mu_agent_config_reader *reader, uint16_t file
 enum mu_code mu_agent_config_load_instead(const char *path, const struct mu_agent_config_instead *instead,
     struct mu_agent_config **out, mu_agent_config_call *call, void *cookie, struct mu_err *err) MU_CHECK;
 
+/* ---- agent_config_take.c ---- */
+/* Sections and items of one file. What is wrong inside is told; only what ends the reading is returned. */
+enum mu_code mu_agent_config_take(struct mu_agent_config_reader *reader, uint16_t file, const struct mu_ini *ini,
+    struct mu_err *err) MU_CHECK;
+void mu_agent_config_texts_free(struct mu_agent_config *config);
+
 /* ---- agent_config_check.c: what one section alone cannot tell ---- */
 void mu_agent_config_check(struct mu_agent_config_reader *reader);
 

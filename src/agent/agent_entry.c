@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "agent/agent_config_internal.h"
+#include "agent/agent_internal.h"
 #include "agent/agent_secret_where.h"
 #include "agent/agent_serial.h"
 #include "base/limits.h"
@@ -132,6 +133,26 @@ static bool is_secret(const char *key)
     return false;
 }
 
+/* "ca" of an entry that the configuration does not describe: what that section says becomes its own, with
+ * the secrets that it names. */
+static enum mu_code take_ca(struct mu_agent *agent, const char *name, const char *ca,
+    struct mu_agent_settings *settings, struct mu_err *err)
+{
+    struct mu_agent_secret_where held = {.agent = agent};
+    struct mu_agent_config_secrets where = {0};
+    struct mu_agent_enroll request = {0};
+    struct mu_agent_secrets secrets;
+    enum mu_code rc = mu_agent_config_ca(agent->config, ca, settings, &where, err);
+
+    if (rc == MU_OK && (rc = mu_agent_secret_where_take(&held, &where, &request, err)) == MU_OK) {
+        secrets = (struct mu_agent_secrets){request.challenge, request.key_password, request.password,
+            request.srp_password, request.secret};
+        rc = mu_agent_secrets_keep(agent, name, &secrets, err);
+    }
+    mu_agent_secret_where_clear(&held);
+    return rc;
+}
+
 static enum mu_code set_stored(struct mu_agent *agent, const char *name, const char *key, const char *value,
     struct mu_buf *file, struct mu_err *err)
 {
@@ -144,7 +165,9 @@ static enum mu_code set_stored(struct mu_agent *agent, const char *name, const c
     rc = mu_agent_settings_load(agent->store, name, &settings, err);
     if (rc == MU_NOT_FOUND)
         rc = MU_OK;
-    if (rc == MU_OK && (rc = mu_agent_settings_set(&settings, key, value, err)) != MU_OK)
+    if (rc == MU_OK && strcmp(key, "ca") == 0 && value != NULL)
+        rc = take_ca(agent, name, value, &settings, err);
+    else if (rc == MU_OK && (rc = mu_agent_settings_set(&settings, key, value, err)) != MU_OK)
         mu_err_narrow(err, MU_M(706));
     if (rc == MU_OK)
         rc = mu_agent_settings_store(agent->store, name, &settings, err);

@@ -3,12 +3,17 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
+
+enum { COMMAND_MS = 5000 };
 
 static bool is_word(char c)
 {
@@ -47,15 +52,29 @@ bool mu_agent_serial_expand(const char *text, const char *serial, struct mu_buf 
     return !out->failed;
 }
 
+/* A command that hangs must not stop the agent: it gets 5 s for its line and as long to end. */
+static bool is_readable(int fd, const struct timespec *begin)
+{
+    struct timespec now;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int64_t left_ms;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    left_ms = COMMAND_MS - ((now.tv_sec - begin->tv_sec) * 1000 + (now.tv_nsec - begin->tv_nsec) / 1000000);
+    return left_ms > 0 && poll(&p, 1, (int)left_ms) == 1;
+}
+
 /* The first line of fd without blanks around it; false if there is none, or if it has signs that
  * would mean something in a name. */
 static bool read_first_line(int fd, struct mu_buf *out)
 {
     char text[128];
     ssize_t got = 0, n;
+    struct timespec begin;
     size_t start = 0, end;
 
-    while ((size_t)got < sizeof text - 1
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    while ((size_t)got < sizeof text - 1 && is_readable(fd, &begin)
         && (n = read(fd, text + got, sizeof text - 1 - (size_t)got)) > 0)
         got += n;
     text[got] = '\0';
@@ -82,11 +101,27 @@ static bool read_file(const char *path, struct mu_buf *out)
     return is_there;
 }
 
+/* Its line is read; what is left of it gets as long again, and then no more. */
+static bool ended_well(pid_t pid, int *status)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000000L};
+
+    for (int i = 0; i < COMMAND_MS / 10; i++) {
+        if (waitpid(pid, status, WNOHANG) != 0)
+            return WIFEXITED(*status) && WEXITSTATUS(*status) == 0;
+        nanosleep(&pause, NULL);
+    }
+    kill(-pid, SIGKILL);
+    waitpid(pid, status, 0);
+    return false;
+}
+
 static bool read_command(const char *command, struct mu_buf *out)
 {
     char shell[] = "/bin/sh", flag[] = "-c", line[1024];
     char *argv[] = {shell, flag, line, NULL};
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
     int ends[2], status = -1;
     bool is_there = false;
     pid_t pid;
@@ -95,12 +130,16 @@ static bool read_command(const char *command, struct mu_buf *out)
         || pipe2(ends, O_CLOEXEC) != 0)
         return false;
     if (posix_spawn_file_actions_init(&actions) == 0) {
-        if (posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) == 0
-            && posix_spawn(&pid, shell, &actions, NULL, argv, environ) == 0) {
-            close(ends[1]);
-            ends[1] = -1;
-            is_there = read_first_line(ends[0], out);
-            is_there = waitpid(pid, &status, 0) == pid && status == 0 && is_there;
+        if (posix_spawnattr_init(&attr) == 0) {
+            if (posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) == 0
+                && posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP) == 0
+                && posix_spawn(&pid, shell, &actions, &attr, argv, environ) == 0) {
+                close(ends[1]);
+                ends[1] = -1;
+                is_there = read_first_line(ends[0], out);
+                is_there = ended_well(pid, &status) && is_there;
+            }
+            posix_spawnattr_destroy(&attr);
         }
         posix_spawn_file_actions_destroy(&actions);
     }

@@ -172,6 +172,15 @@ static void a_setting_is_changed_where_it_is_kept(void **state)
         mu_agent_entry_set(&w->agent, conf.main, "branch-gw", "challenge", "opensesame", &file, &err), MU_INPUT);
     assert_null(strstr(err.what, "opensesame"));
     assert_non_null(strstr(err.next, "muster secret set branch-gw challenge"));
+    use(w, &conf, "[ca \"b\"]\nprotocol = est\nurl = https://b/\nuser = eve\npassword = opensesame\n");
+    assert_int_equal(mu_agent_entry_set(&w->agent, conf.main, "branch-gw", "ca", "b", &file, &err), MU_OK);
+    assert_int_equal(mu_agent_settings_load(w->kit->store, "branch-gw", &kept, &err), MU_OK);
+    assert_string_equal(kept.url, "https://b/");
+    assert_string_equal(kept.user, "eve");
+    assert_string_equal(kept.renew_days, "7");
+    assert_true(mu_keystore_has(w->kit->store, MU_KEYSTORE_SECRETS, "branch-gw", "password"));
+    mu_agent_settings_clear(&kept);
+    assert_int_equal(mu_agent_entry_set(&w->agent, conf.main, "branch-gw", "ca", "c", &file, &err), MU_INPUT);
     use(w, &conf, "[ca \"b\"]\nprotocol = scep\nurl = http://b/\n[certificate \"branch-gw\"]\nca = b\n");
     mu_buf_reset(&file);
     assert_int_equal(

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 /* clang-format off */
 #include <cmocka.h>
 /* clang-format on */
@@ -65,12 +66,25 @@ static void sources_that_give_nothing_usable_are_refused(void **state)
     }
 }
 
+/* The agent goes on, whatever the command does. */
+static void a_command_that_hangs_is_ended(void **state)
+{
+    struct mu_buf out = {0};
+    struct mu_err err = {0};
+    time_t begin = time(NULL);
+
+    assert_int_equal(mu_agent_serial_read("echo 123; sleep 600 & sleep 600", &out, &err), MU_NOT_FOUND);
+    assert_true(time(NULL) - begin < 60);
+    mu_buf_clear(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R020_whole_words_only),
         cmocka_unit_test(R020_a_command_is_a_source),
         cmocka_unit_test(sources_that_give_nothing_usable_are_refused),
+        cmocka_unit_test(a_command_that_hangs_is_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
