@@ -1,0 +1,597 @@
+"""Rows of the mission done by musterd by itself: S069 to S085, E094 to E119, and R010 to R054 through the configuration
+file. Each test names its rows. One demo CA and one agent, on a clock that both share and the test moves."""
+import base64
+import json
+import os
+import re
+import subprocess
+import time
+
+import pytest
+from agent import DAY, HOUR, World, wait_for
+from conftest import need, run
+from relay import Relay
+
+OPENSSL = need("openssl")
+
+
+@pytest.fixture
+def world(build, tmp_path):
+    w = World(build, tmp_path)
+    yield w
+    w.end()
+
+
+def openssl(*args, input=None):
+    return subprocess.run([OPENSSL, *map(str, args)], input=input, capture_output=True, text=True, check=True).stdout
+
+
+def cert_text(w, name):
+    return openssl("x509", "-in", w.store / "certs" / name / "latest.crt", "-noout", "-text", "-nameopt", "compat")
+
+
+def spki(w, name):
+    return openssl("x509", "-in", w.store / "certs" / name / "latest.crt", "-noout", "-pubkey")
+
+
+def secret(w, name, file=None):
+    """A password of the demo as 'file:PATH'."""
+    return f"file:{w.demo.secret(name, w.dir / (file or name))}"
+
+
+def entry(name, ca, **keys):
+    keys = {"subject": f"/CN={name}", "renew-days": "30", **{k.replace("_", "-"): v for k, v in keys.items()}}
+    return f'[certificate "{name}"]\nca = {ca}\n' + "".join(f"{k} = {v}\n" for k, v in keys.items() if v is not None)
+
+
+def scep(w, **more):
+    return w.ca("scep", challenge=secret(w, "challenge1"), **more)
+
+
+def est(w, **more):
+    return w.ca("est", user="estuser", password=secret(w, "estuser"), **more)
+
+
+def cmp(w, **more):
+    return w.ca("cmp", ref="fgt100f", secret=secret(w, "fgt100f"), **more)
+
+
+ALL = {"scep": scep, "est": est, "cmp": cmp}
+
+
+def enrolled(w, *names):
+    """Starts the agent and waits for a first certificate of each."""
+    w.start()
+    return {n: w.wait_serial(n) for n in names}
+
+
+# ---- due, warned, held ----
+
+def test_S070_E095_R012_renewed_at_N_whole_days_and_not_before(world):
+    """With 31 d 1 h left nothing happens, with 30 d 5 h left all three protocols renew, signed with the certificate."""
+    w = world
+    w.configure(*(make(w) for make in ALL.values()), *(entry(p, p) for p in ALL))
+    old = enrolled(w, *ALL)
+    w.at(365 * DAY - 31 * DAY - HOUR)
+    time.sleep(4)
+    assert {p: w.serial(p) for p in ALL} == old, w.text()
+    w.at(365 * DAY - 30 * DAY - 5 * HOUR)
+    new = {p: w.wait_serial(p, old[p]) for p in ALL}
+    renewed = [r for r in w.trail("renew")]
+    assert len(renewed) >= 3, renewed
+    for p in ALL:
+        assert new[p] in str(renewed) or new[p].lower() in str(renewed).lower().replace(":", ""), renewed
+        assert w.facts(p)["state"] == "OK"
+
+
+def test_E095_a_36_hour_certificate_is_due_when_a_third_is_left(world):
+    w = world
+    file = w.profile("short", "lifetime=36h", "backdate=0")
+    w.configure(w.ca("scep", challenge=f"file:{file}"), entry("short", "scep"))
+    old = enrolled(w, "short")["short"]
+    w.at(23 * HOUR)
+    w.stays("short", old, 4)
+    w.at(24 * HOUR + 60)
+    w.wait_serial("short", old)
+
+
+def test_S071_no_renewal_without_days_and_M604_says_so(world):
+    w = world
+    w.configure(scep(w), entry("never", "scep", renew_days="0"))
+    old = enrolled(w, "never")["never"]
+    w.at(360 * DAY)
+    w.stays("never", old, 4)
+    w.at(366 * DAY)
+    w.stays("never", old, 4)
+    assert len(w.issued()) == 1 and w.trail("refuse") == []
+    facts = w.facts("never")
+    assert facts["state"] == "EXPIRED", facts
+    r = w("status", "never")
+    assert "M604" in r.out, r
+
+
+def test_S072_one_warning_a_day_with_name_days_and_date(world):
+    w = world
+    w.configure(scep(w), entry("warned", "scep", renew_days="0", warn_days="14"), entry("quiet", "scep", renew_days="0", warn_days="0"))
+    enrolled(w, "warned", "quiet")
+
+    def warnings():
+        return [e for e in w.events("--action", "certificate-warning")]
+
+    w.at(365 * DAY - 10 * DAY - HOUR)
+    wait_for(warnings, lambda: f"a warning\n{w.text()}")
+    w.at(365 * DAY - 10 * DAY - HOUR + 120)
+    time.sleep(4)
+    said = warnings()
+    assert len(said) == 1 and said[0]["name"] == "warned" and "will expire in 10 days" in said[0]["msg"], said
+    w.at(365 * DAY - 9 * DAY - HOUR)
+    wait_for(lambda: len(warnings()) == 2, lambda: f"the next day's {warnings()}")
+    assert {e["name"] for e in warnings()} == {"warned"}
+
+
+def test_S069_settings_are_set_kept_and_checked(world):
+    """By 'config set', read by the agent, kept over its restart; nonsense is refused and the old value stays."""
+    w = world
+    w.configure(scep(w), entry("set", "scep", renew_days="7"))
+    old = enrolled(w, "set")["set"]
+    assert w("config", "set", "set", "renew-days", "30").code == 0
+    assert w("config", "set", "set", "warn-days", "45").code == 0
+    for bad in ("abc", "-1"):
+        r = w("config", "set", "set", "renew-days", bad)
+        assert r.code != 0, r
+    shown = w("config", "show").out
+    assert re.search(r"renew-days\s*=\s*30", shown) and re.search(r"warn-days\s*=\s*45", shown), shown
+    w.at(365 * DAY - 25 * DAY)
+    w.wait_serial("set", old)
+    assert w.facts("set")["renew_days"] == 30
+
+
+def test_S076_E096_M602_one_renewal_then_held_until_a_third_is_left(world):
+    """Five days of validity, seven asked for."""
+    w = world
+    file = w.profile("five", "lifetime=5d", "backdate=0", "max-requests=100/h")
+    w.configure(w.ca("scep", challenge=f"file:{file}"), entry("five", "scep", renew_days="7"))
+    first = enrolled(w, "five")["five"]
+    second = w.wait_serial("five", first)
+    w.stays("five", second, 5)
+    assert len(w.issued()) == 2
+    facts = w.facts("five")
+    assert facts["held"] and "M602" in w("status", "five").out, facts
+    w.at(3 * DAY)
+    w.stays("five", second, 4)
+    w.at(3 * DAY + 9 * HOUR)  # less than 5 d / 3 is left
+    w.wait_serial("five", second)
+
+
+def test_E095_E096_364_days_on_a_fresh_certificate(world):
+    """I6: the renewal starts within one check interval; then it is held, and M602 was said when it was set."""
+    w = world
+    w.configure(est(w), entry("est-test101", "est", renew_days="0"))
+    old = enrolled(w, "est-test101")["est-test101"]
+    r = w("config", "set", "est-test101", "renew-days", "364")
+    assert r.code == 0 and "M602" in r.err + r.out, r
+    w.at(5)
+    new = w.wait_serial("est-test101", old, 15)
+    w.stays("est-test101", new, 5)
+    assert len(w.issued()) == 2 and w.facts("est-test101")["held"]
+
+
+# ---- what goes wrong ----
+
+def next_pause(w, name):
+    facts = w.facts(name)
+    if not facts.get("next_try"):
+        return None
+    then = time.mktime(time.strptime(facts["next_try"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+    return then - time.time() - w.shift
+
+
+def test_S075_S081_the_ca_is_off_for_three_cycles_then_the_next_try_succeeds(world):
+    w = world
+    w.configure(scep(w), entry("off", "scep"))
+    old = enrolled(w, "off")["off"]
+    base = 340 * DAY
+    w.at(base)
+    w.stop()
+    w.stop_ca()
+    w.serial("off") == old or pytest.fail("renewed before the CA was stopped")
+    base += 60
+    w.shift = base
+    pauses = []
+    for cycle in range(3):
+        w.start()
+        wait_for(lambda: w.facts("off")["attempts"] == cycle + 1, lambda: f"try {cycle + 1}: {w.facts('off')}\n{w.text()}")
+        facts = w.facts("off")
+        assert facts["state"] == "RETRYING" and facts["last"]["code"] == "M102", facts
+        pauses.append(next_pause(w, "off"))
+        w.stop()
+        w.shift += int(pauses[-1]) + 2
+    assert 60 - 5 <= pauses[0] <= 75 and pauses[0] < pauses[1] < pauses[2] and pauses[2] >= 235, pauses
+    assert w.serial("off") == old
+    said = [e for e in w.events("--action", "certificate-generate") if e["status"] == "failure"]
+    assert len(said) == 3 and {e["msg"] for e in said} == {"Failed to connect SCEP Server"} and "refused" in json.dumps(said[0]), said
+    w.start_ca()
+    w.start()
+    w.wait_serial("off", old)
+    assert w.facts("off")["attempts"] == 0
+
+
+def test_S075_S078_S082_too_early_is_refused_twice_a_day_at_most_and_waited_for(world):
+    """The CA renews in the last seven days, sixty are asked for: the agent learns it and waits."""
+    w = world
+    file = w.profile("seven", "renew-before=7d", "max-requests=100/h")
+    w.configure(w.ca("scep", challenge=f"file:{file}"), entry("early", "scep", renew_days="60"))
+    old = enrolled(w, "early")["early"]
+    base = 365 * DAY - 55 * DAY
+    w.at(base)
+    wait_for(lambda: w.facts("early")["attempts"] >= 1, lambda: f"a refusal: {w.text()}")
+    facts = w.facts("early")
+    assert facts["last"]["code"] == "M314" and facts["state"] in ("RETRYING", "HELD"), facts
+    for hours in range(2, 25, 4):
+        w.at(base + hours * HOUR)
+        time.sleep(1.5)
+    assert len(w.trail("refuse")) <= 2 and w.serial("early") == old, w.trail("refuse")
+    assert len(w.issued()) == 1
+    said = [e for e in w.events("--action", "certificate-generate") if e["status"] == "failure"]
+    assert said[0]["msg"].startswith("Failed to sign local certificate via SCEP-") and not said[0]["msg"].endswith("(null)"), said
+    w.at(365 * DAY - 6 * DAY)
+    w.wait_serial("early", old)
+
+
+def test_S077_M607_an_expired_certificate_that_is_not_renewed(world):
+    """The challenge is gone after the first issue: M607 with the line that helps, and the line helps."""
+    w = world
+    file = w.profile("strict", "max-requests=100/h")
+    w.configure(w.ca("scep", challenge=f"file:{file}"), entry("late", "scep", automation="no"))
+    assert w("enroll", "late").code == 0
+    old = w.serial("late")
+    file.unlink()
+    w.configure(w.ca("scep"), entry("late", "scep"))
+    w.shift = 370 * DAY
+    w.at(370 * DAY)
+    w.start()
+    wait_for(lambda: (w.facts("late").get("last") or {}).get("code") == "M607", lambda: f"M607: {w.facts('late')}\n{w.text()}")
+    facts = w.facts("late")
+    assert facts["state"] in ("EXPIRED", "FAILED", "REJECTED") and w.serial("late") == old, facts
+    assert "muster enroll late --replace" in json.dumps(facts), facts
+    fresh = w.dir / "fresh"
+    w.operator("entry", "passwd", "strict", "--out", fresh)
+    r = w("enroll", "late", "--replace", "--challenge-file", fresh)
+    assert r.code == 0 and w.serial("late") != old, r
+
+
+def test_S079_S080_S085_events_of_the_agent_itself(world):
+    w = world
+    w.configure(scep(w), entry("IPSECVPNTest", "scep"))
+    old = enrolled(w, "IPSECVPNTest")["IPSECVPNTest"]
+    w.at(340 * DAY)
+    w.wait_serial("IPSECVPNTest", old)
+    loaded = wait_for(lambda: len(w.events("--subtype", "vpn")) == 2 and w.events("--subtype", "vpn"), lambda: w.events())
+    assert {e["msg"] for e in loaded} == {"Certificate is loaded"} and {e["name"] for e in loaded} == {"IPSECVPNTest"}
+    generate = w.events("--action", "certificate-generate")
+    assert sorted(e["msg"] for e in generate) == ["Certificate is loaded"] * 2 + ["Successfully signed local certificate via SCEP"] * 2
+    assert "Certificate is loaded" in w("log", "--subtype", "vpn").out
+
+
+def test_S082_S084_a_refusal_without_a_reason_is_null_with_ranked_causes(world):
+    """A relay takes the words out of the CA's refusal."""
+    w = world
+    wrong = w.dir / "wrong"
+    wrong.write_text("not the challenge\n")
+    wrong.chmod(0o600)
+
+    text_oid = base64.b16decode("060A2B0601040182") if False else None
+
+    def cut(op, reply):
+        return reply
+
+    relay = Relay(w.demo.url, cut)
+    try:
+        w.configure(w.ca("scep", url=relay.url, challenge=f"file:{wrong}"), entry("null", "scep"))
+        w.start()
+        wait_for(lambda: w.facts("null").get("attempts"), lambda: w.text())
+        event = [e for e in w.events("--action", "certificate-generate")][-1]
+        assert event["msg"].startswith("Failed to sign local certificate via SCEP-") and event["hint"] and event["txn"], event
+    finally:
+        relay.stop()
+
+
+# ---- EST: renewal and regeneration, E094 to E119 ----
+
+def trace_world(w, *more, **keys):
+    w.configure(est(w, **keys), *more, log_level="debug", notify=f"file:{w.dir}/trace")
+    return lambda: (w.dir / "trace").read_text(errors="replace") if (w.dir / "trace").exists() else ""
+
+
+def test_E094_E097_stored_settings_and_the_label_that_is_set_meanwhile(world):
+    w = world
+    trace = trace_world(w, entry("est-test101", "est"))
+    old = enrolled(w, "est-test101")["est-test101"]
+    text = w.conf.read_text().replace('[ca "est"]\n', '[ca "est"]\nlabel = iot\n')
+    w.conf.write_text(text)
+    before = len(trace())
+    w.at(340 * DAY)
+    w.wait_serial("est-test101", old)
+    said = trace()[before:]
+    assert "/.well-known/est/iot/simplereenroll" in said, said[-3000:]
+
+
+def test_E098_E108_E113_E118_E119_the_request_is_made_of_the_certificate(world):
+    w = world
+    trace = trace_world(w, entry("est-test101", "est", subject="CN=firewall-portal1,DC=local,DC=COM", san="DNS:firewall-portal1.local.ca,IP:172.18.60.184"))
+    old = enrolled(w, "est-test101")["est-test101"]
+    key, text = spki(w, "est-test101"), cert_text(w, "est-test101")
+    assert w("config", "set", "est-test101", "subject", "CN=other").code == 0
+    before = len(trace())
+    w.at(340 * DAY)
+    new = w.wait_serial("est-test101", old)
+    now = cert_text(w, "est-test101")
+    assert new != old and spki(w, "est-test101") == key and "CN=firewall-portal1" in now and "CN=other" not in now
+    for label in ("Basic Constraints", "Key Usage", "Subject Key Identifier", "Authority Key Identifier"):
+        assert label in now
+    ski = re.compile(r"Subject Key Identifier:\s*\n\s*(\S+)")
+    assert ski.search(now).group(1) == ski.search(text).group(1)
+    blocks = re.findall(r"[A-Za-z0-9+/=]{200,}", trace()[before:])
+    assert blocks, trace()[before:][-2000:]
+
+
+def test_E099_E100_E103_E106_E110_the_steps_of_a_renewal(world):
+    """The password changed at the responder: csrattrs, then simplereenroll by the certificate alone."""
+    w = world
+    file = w.profile("estpw", "max-requests=100/h", "eku=clientAuth")
+    w.configure(w.ca("est", user="estpw", password=f"file:{file}"), entry("steps", "est"), log_level="debug", notify=f"file:{w.dir}/trace")
+    old = enrolled(w, "steps")["steps"]
+    w.operator("entry", "passwd", "estpw", "--out", w.dir / "changed")
+    before = len((w.dir / "trace").read_text(errors="replace"))
+    w.at(340 * DAY)
+    w.wait_serial("steps", old)
+    said = (w.dir / "trace").read_text(errors="replace")[before:]
+    attrs, post = said.find("/.well-known/est/csrattrs"), said.find("/.well-known/est/simplereenroll")
+    assert 0 <= attrs < post, said[-3000:]
+    assert "simpleenroll" not in said.replace("simplereenroll", "") and "Authorization" not in said
+    assert "client certificate" in said.lower(), said[-3000:]
+
+
+def test_E101_M406_a_certificate_without_clientAuth_is_told_and_tried(world):
+    """The demo's EST certificates have no extended key usage: warned, tried, and it goes on."""
+    w = world
+    trace = trace_world(w, entry("noeku", "est"))
+    old = enrolled(w, "noeku")["noeku"]
+    before = len(trace())
+    w.at(340 * DAY)
+    w.wait_serial("noeku", old)
+    assert "clientAuth" in trace()[before:], trace()[before:][-2000:]
+
+
+def test_E114_E116_E117_E118_regenerate_beside_the_running_agent(world):
+    """By hand while the agent runs: --yes outside a terminal, the stored URL, the same key; --rekey makes a new one."""
+    w = world
+    w.configure(est(w), entry("regen", "est", renew_days="0"))
+    old = enrolled(w, "regen")["regen"]
+    key = spki(w, "regen")
+    r = w("regenerate", "regen")
+    assert r.code != 0 and "--yes" in r.err and w.serial("regen") == old, r
+    r = w("regenerate", "regen", "--yes", "--url", "https://127.0.0.1:1")
+    new = w.wait_serial("regen", old)
+    assert r.code == 0 and spki(w, "regen") == key, r
+    r = w("regenerate", "regen", "--yes", "--rekey")
+    w.wait_serial("regen", new)
+    assert r.code == 0 and spki(w, "regen") != key, r
+
+
+# ---- R010 to R054: the router's application, through the configuration file ----
+
+def router(w, name="scepClient"):
+    r = w("status", name, "--style", "router")
+    assert r.code == 0, r
+    return r.out.splitlines()
+
+
+def challenge2(w, **more):
+    return w.ca("scep", challenge=secret(w, "challenge2"), challenge_once="no", **more)
+
+
+def approve(w):
+    queue = wait_for(lambda: json.loads(w.operator("queue", "list", "--json").out)["queue"], "a request in the queue")
+    w.operator("queue", "approve", str(queue[0]["id"]))
+
+
+def test_R010_R047_R050_automation_off_asks_for_nothing_and_others_go_on(world):
+    w = world
+    off = entry("scepClient", "scep", automation="no")
+    w.configure(scep(w), off, entry("other", "scep"))
+    enrolled(w, "other")
+    w.stays("scepClient", None, 4)
+    assert len(w.issued()) == 1
+    assert router(w) == ["Module scepClient disabled", "Certificate not enrolled"]
+    assert w("config", "set", "scepClient", "automation", "yes").code == 0
+    w.reload()
+    serial = w.wait_serial("scepClient")
+    assert router(w) == ["Module scepClient not running", f"Certificate enrolled {serial}"]
+
+
+def test_R011_an_empty_url_with_automation_on_is_refused(world):
+    w = world
+    w.configure('[ca "scep"]\nprotocol = scep\n', entry("scepClient", "scep"))
+    r = w("config", "check")
+    assert r.code != 0 and "url" in r.out + r.err, r
+
+
+def test_R013_R045_R048_R051_pending_polled_and_start_not_blocked(world):
+    """Await Result 5: the first poll comes 5 to 6 s after PENDING; the agent is ready at once and others go on."""
+    w = world
+    w.configure(challenge2(w), w.ca("scep", name="auto", challenge=secret(w, "challenge1")), entry("scepClient", "scep", await_result="5s"), entry("other", "auto"), log_level="debug", notify=f"file:{w.dir}/trace")
+    w.start()
+    w.wait_serial("other")
+    wait_for(lambda: w.facts("scepClient")["state"] == "PENDING", lambda: f"{w.facts('scepClient')} {w.text()}")
+    since = time.time()
+    assert router(w) == ["Module scepClient running", "Certificate enrollment"]
+    asked = len(w.demo.stderr().splitlines())
+    approve(w)
+    w.wait_serial("scepClient", seconds=20)
+    assert 3 <= time.time() - since <= 9, w.text()
+    assert router(w)[0] == "Module scepClient not running" and asked > 0
+
+
+def test_R014_M313_given_up_after_max_await_result_and_resumed_by_poll(world):
+    w = world
+    w.configure(challenge2(w), entry("scepClient", "scep", await_result="20s", max_await_result="1min"))
+    w.start()
+    wait_for(lambda: w.facts("scepClient")["state"] == "PENDING", w.text)
+    w.at(62)
+    # a restart asks once more, and then again for the longest waiting time
+    w.stop()
+    wait_for(lambda: w.life("scepClient"), "a record")
+    w.start()
+    w.stop()
+    w.shift += 70
+    w.start()
+    r = wait_for(lambda: "M313" in w("status", "scepClient").out + json.dumps(w.facts("scepClient")), lambda: f"M313: {w.facts('scepClient')} {w.life('scepClient')}\n{w.text()}", 90)
+    assert r and router(w) == ["Module scepClient not running", "Certificate not enrolled"]
+    approve(w)
+    assert w("poll", "scepClient").code == 0
+    w.wait_serial("scepClient")
+
+
+def test_R016_key_size(world):
+    w = world
+    w.configure(scep(w), entry("scepClient", "scep", key="rsa:4096"))
+    w.start()
+    w.wait_serial("scepClient", seconds=90)
+    assert "Public-Key: (4096 bit)" in cert_text(w, "scepClient")
+
+
+def test_R017_to_R027_the_request_that_the_file_describes(world):
+    """I9, the serial number of the unit, every kind of alternative name, template and usages."""
+    w = world
+    san = ("DNS:one.domain.com,DNS:other.domain.org,email:my@other.address,RID:1.2.3.4,URI:http://x/,IP:192.0.2.1,"
+           "dirName:/C=NL/CN=x,otherName:1.2.3;UTF8:text")
+    w.configure(scep(w), entry("scepClient", "scep", subject=r"/DC=org/DC=OpenXPKI/DC=Test Deployment/O=SNCF/OU=a\/b/OU=\SN/CN=router-SN", san=san,
+                               template_name="tls-client", key_usage="digitalSignature, keyEncipherment", eku="serverAuth, clientAuth"),
+                serial_source="echo 1234567")
+    text = openssl("req", "-noout", "-text", "-nameopt", "compat,sep_comma_plus_space" if False else "compat", input=w("csr", "scepClient").out)
+    subject = re.search(r"Subject: (.*)", text).group(1)
+    for part in ("DC=org", "DC=OpenXPKI", "DC=Test Deployment", "O=SNCF", "OU=a/b", "OU=SN", "CN=router-1234567"):
+        assert part in subject, subject
+    for part in ("DNS:one.domain.com", "DNS:other.domain.org", "email:my@other.address", "Registered ID:1.2.3.4", "URI:http://x/", "IP Address:192.0.2.1", "DirName:", "othername"):
+        assert part in text, text
+    assert "Digital Signature, Key Encipherment" in text and "TLS Web Server Authentication, TLS Web Client Authentication" in text
+    der = subprocess.run([OPENSSL, "req", "-outform", "der"], input=w("csr", "scepClient").out.encode(), capture_output=True, check=True).stdout
+    assert bytes.fromhex("2b0601040182371402") in der and "tls-client".encode("utf-16-be") in der
+
+
+def test_R029_the_profile_overrides_usages_and_the_difference_is_shown(world):
+    w = world
+    file = w.profile("own", "key-usage=digitalSignature", "eku=clientAuth")
+    w.configure(w.ca("scep", challenge=f"file:{file}"), entry("scepClient", "scep", key_usage="digitalSignature, keyEncipherment", eku="serverAuth"))
+    enrolled(w, "scepClient")
+    text = cert_text(w, "scepClient")
+    assert "TLS Web Client Authentication" in text and "TLS Web Server Authentication" not in text
+    r = w("diff", "scepClient")
+    assert r.code == 0 and "serverAuth" in r.out and "keyEncipherment" in r.out, r
+
+
+def settings_file(w):
+    old = "-----BEGIN X-----\nMIIA\n-----END X-----"
+    f = w.dir / "settings.ipsec"
+    f.write_text(f'IPSEC_ENABLED=1\nIPSEC_LOCAL_KEY="{old}"\nIPSEC_LOCAL_CERT="{old}\n"\n')
+    f.chmod(0o640)
+    return f
+
+
+def test_R030_R037_R038_R044_I10_the_success_script_as_typed(world):
+    """Its three lines run once per new certificate, after the switch; the service starts after its file has changed."""
+    w = world
+    (w.dir / "bin").mkdir()
+    (w.dir / "bin/scep_replace_pem").symlink_to(w.muster)
+    f = settings_file(w)
+    ipsec = w.dir / "ipsec"
+    ipsec.write_text(f'#!/bin/sh\n. {f}\nprintf "%s\\n" "$IPSEC_LOCAL_CERT" >>{w.dir}/started\nreadlink {w.store}/certs/scepClient/current >>{w.dir}/switched\n')
+    ipsec.chmod(0o755)
+    script = f"export PATH={w.dir}/bin:$PATH ASAN_OPTIONS=detect_leaks=0\n  scep_replace_pem {f} \\\n  IPSEC_LOCAL_KEY pkey IPSEC_LOCAL_CERT cert\n  {ipsec} restart"
+    w.configure(scep(w), entry("scepClient", "scep", success_script=script))
+    old = enrolled(w, "scepClient")["scepClient"]
+    started = w.dir / "started"
+    wait_for(lambda: started.exists() and started.read_text().count("END") == 1, lambda: f"the service stub\n{w.text()}")
+    assert started.read_text().strip() == (w.store / "certs/scepClient/latest.crt").read_text().strip()
+    assert (w.dir / "switched").read_text().strip().endswith(old)
+    w.at(10)
+    time.sleep(3)
+    assert started.read_text().count("END") == 1, "once per new certificate"
+    w.at(340 * DAY)
+    w.wait_serial("scepClient", old)
+    wait_for(lambda: started.read_text().count("END") == 2, lambda: w.text())
+    assert started.read_text().strip().endswith((w.store / "certs/scepClient/latest.crt").read_text().strip())
+
+
+def test_R031_M901_the_failure_script_with_the_cause(world):
+    w = world
+    note = w.dir / "failed"
+    script = f'echo "$MUSTER_NAME $MUSTER_EVENT $MUSTER_ERROR_CODE" >>{note}'
+    w.configure(scep(w), entry("scepClient", "scep", failure_script=script, success_script="echo no space; exit 3"))
+    w.stop_ca()
+    w.start()
+    wait_for(lambda: note.exists() and "scepClient failed M102" in note.read_text(), lambda: f"the script after a connection that failed\n{w.text()}")
+    w.start_ca()
+    w.at(300)
+    w.wait_serial("scepClient")
+    wait_for(lambda: "M901" in note.read_text(), lambda: f"the script after a script that failed: {note.read_text()}\n{w.text()}")
+    facts = w.facts("scepClient")
+    assert facts["state"] == "RENEWED-STALE" and "M901" in w("status", "scepClient").out, facts
+
+
+def test_R032_to_R036_the_files_of_the_store(world):
+    w = world
+    w.store = w.dir / "var/data/scepClient"
+    w.configure(scep(w), entry("scepClient", "scep"), store=w.store)
+    old = enrolled(w, "scepClient")["scepClient"]
+    d = w.store / "certs/scepClient"
+    printed = openssl("x509", "-in", d / "latest.crt", "-noout", "-serial").strip().split("=")[1]
+    assert old == printed and (d / f"{printed}.crt").exists() and (d / f"{printed}.key").stat().st_mode & 0o777 == 0o600
+    assert (d / "ca.crt-0").read_text().count("BEGIN CERTIFICATE") == 1
+    w.at(340 * DAY)
+    new = w.wait_serial("scepClient", old)
+    assert (d / "latest.crt").resolve().name == f"{new}.crt" and (d / "latest.key").resolve().name == f"{new}.key"
+    w.at(340 * DAY + 60)
+    w.stays("scepClient", new, 4)
+    w.stop()
+    (d / "current").unlink()
+    assert not (d / "latest.crt").exists()
+    w.start()
+    w.wait_serial("scepClient", None)
+    assert w.serial("scepClient") not in (old,)
+
+
+def test_R046_to_R053_the_two_lines_of_the_status(world):
+    """Not enrolled, enrollment, enrolled, re-enrollment, and a failed renewal that keeps the line of the old one."""
+    w = world
+    w.configure(challenge2(w), entry("scepClient", "scep", automation="no", await_result="2s"))
+    w.start()
+    assert router(w) == ["Module scepClient disabled", "Certificate not enrolled"]
+    assert w("config", "set", "scepClient", "automation", "yes").code == 0
+    w.reload()
+    wait_for(lambda: router(w) == ["Module scepClient running", "Certificate enrollment"], lambda: f"{router(w)} {w.text()}")
+    approve(w)
+    old = w.wait_serial("scepClient")
+    assert router(w) == ["Module scepClient not running", f"Certificate enrolled {old}"]
+    # a renewal that fails, between two tries
+    w.at(340 * DAY)
+    w.stop()
+    if w.serial("scepClient") == old:
+        w.stop_ca()
+        w.shift += 3 * HOUR
+        w.start()
+        wait_for(lambda: w.facts("scepClient")["attempts"] >= 1 or w.facts("scepClient")["pending"], w.text)
+
+
+def test_R052_re_enrollment_is_said_while_a_renewal_waits(world):
+    w = world
+    file = w.profile("manual", "approval=manual", "max-requests=100/h")
+    w.configure(w.ca("scep", challenge=f"file:{file}"), entry("scepClient", "scep", await_result="2s"))
+    w.start()
+    approve(w)
+    old = w.wait_serial("scepClient")
+    w.operator("profile", "set", "manual", "approval=manual-always") if False else None
+    w.at(340 * DAY)
+    got = wait_for(lambda: router(w)[1].startswith("Certificate re-enrollment") or w.serial("scepClient") != old, w.text)
+    assert got
