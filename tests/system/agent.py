@@ -71,9 +71,10 @@ class World:
     def trail(self, action):
         return json.loads(self.operator("log", "--action", action, "--json").out)["log"]
 
-    def issued(self):
-        """Serials of all that the CA has issued, newest first."""
-        return [c["serial"] for c in json.loads(self.operator("issued", "list", "--json").out)["issued"]]
+    def issued(self, name):
+        """Serials of what the CA has issued with this common name, newest first."""
+        listed = json.loads(self.operator("issued", "list", "--subject", name, "--json").out)["issued"]
+        return [c["serial"] for c in listed]
 
     def profile(self, name, *settings, once=False):
         """A profile with an entry of the same name; the file with its password."""
@@ -85,7 +86,7 @@ class World:
     # ---- the agent ----
     def configure(self, *sections, **agent):
         """[agent] with these keys (dashes for underscores), then the sections as text."""
-        keys = {"check-interval": "2s", "notify": "off", **{k.replace("_", "-"): v for k, v in agent.items()}}
+        keys = {"check-interval": "10s", "notify": "off", **{k.replace("_", "-"): v for k, v in agent.items()}}
         self.conf.write_text("[agent]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()) + "\n" + "\n".join(sections))
 
     def ca(self, proto="scep", name=None, **more):
@@ -150,7 +151,7 @@ class World:
     # ---- muster ----
     def __call__(self, *args, **kw):
         env = {"MUSTER_CLOCK_SHIFT": str(self.shift), **kw.pop("env", {})}
-        return run(self.muster, "--demo", "--config", self.conf, "--store", self.store, "--socket", self.socket, "--no-input", *args, env=env, **kw)
+        return run(self.muster, "--config", self.conf, "--store", self.store, "--socket", self.socket, "--no-input", *args, env=env, **kw)
 
     def facts(self, name):
         r = self("show", name, "--json")
@@ -171,8 +172,9 @@ class World:
         return sorted(p.stem for p in d.glob("*.crt") if re.fullmatch(r"[0-9A-F]+(-\d+)?", p.stem))
 
     def events(self, *args):
+        """Events of certificates, oldest first."""
         r = self("log", "--json", *args)
-        return [json.loads(line) for line in r.out.splitlines() if line.startswith("{")] if r.code == 0 else []
+        return [e for e in json.loads(r.out)["events"] if "name" in e] if r.code == 0 else []
 
     def wait_serial(self, name, old=None, seconds=30):
         return wait_for(lambda: self.serial(name) if self.serial(name) not in (None, old) else None,

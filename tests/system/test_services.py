@@ -4,8 +4,10 @@ import os
 import subprocess
 
 import pytest
+from agent import World
+from agent import wait_for as agent_wait
 from conftest import need
-from recipes import Entry
+from recipes import RECIPES, Entry
 from services import Haproxy, Load, Nginx, Postgres, handshake, hello_postgres, wait_for
 from test_muster_cli import cli  # noqa: F401  (a fixture)
 
@@ -144,3 +146,104 @@ def test_M905_freeradius_is_tested_and_restarted_and_says_so(entry, place):
     subprocess.run([need("openssl"), "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", other], check=True, capture_output=True)
     r = entry.run("freeradius", MUSTER_KEY=str(other))
     assert r.returncode != 0 and key.read_text() == good and (place / "act").read_text() == "restarted\n", r.all
+
+
+# ---- the same done by musterd ----
+
+@pytest.fixture
+def world(build, tmp_path):
+    for d in (tmp_path, *tmp_path.parents):
+        if os.stat(d).st_uid == os.geteuid() and d.is_relative_to("/tmp") and str(d) != "/tmp":
+            os.chmod(d, 0o755)
+    w = World(build, tmp_path)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "recipes").mkdir()
+    for recipe in ("nginx", "haproxy", "postgresql", "freeradius"):
+        f = tmp_path / "recipes" / recipe
+        f.write_text(f"#!/bin/sh\nexport MUSTER={w.muster} MUSTER_RECIPE_CONF={tmp_path}/conf ASAN_OPTIONS=detect_leaks=0\nexec {RECIPES}/{recipe} \"$@\"\n")
+        f.chmod(0o755)
+    yield w
+    w.end()
+
+
+def entry_of(w, recipe, verify, **more):
+    keys = {"ca": "scep", "subject": "/CN=localhost", "san": "DNS:localhost", "deploy": recipe, "verify": verify, "renew-days": "0", **more}
+    return '[certificate "web"]\n' + "".join(f"{k} = {v}\n" for k, v in keys.items() if v)
+
+
+def agent_renews_under_load(w, recipe, start, settings, verify="tls:127.0.0.1:{port}", hello=None):
+    """First the agent's certificate, then the service that reads it, then due: renewed, installed, seen, no handshake lost."""
+    extra = {"hello": hello} if hello else {}
+    challenge = f"file:{w.demo.secret('challenge1', w.dir / 'challenge1')}"
+    w.configure(w.ca("scep", challenge=challenge), entry_of(w, recipe, None))
+    conf = w.dir / f"conf/{recipe}.conf"
+    conf.write_text(settings + "TEST= ACT=\n")
+    w.start()
+    first = w.wait_serial("web")
+    agent_wait(lambda: w.facts("web")["state"] == "OK" and len(w.events("--action", "certificate-deploy")) == 1, lambda: f"{w.facts('web')}\n{w.events()}\n{w.text()}")
+    service = start()
+    service.await_port(w.root)
+    try:
+        conf.write_text(settings + service.settings)
+        assert handshake(service.port, w.root, **extra) == first
+        with Load(service.port, w.root, **extra) as load:
+            load.wait_count(20)
+            w.configure(w.ca("scep", challenge=challenge), entry_of(w, recipe, verify.format(port=service.port), **{"renew-days": "365"}))
+            w.reload()
+            new = w.wait_serial("web", first)
+            agent_wait(lambda: handshake(service.port, w.root, **extra) == new, lambda: f"{load.serials} {service.text()} {w.text()}")
+            agent_wait(lambda: w.facts("web")["state"] in ("OK", "HELD") and w.facts("web")["deploy"], lambda: f"{w.facts('web')}\n{w.text()}")
+            load.wait_count(20)
+        assert load.failed == [] and load.serials == [first, new], (load.failed[:5], load.serials)
+        seen = [d for d in w.facts("web")["deploy"] if d["endpoint"]]
+        assert seen and seen[0]["match"] and seen[0]["serial_seen"] == new, w.facts("web")
+    finally:
+        service.stop()
+
+
+def test_the_agent_renews_nginx_under_load(world, place):
+    cert, key = place / "web.crt", place / "web.key"
+    agent_renews_under_load(world, "nginx", lambda: Nginx(place, cert, key), f"CERT_FILE={cert} KEY_FILE={key}\n")
+
+
+def test_the_agent_renews_haproxy_under_load(world, place):
+    pem = place / "web.pem"
+
+    def start():
+        haproxy = Haproxy(place, pem)
+        haproxy.settings = f"CONFIG={haproxy.conf} SOCKET={haproxy.socket}\n"
+        return haproxy
+
+    agent_renews_under_load(world, "haproxy", start, f"PEM_FILE={pem}\n")
+
+
+def test_the_agent_renews_postgresql_under_load(world, place):
+    cert, key = place / "web.crt", place / "web.key"
+    agent_renews_under_load(world, "postgresql", lambda: Postgres(place, cert, key), f"CERT_FILE={cert} KEY_FILE={key}\n",
+                            "tls:127.0.0.1:{port} starttls=postgresql", hello_postgres)
+
+
+def test_M902_a_service_that_shows_the_old_one_is_stale_until_it_does_not(world, place):
+    w, cert, key = world, place / "web.crt", place / "web.key"
+    challenge = f"file:{w.demo.secret('challenge1', w.dir / 'challenge1')}"
+    w.configure(w.ca("scep", challenge=challenge), entry_of(w, "nginx", None))
+    conf = w.dir / "conf/nginx.conf"
+    conf.write_text(f"CERT_FILE={cert} KEY_FILE={key} TEST= ACT=\n")
+    w.start()
+    first = w.wait_serial("web")
+    agent_wait(lambda: cert.exists() and key.exists(), w.text)
+    nginx = Nginx(place, cert, key)
+    try:
+        nginx.await_port(None)
+        w.configure(w.ca("scep", challenge=challenge), entry_of(w, "nginx", f"tls:127.0.0.1:{nginx.port}", **{"renew-days": "365"}))
+        w.reload()  # the recipe still has no ACT: nginx hears of nothing
+        new = w.wait_serial("web", first)
+        agent_wait(lambda: w.facts("web")["state"] == "RENEWED-STALE", lambda: f"{w.facts('web')}\n{w.text()}", 60)
+        r = w("status", "web")
+        assert "M902" in r.out and handshake(nginx.port, w.root) == first, r
+        conf.write_text(f"CERT_FILE={cert} KEY_FILE={key} {nginx.settings}")
+        r = w("deploy", "web")
+        agent_wait(lambda: handshake(nginx.port, w.root) == new, lambda: f"{r}\n{w.text()}")
+        agent_wait(lambda: w.facts("web")["state"] in ("OK", "HELD"), lambda: f"{w.facts('web')}\n{w.text()}")
+    finally:
+        nginx.stop()
