@@ -51,6 +51,22 @@ void mu_agent_watch_run_tell(
     mu_agent_watch_run_end(run);
 }
 
+/* Outside of the look: the script's run holds the entry's lock, and the look has yet to write what it told. */
+static void hook_start(void *cookie)
+{
+    struct mu_watch_run *run = cookie;
+    struct mu_err err = {0};
+
+    if (start(run, run->hook_event, &run->err, &err) == MU_OK)
+        return;
+    if (err.code == MU_BUSY) {
+        mu_agent_watch_run_later(run, BUSY_MS, hook_start);
+        return;
+    }
+    mu_agent_watch_note(run->watch, run->entry->name, &err);
+    mu_agent_watch_run_end(run);
+}
+
 void mu_agent_watch_run_hook(struct mu_agent_watch *watch, struct mu_watch_entry *entry,
     enum mu_agent_hook_event event, const struct mu_err *what)
 {
@@ -61,8 +77,12 @@ void mu_agent_watch_run_hook(struct mu_agent_watch *watch, struct mu_watch_entry
         || (run = mu_agent_watch_run_new(watch, entry)) == NULL)
         return;
     run->is_told = true;
-    if (mu_agent_watch_run_plan(run, &err) == MU_OK && has_script(run) && start(run, event, what, &err) == MU_OK)
+    run->hook_event = event;
+    run->err = *what;
+    if (mu_agent_watch_run_plan(run, &err) == MU_OK && has_script(run)) {
+        mu_agent_watch_run_later(run, 0, hook_start);
         return;
+    }
     if (err.code != MU_OK)
         mu_agent_watch_note(watch, entry->name, &err);
     mu_agent_watch_run_free(run); /* within a look, which goes on */

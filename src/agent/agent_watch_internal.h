@@ -70,7 +70,8 @@ struct mu_watch_run {
     struct mu_agent_deploy *deploy;
     struct mu_loop_timer *timer;       /* what follows, outside of the job's own call */
     enum mu_agent_result result;
-    struct mu_err err;                 /* of the job; MU_OK: none */
+    struct mu_err err;                 /* of the job, or what a script is told; MU_OK: none */
+    enum mu_agent_hook_event hook_event; /* of that script */
 };
 
 /* ---- agent_watch_entry.c ---- */

@@ -314,18 +314,46 @@ enum mu_code mu_net_loop_new(struct mu_loop **out, struct mu_err *err)
     return MU_OK;
 }
 
-void mu_net_loop_free(struct mu_loop *loop)
+static void helpers_end(struct net_loop *l)
 {
-    struct net_loop *l = net_of(loop);
-
-    if (l == NULL)
-        return;
     pthread_mutex_lock(&l->lock);
     l->ending = true;
     pthread_cond_broadcast(&l->has_work);
     pthread_mutex_unlock(&l->lock);
     for (unsigned i = 0; i < l->helper_n; i++)
         pthread_join(l->helpers[i], NULL);
+    l->helper_n = 0;
+}
+
+static void settle_queue(struct queue *q)
+{
+    struct job *j;
+
+    while ((j = queue_take(q)) != NULL) {
+        if (j->work != NULL)
+            j->call(j->cookie);
+        free(j);
+    }
+}
+
+void mu_net_loop_settle(struct mu_loop *loop)
+{
+    struct net_loop *l = net_of(loop);
+
+    if (l == NULL)
+        return;
+    helpers_end(l);
+    settle_queue(&l->posted);
+    settle_queue(&l->work);
+}
+
+void mu_net_loop_free(struct mu_loop *loop)
+{
+    struct net_loop *l = net_of(loop);
+
+    if (l == NULL)
+        return;
+    helpers_end(l);
     queue_clear(&l->posted);
     queue_clear(&l->work);
     for (size_t i = 0; i < l->signal_n; i++)

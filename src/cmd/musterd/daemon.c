@@ -196,6 +196,7 @@ void mu_daemon_close(struct mu_daemon *d)
     mu_daemon_serve_stop(d->control);
     mu_daemon_metrics_stop(d);
     mu_daemon_watch_close(d);
+    mu_net_loop_settle(d->loop); /* jobs that a helper thread was still working on go now */
     mu_daemon_log_close();
     if (d->loop != NULL) {
         mu_loop_timer_free(d->loop, d->watchdog);
