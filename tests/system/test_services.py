@@ -178,8 +178,10 @@ def agent_renews_under_load(w, recipe, start, settings, verify="tls:127.0.0.1:{p
     w.configure(w.ca("scep", challenge=challenge), entry_of(w, recipe, None))
     conf = w.dir / f"conf/{recipe}.conf"
     conf.write_text(settings + "TEST= ACT=\n")
+    r = w("enroll", "web", env={"MUSTER_RECIPES": str(w.dir / "recipes")})  # by hand, so that it may be due at once
+    first = w.serial("web")
+    assert r.code == 0 and first, r
     w.start()
-    first = w.wait_serial("web")
     agent_wait(lambda: w.facts("web")["state"] == "OK" and len(w.events("--action", "certificate-deploy")) == 1, lambda: f"{w.facts('web')}\n{w.events()}\n{w.text()}")
     service = start()
     service.await_port(w.root)
@@ -229,8 +231,10 @@ def test_M902_a_service_that_shows_the_old_one_is_stale_until_it_does_not(world,
     w.configure(w.ca("scep", challenge=challenge), entry_of(w, "nginx", None))
     conf = w.dir / "conf/nginx.conf"
     conf.write_text(f"CERT_FILE={cert} KEY_FILE={key} TEST= ACT=\n")
+    r = w("enroll", "web", env={"MUSTER_RECIPES": str(w.dir / "recipes")})
+    first = w.serial("web")
+    assert r.code == 0, r
     w.start()
-    first = w.wait_serial("web")
     agent_wait(lambda: cert.exists() and key.exists(), w.text)
     nginx = Nginx(place, cert, key)
     try:
