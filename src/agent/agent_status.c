@@ -166,8 +166,9 @@ enum mu_reason mu_agent_status_code(const struct mu_agent_facts *f)
 
 const char *mu_agent_status_router_module(const struct mu_agent_facts *f)
 {
-    bool runs = f->state == MU_AGENT_REQUESTING || f->state == MU_AGENT_PENDING
-        || f->state == MU_AGENT_RENEWING;
+    bool runs = !f->is_stopped /* M313: nobody asks any more, R014 */
+        && (f->state == MU_AGENT_REQUESTING || f->state == MU_AGENT_PENDING
+            || f->state == MU_AGENT_RENEWING);
 
     return !f->automation ? "Module scepClient disabled"       /* R047 */
         : runs            ? "Module scepClient running"        /* R048 */
@@ -176,7 +177,7 @@ const char *mu_agent_status_router_module(const struct mu_agent_facts *f)
 
 bool mu_agent_status_router_certificate(const struct mu_agent_facts *f, struct mu_buf *out)
 {
-    bool runs = f->state == MU_AGENT_REQUESTING || f->state == MU_AGENT_PENDING;
+    bool runs = !f->is_stopped && (f->state == MU_AGENT_REQUESTING || f->state == MU_AGENT_PENDING);
 
     if (f->state == MU_AGENT_RENEWING || (runs && f->serial != NULL))
         return mu_buf_put_str(out, "Certificate re-enrollment"); /* R052 */

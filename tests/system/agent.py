@@ -150,7 +150,7 @@ class World:
 
     # ---- muster ----
     def __call__(self, *args, **kw):
-        env = {"MUSTER_CLOCK_SHIFT": str(self.shift), **kw.pop("env", {})}
+        env = {"MUSTER_CLOCK_SHIFT": str(self.shift), "MUSTER_RECIPES": str(self.dir / "recipes"), **kw.pop("env", {})}
         return run(self.muster, "--config", self.conf, "--store", self.store, "--socket", self.socket, "--no-input", *args, env=env, **kw)
 
     def facts(self, name):

@@ -178,7 +178,7 @@ def agent_renews_under_load(w, recipe, start, settings, verify="tls:127.0.0.1:{p
     w.configure(w.ca("scep", challenge=challenge), entry_of(w, recipe, None))
     conf = w.dir / f"conf/{recipe}.conf"
     conf.write_text(settings + "TEST= ACT=\n")
-    r = w("enroll", "web", env={"MUSTER_RECIPES": str(w.dir / "recipes")})  # by hand, so that it may be due at once
+    r = w("enroll", "web")  # by hand, so that it may be due at once
     first = w.serial("web")
     assert r.code == 0 and first, r
     w.start()
@@ -231,7 +231,7 @@ def test_M902_a_service_that_shows_the_old_one_is_stale_until_it_does_not(world,
     w.configure(w.ca("scep", challenge=challenge), entry_of(w, "nginx", None))
     conf = w.dir / "conf/nginx.conf"
     conf.write_text(f"CERT_FILE={cert} KEY_FILE={key} TEST= ACT=\n")
-    r = w("enroll", "web", env={"MUSTER_RECIPES": str(w.dir / "recipes")})
+    r = w("enroll", "web")
     first = w.serial("web")
     assert r.code == 0, r
     w.start()
@@ -246,7 +246,7 @@ def test_M902_a_service_that_shows_the_old_one_is_stale_until_it_does_not(world,
         r = w("status", "web")
         assert "M902" in r.out and handshake(nginx.port, w.root) == first, r
         conf.write_text(f"CERT_FILE={cert} KEY_FILE={key} {nginx.settings}")
-        r = w("deploy", "web")
+        r = agent_wait(lambda: [r for r in [w("deploy", "web")] if r.code == 0], w.text)[0]
         agent_wait(lambda: handshake(nginx.port, w.root) == new, lambda: f"{r}\n{w.text()}")
         agent_wait(lambda: w.facts("web")["state"] in ("OK", "HELD"), lambda: f"{w.facts('web')}\n{w.text()}")
     finally:
