@@ -201,10 +201,17 @@ static enum mu_code lacks(const char *usage, const char *service, struct mu_err 
 enum mu_code mu_agent_deploy_fits(const struct mu_agent_deploy_item *item, const struct mu_pki_cert *cert,
     struct mu_err *err)
 {
-    const char *service = item->what + strlen("recipe ");
+    return item->kind == MU_AGENT_DEPLOY_RECIPE
+        ? mu_agent_deploy_recipe_fits(item->what + strlen("recipe "), cert, err)
+        : MU_OK;
+}
+
+enum mu_code mu_agent_deploy_recipe_fits(
+    const char *service, const struct mu_pki_cert *cert, struct mu_err *err)
+{
     size_t i;
 
-    for (i = 0; item->kind == MU_AGENT_DEPLOY_RECIPE && i < sizeof needs / sizeof needs[0]; i++) {
+    for (i = 0; i < sizeof needs / sizeof needs[0]; i++) {
         if (strcmp(needs[i].recipe, service) != 0)
             continue;
         if (cert->exts.has_eku && (cert->exts.eku & (needs[i].eku | MU_EKU_ANY)) == 0)

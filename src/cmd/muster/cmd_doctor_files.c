@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/agent_deploy.h"
 #include "agent/agent_hook.h"
 #include "agent/agent_secret_where.h"
 #include "base/time.h"
@@ -108,12 +109,25 @@ static void check_chain(struct mu_cmd_doctor *d, const struct mu_keystore_entry 
     mu_pki_certs_clear(&trusted);
 }
 
+/* Does somebody work on it just now? */
+static void check_lock(struct mu_cmd_doctor *d)
+{
+    struct mu_keystore_lock *lock = NULL;
+    struct mu_err err = {0};
+
+    if (mu_keystore_lock(d->cmd->store, d->name, &lock, &err) != MU_OK)
+        mu_cmd_doctor_note(d, "lock", &err);
+    mu_keystore_unlock(lock);
+}
+
 void mu_cmd_doctor_pair(struct mu_cmd_doctor *d)
 {
     struct mu_keystore_entry entry = {0};
     struct mu_err err = {0};
-    enum mu_code rc = mu_keystore_load(d->cmd->store, d->name, &entry, &err);
+    enum mu_code rc;
 
+    check_lock(d);
+    rc = mu_keystore_load(d->cmd->store, d->name, &entry, &err);
     if (rc == MU_OK) {
         check_key(d, &entry);
         check_chain(d, &entry);
@@ -183,9 +197,23 @@ static void check_phase(struct mu_cmd_doctor *d, const char *phase, unsigned *n)
     mu_buf_clear(&warnings);
 }
 
+static void check_usage(struct mu_cmd_doctor *d, const char *recipe, size_t n, const struct mu_pki_cert *cert)
+{
+    char name[MU_KEYSTORE_NAME];
+    struct mu_err err = {0};
+
+    snprintf(name, sizeof name, "%.*s", (int)n, recipe);
+    if (cert != NULL && mu_agent_deploy_recipe_fits(name, cert, &err) != MU_OK)
+        mu_cmd_doctor_bad(d, "usage", &err);
+}
+
 static void check_recipes(struct mu_cmd_doctor *d)
 {
     const char *p = d->entry.deploy;
+    struct mu_keystore_entry pair = {0};
+
+    if (p == NULL || mu_keystore_load(d->cmd->store, d->name, &pair, NULL) != MU_OK)
+        pair.cert = NULL;
 
     while (p != NULL && *p != '\0') {
         size_t n;
@@ -201,9 +229,11 @@ static void check_recipes(struct mu_cmd_doctor *d)
             mu_cmd_doctor_bad(d, "recipe", &err);
         else
             mu_cmd_doctor_ok(d, "recipe", "%s", mu_buf_str(&path));
+        check_usage(d, p, n, pair.cert);
         mu_buf_clear(&path);
         p += n;
     }
+    mu_keystore_entry_clear(&pair);
 }
 
 void mu_cmd_doctor_hooks(struct mu_cmd_doctor *d)
