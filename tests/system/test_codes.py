@@ -580,17 +580,6 @@ def no_root(w):
     return w.doctor("x")
 
 
-@way(207)
-def no_client_certificate(w):
-    d = w.double(version=ssl.TLSVersion.TLSv1_2)
-    u = w.est(d)
-    d.context.verify_mode = ssl.CERT_REQUIRED
-    make_ca(w.dir, "stranger")
-    shown = u.secret("stranger.both", (w.dir / "stranger.pem").read_text() + (w.dir / "stranger.key").read_text())
-    assert u.enroll("x", "--client-cert", shown).code != 0
-    return w.status("x")
-
-
 @way(507)
 def old_version(w):
     der = (ROOT / "tests/vectors/openssl-cmp/rsa/ir-1.rsp.der").read_bytes().replace(b"\x02\x01\x02", b"\x02\x01\x01", 1)

@@ -16,6 +16,7 @@ static const struct {
     unsigned code;
     const char *why;
 } by_hand[] = {
+    {207, "told as M406, which says more of what to do, with these words"},
     {503, "only with a password and without server-cert, from a server that signs its errors"},
     {508, "only over CMP, from a CA that does not accept the confirmation of what it has just issued"},
     {704, "only where the agent does not run as root: root reads every file"},
