@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "agent/agent_entry.h"
+#include "agent/agent_deploy.h"
 #include "agent/agent_internal.h"
 #include "agent/agent_life.h"
 #include "base/limits.h"
@@ -80,6 +81,19 @@ static bool is_saved_already(struct mu_agent_job *job)
     char stem[MU_KEYSTORE_STEM];
     bool same = false;
 
+    /* Or it waits to be deployed. One of CMP is only marked so when it is confirmed. */
+    if (mu_agent_hold_load(job->agent, job->name, &waits)) {
+        same = job->settings.server_key > 0
+            || (mu_pki_csr_decode(mu_buf_bytes(&job->pending.csr), &csr, NULL) == MU_OK
+                && mu_bytes_equal(csr->spki, waits.cert->spki));
+        mu_keystore_entry_clear(&waits);
+        if (same) {
+            mu_pki_csr_free(csr);
+            return true;
+        }
+        mu_pki_csr_free(csr);
+        csr = NULL;
+    }
     /* The server's key is not the request's: nobody else switches while a request is out. */
     if (job->settings.server_key > 0)
         return switched;
@@ -141,15 +155,27 @@ static enum mu_code next_waits(struct mu_agent_job *job, const char *stem, struc
     return nothing(job, why, err);
 }
 
+/* What was issued is not deployed yet. False: nothing of that kind. */
+static bool is_held(struct mu_agent_job *job, char why[320])
+{
+    char stem[MU_KEYSTORE_STEM];
+
+    if (!mu_agent_deploy_held(job->agent, job->name, stem))
+        return false;
+    snprintf(why, 320, "%s is issued and waits to be brought into use: muster deploy %s", stem, job->name);
+    return true;
+}
+
 /* The request that is out is done already, or goes on. */
 static enum mu_code go_on(struct mu_agent_job *job, struct mu_err *err)
 {
+    char why[320];
     enum mu_code rc;
 
     if (is_saved_already(job)) {
         if ((rc = mu_agent_job_forget(job, err)) != MU_OK)
             return rc;
-        return not_due(job, err);
+        return is_held(job, why) ? nothing(job, why, err) : not_due(job, err);
     }
     if (job->pending.operation == MU_AGENT_BY_FILE) {
         mu_err_set(err, MU_INPUT, MU_REASON_NONE, "%s waits for the answer to a request by file", job->name);
@@ -272,7 +298,7 @@ static enum mu_code enroll_decide(
     const struct mu_agent_secrets secrets = secrets_of(request);
     struct alike same;
     bool is_pending = false;
-    char next[200];
+    char next[320];
     enum mu_code rc;
 
     if ((rc = settings_take(job, request->settings, &same, err)) != MU_OK)
@@ -305,6 +331,8 @@ static enum mu_code enroll_decide(
         snprintf(next, sizeof(next), "enroll again with --replace for a new key and certificate");
         return same.request ? not_due(job, err) : other_settings(job->name, "a certificate", next, err);
     }
+    if (!job->has_entry && !request->replace && is_held(job, next))
+        return nothing(job, next, err);
     mu_agent_pending_clear(&job->pending);
     return enroll_new(job, request, err);
 }
@@ -383,7 +411,7 @@ static enum mu_code renew_decide(
     const struct mu_agent_secrets secrets = {
         request->challenge, request->key_password, request->password, request->srp_password,
         request->secret};
-    char stem[MU_KEYSTORE_STEM];
+    char why[320], stem[MU_KEYSTORE_STEM];
     bool is_pending = false, due;
     enum mu_code rc;
 
@@ -404,6 +432,8 @@ static enum mu_code renew_decide(
         return go_on(job, err);
     if (is_pending && (rc = mu_agent_job_forget(job, err)) != MU_OK)
         return rc;
+    if (!request->force && !request->regenerate && is_held(job, why))
+        return nothing(job, why, err);
     if (!job->has_entry) {
         mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "%s has no certificate to renew", job->name);
         mu_err_next(err, "muster enroll %s", job->name);

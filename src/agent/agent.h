@@ -28,6 +28,7 @@ struct mu_agent {
     struct mu_agent_events events;
     const char *hooks_dir, *recipes_dir; /* NULL: /etc/muster/hooks.d, and where they were installed */
     const char *host;    /* for the spread: stable for this machine; NULL: none */
+    bool deploys;        /* who runs it deploys what is issued (agent_deploy.h): a pair may wait for that */
     bool by_itself;      /* its jobs are the agent's own: the storm guard counts them */
 };
 
@@ -71,6 +72,7 @@ struct mu_agent_facts {
     char *serial;                     /* upper-case hex */
     char *stem;                       /* file name of the pair: the serial, maybe with "-2" */
     char *next_stem;                  /* of the pair that waits */
+    bool next_held;                   /* for its deployment, not for the end of the present one */
     char *sha256;                     /* colon form */
     char *key;                        /* "RSA 2048" */
     char *cert_file, *key_file;       /* latest.crt, latest.key: whole paths */
@@ -167,6 +169,7 @@ struct mu_agent_outcome {
     const struct mu_agent_facts *facts;     /* of the entry now; NULL for plain queries */
     const struct mu_client_result *answer;  /* what the CA said; NULL if nothing was asked */
     const char *replaced;                   /* stem that was current before; NULL: none */
+    bool held;                              /* ISSUED, and waits to be deployed: facts are of the present pair */
     const char *file;                       /* CRL: where it was stored */
     const char *url;                        /* probe: the one that answered */
     enum mu_proto proto;                    /* probe: what it speaks */

@@ -67,6 +67,26 @@ enum mu_code mu_agent_cmp_config(
     return MU_OK;
 }
 
+/* Confirmed, and still not switched to if it waits to be deployed. */
+static enum mu_code hold(struct mu_agent_job *job, const char *stem, struct mu_err *err)
+{
+    struct mu_keystore_entry waits = {0};
+    enum mu_code rc = mu_keystore_load_serial(job->agent->store, job->name, stem, &waits, err);
+
+    if (rc != MU_OK || !mu_agent_hold_wanted(job->agent, waits.cert)) {
+        mu_keystore_entry_clear(&waits);
+        return rc;
+    }
+    rc = mu_agent_hold_mark(job->agent, job->name, waits.cert, err);
+    mu_keystore_entry_clear(&waits);
+    job->holds = rc == MU_OK;
+    if (job->holds) {
+        snprintf(job->saved.stem, sizeof(job->saved.stem), "%s", stem);
+        job->saved.waits = job->saved_now = true;
+    }
+    return rc;
+}
+
 enum mu_code mu_agent_cmp_finish(struct mu_agent_job *job, struct mu_err *err)
 {
     char stem[MU_KEYSTORE_STEM];
@@ -80,6 +100,8 @@ enum mu_code mu_agent_cmp_finish(struct mu_agent_job *job, struct mu_err *err)
         job->saved.waits = false; /* the CA handed out the same certificate again */
         return mu_keystore_next_drop(job->agent->store, job->name, err);
     }
+    if ((rc = hold(job, stem, err)) != MU_OK || job->holds)
+        return rc;
     rc = mu_keystore_activate(job->agent->store, job->name, &job->saved, err);
     if (rc == MU_OK) {
         job->saved.waits = false;

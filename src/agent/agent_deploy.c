@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "base/time.h"
 
+enum { EXIT_LATER = 75 }; /* EX_TEMPFAIL, of a script of hooks.d/pre */
+
 struct mu_agent_deploy {
     struct mu_agent *agent;
     struct mu_agent_deploy_host host;
@@ -27,7 +29,9 @@ struct mu_agent_deploy {
     unsigned attempt;
     int64_t next_try_s;
     size_t at;                            /* the part that runs */
-    bool failed, is_stale;
+    bool holds;                           /* the pair waits for this: it is switched to on the way */
+    bool failed, is_stale, is_vetoed;
+    bool muted;                           /* nothing new: an earlier veto stands */
     struct mu_err err;                    /* of the first that failed */
     char what[300];                       /* it; else all that worked */
     char *hook_user;
@@ -87,7 +91,7 @@ static void emit(struct mu_agent_deploy *d, const char *serial)
         .serial = serial,
     };
 
-    if (d->is_test || d->is_failure || d->record.parts.n == 0 || (d->verify_only && !d->failed))
+    if (d->is_test || d->is_failure || d->muted || d->record.parts.n == 0 || (d->verify_only && !d->failed))
         return;
     event.detail = d->what;
     if (d->failed) {
@@ -103,6 +107,7 @@ static void finish(struct mu_agent_deploy *d)
     struct mu_buf serial = {.max = 256};
     struct mu_agent_deploy_outcome outcome = {.ok = !d->failed,
         .is_stale = d->is_stale,
+        .is_vetoed = d->is_vetoed,
         .nothing = d->record.parts.n == 0};
 
     if (!d->verify_only)
@@ -157,6 +162,11 @@ static void part_done(struct mu_agent_deploy *d, int exit_code, const char *line
         .output = output};
 
     item->state = err == NULL ? MU_AGENT_DEPLOY_DONE : MU_AGENT_DEPLOY_FAILED;
+    if (err != NULL && item->kind == MU_AGENT_DEPLOY_PRE) {
+        d->is_vetoed = true;
+        if (exit_code <= 0 || exit_code == EXIT_LATER) /* nothing against it, but not now */
+            item->state = MU_AGENT_DEPLOY_TODO;
+    }
     item->exit_code = exit_code;
     item->code = part.code;
     item->at_s = mu_env_now(d->agent->env);
@@ -197,10 +207,14 @@ static void on_exit_(void *cookie, const struct mu_loop_exit *e)
         mu_err_set(&err, MU_BUSY, MU_M(904), "%s did not end in %s", item->what, mu_buf_str(&limit));
     } else if (e->exit_code < 0) {
         mu_err_set(&err, MU_DENIED, MU_M(901), "%s was ended by signal %d: \"%s\"", item->what, e->signal, line);
+    } else if (e->exit_code == EXIT_LATER && item->kind == MU_AGENT_DEPLOY_PRE) {
+        mu_err_set(&err, MU_BUSY, MU_M(901), "%s asks to wait (%d): \"%s\"", item->what, e->exit_code, line);
     } else if (e->exit_code > 0) {
         mu_err_set(&err, MU_DENIED, MU_M(901), "%s ended with %d: \"%s\"", item->what, e->exit_code, line);
     }
-    if (err.code != MU_OK && !e->is_late)
+    if (err.code != MU_OK && item->kind == MU_AGENT_DEPLOY_PRE && e->exit_code > 0 && e->exit_code != EXIT_LATER)
+        mu_err_next(&err, "The present certificate stays in use; `muster deploy %s` asks again.", d->name);
+    else if (err.code != MU_OK && !e->is_late)
         mu_err_next(&err, "The service has the old one; `muster hook test %s` shows it.", d->name);
     d->child = NULL;
     part_done(d, e->exit_code, line, NULL, e->output, err.code != MU_OK ? &err : NULL);
@@ -247,16 +261,41 @@ static enum mu_code run_verify(struct mu_agent_deploy *d, struct mu_agent_deploy
         on_verified, d, &d->verify, err);
 }
 
-/* Is this one's turn? */
+/* From here the new pair is the present one. */
+static void run_switch(struct mu_agent_deploy *d)
+{
+    struct mu_keystore_saved saved;
+    struct mu_buf serial = {.max = 256};
+    struct mu_err err = {.code = MU_OK};
+    enum mu_code rc = mu_agent_hold_switch(d->agent, d->name, &saved, &err);
+
+    if (rc == MU_OK) {
+        d->holds = false;
+        d->record.held[0] = '\0';
+        mu_pki_cert_serial_hex(d->entry.cert->serial, &serial);
+        mu_agent_event_loaded(d->agent, d->name, "deploy", mu_buf_str(&serial));
+    }
+    part_done(d, -1, rc == MU_OK ? NULL : err.what, NULL, mu_bytes(NULL, 0), rc == MU_OK ? NULL : &err);
+    mu_buf_clear(&serial);
+}
+
+/* Is this one's turn? What one service did not take is no reason to keep it from another, but nothing that
+ * builds on all of them runs. */
 static bool is_wanted(const struct mu_agent_deploy *d, const struct mu_agent_deploy_item *item)
 {
+    bool repeats = item->state != MU_AGENT_DEPLOY_DONE || d->again;
+
     if (item->kind == MU_AGENT_DEPLOY_FAILURE)
-        return d->is_failure || (d->failed && !d->verify_only);
+        return !d->muted && (d->is_failure || (d->failed && !d->verify_only));
+    if (d->failed && !d->is_failure && !d->verify_only && item->kind == MU_AGENT_DEPLOY_RECIPE)
+        return !d->is_vetoed && !d->holds && repeats;
     if (d->is_failure || d->failed)
         return false;
+    if (item->kind == MU_AGENT_DEPLOY_SWITCH)
+        return !d->is_test && !d->verify_only && d->holds;
     if (item->kind == MU_AGENT_DEPLOY_VERIFY)
         return !d->is_test; /* nothing was changed: there is nothing to prove */
-    return !d->verify_only && (item->state != MU_AGENT_DEPLOY_DONE || d->again);
+    return !d->verify_only && repeats;
 }
 
 /* What hooks hear once something has failed. */
@@ -302,6 +341,10 @@ static void go_on(void *cookie)
         tell_failure(d);
     item->state = MU_AGENT_DEPLOY_TODO;
     write_down(d);
+    if (item->kind == MU_AGENT_DEPLOY_SWITCH) {
+        run_switch(d);
+        return;
+    }
     rc = d->entry.cert != NULL ? mu_agent_deploy_fits(item, d->entry.cert, &err) : MU_OK;
     if (rc == MU_OK)
         rc = item->kind == MU_AGENT_DEPLOY_VERIFY ? run_verify(d, item, &err) : run_program(d, item, &err);
@@ -323,7 +366,9 @@ static void take_over(struct mu_agent_deploy *d, struct mu_agent_deploy_record *
                 && before->parts.v[k].state == MU_AGENT_DEPLOY_FAILED);
 
     snprintf(d->record.stem, sizeof d->record.stem, "%s", d->entry.stem);
-    snprintf(d->record.old_stem, sizeof d->record.old_stem, "%s", same ? before->old_stem : before->stem);
+    snprintf(d->record.held, sizeof d->record.held, "%s", before->held);
+    if (!d->holds || !mu_keystore_current(d->agent->store, d->name, d->record.old_stem))
+        snprintf(d->record.old_stem, sizeof d->record.old_stem, "%s", same ? before->old_stem : before->stem);
     d->record.done = same && before->done;
     for (i = 0; same && i < d->record.parts.n; i++) {
         struct mu_agent_deploy_item *item = &d->record.parts.v[i];
@@ -348,19 +393,43 @@ static void take_over(struct mu_agent_deploy *d, struct mu_agent_deploy_record *
 
 static enum mu_code load_pair(struct mu_agent_deploy *d, struct mu_err *err)
 {
-    enum mu_code rc = mu_keystore_load(d->agent->store, d->name, &d->entry, err);
     char from[MU_TIME_TEXT];
+    enum mu_code rc = MU_OK;
+
+    d->holds = !d->is_failure && !d->verify_only && mu_agent_hold_load(d->agent, d->name, &d->entry);
+    if (!d->holds)
+        rc = mu_keystore_load(d->agent->store, d->name, &d->entry, err);
 
     if (rc == MU_NOT_FOUND && d->is_failure) {
         mu_err_clear(err);
         return MU_OK;
     }
-    if (rc == MU_OK && !d->is_failure && !d->is_test && mu_env_now(d->agent->env) < d->entry.cert->not_before_s) {
+    if (rc == MU_OK && !d->is_failure && !d->is_test 
+        && mu_env_now(d->agent->env) + MU_AGENT_DEPLOY_SOON_S < d->entry.cert->not_before_s) {
         rc = mu_err_set(err, MU_BUSY, MU_M(802), "%s is not valid before %s", d->name,
             mu_time_plain(d->entry.cert->not_before_s, from));
         mu_err_next(err, "It is deployed then.");
     }
     return rc;
+}
+
+/* A veto holds for this pair until a person asks again. */
+static void keep_veto(struct mu_agent_deploy *d)
+{
+    size_t i;
+
+    for (i = 0; i < d->record.parts.n; i++) {
+        const struct mu_agent_deploy_item *item = &d->record.parts.v[i];
+
+        if (item->kind != MU_AGENT_DEPLOY_PRE || item->state != MU_AGENT_DEPLOY_FAILED || d->again || d->is_test
+            || d->is_failure || d->verify_only)
+            continue;
+        d->failed = d->is_vetoed = d->muted = true;
+        mu_err_set(&d->err, MU_DENIED, MU_M(901), "%s ended with %d: \"%s\"", item->what, item->exit_code,
+            item->line != NULL ? item->line : "");
+        mu_err_next(&d->err, "The present certificate stays in use; `muster deploy %s` asks again.", d->name);
+        return;
+    }
 }
 
 static enum mu_code prepare(struct mu_agent_deploy *d, const struct mu_agent_deploy_request *r, struct mu_err *err)
@@ -377,7 +446,10 @@ static enum mu_code prepare(struct mu_agent_deploy *d, const struct mu_agent_dep
     enum mu_code rc = load_pair(d, err);
 
     if (rc == MU_OK)
-        rc = mu_agent_deploy_plan_make(d->agent, r->plan, &d->record.parts, &warnings, err);
+        rc = mu_agent_deploy_plan_make(d->agent, r->plan, d->holds, &d->record.parts, &warnings, err);
+    if (rc == MU_OK && d->entry.cert != NULL && !d->is_failure
+        && mu_agent_deploy_lacks_san(&d->record.parts, d->entry.cert))
+        mu_buf_putf(&warnings, "M610: the certificate has no SAN; TLS clients will not accept %s\n", d->name);
     if (rc == MU_OK && warnings.n > 0 && d->host.on_warning != NULL)
         d->host.on_warning(d->host.ctx, mu_buf_str(&warnings));
     mu_buf_clear(&warnings);
@@ -387,9 +459,22 @@ static enum mu_code prepare(struct mu_agent_deploy *d, const struct mu_agent_dep
         return rc;
     take_over(d, &before);
     mu_agent_deploy_record_clear(&before);
+    keep_veto(d);
     about.stem = d->entry.stem;
     about.old_stem = d->record.old_stem;
     return mu_agent_hook_environment(d->agent, &about, &d->env, err);
+}
+
+/* A certificate whose time comes in a moment is waited for. */
+static void begin(struct mu_agent_deploy *d)
+{
+    int64_t wait_s = d->entry.cert != NULL && !d->is_failure && !d->is_test
+        ? d->entry.cert->not_before_s - mu_env_now(d->agent->env)
+        : 0;
+
+    d->timer = wait_s > 0 ? mu_loop_after(d->agent->loop, wait_s * 1000, go_on, d) : NULL;
+    if (d->timer == NULL)
+        later(d);
 }
 
 enum mu_code mu_agent_deploy_start(struct mu_agent *agent, const struct mu_agent_deploy_request *request,
@@ -424,7 +509,7 @@ enum mu_code mu_agent_deploy_start(struct mu_agent *agent, const struct mu_agent
         deploy_free(d);
         return rc;
     }
-    later(d);
+    begin(d);
     *out = d;
     return MU_OK;
 }

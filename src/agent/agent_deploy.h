@@ -31,6 +31,7 @@ struct mu_agent_deploy_part {
 struct mu_agent_deploy_outcome {
     bool ok;               /* in use, as far as anything was asked to prove it */
     bool is_stale;         /* RENEWED-STALE: a service still shows the old one (M902) */
+    bool is_vetoed;        /* hooks.d/pre: the pair waits, and the present one stays in use */
     bool nothing;          /* there was nothing to run */
     const char *serial;    /* of the pair deployed */
 };
@@ -59,6 +60,9 @@ enum mu_code mu_agent_deploy_start(struct mu_agent *agent, const struct mu_agent
 void mu_agent_deploy_cancel(struct mu_agent_deploy *deploy);
 /* Is there anything to run or to verify: of the entry, or in hooks.d? */
 bool mu_agent_deploy_has_plan(const struct mu_agent *agent, const struct mu_agent_config_entry *plan);
+/* A pair of this entry waits to be deployed: hooks.d/pre has not said yes yet, or it is not valid yet.
+ * stem may be NULL. */
+bool mu_agent_deploy_held(struct mu_agent *agent, const char *name, char stem[MU_KEYSTORE_STEM]);
 /* Anything that wants to hear of a failure? */
 bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_agent_config_entry *plan);
 

@@ -7,6 +7,8 @@
 #include "agent/agent_verify.h"
 
 enum mu_agent_deploy_kind {
+    MU_AGENT_DEPLOY_PRE,     /* of hooks.d/pre: may veto */
+    MU_AGENT_DEPLOY_SWITCH,  /* the pair that waits becomes the present one */
     MU_AGENT_DEPLOY_RECIPE,
     MU_AGENT_DEPLOY_SCRIPT,  /* success-script */
     MU_AGENT_DEPLOY_FILE,    /* of hooks.d/deploy */
@@ -31,25 +33,33 @@ struct mu_agent_deploy_item {
     int64_t at_s;
 };
 
-enum { MU_AGENT_DEPLOY_ITEMS = 64 };
+enum {
+    MU_AGENT_DEPLOY_ITEMS = 64,
+    MU_AGENT_DEPLOY_SOON_S = 60, /* not valid for so long is waited for: clocks differ by that */
+};
 struct mu_agent_deploy_plan {
     struct mu_agent_deploy_item v[MU_AGENT_DEPLOY_ITEMS];
     size_t n;
 };
 
 /* ---- agent_deploy_plan.c ---- */
-/* All parts in their order; scripts that must not be run are told in warnings (lines). */
+/* All parts in their order; scripts that must not be run are told in warnings (lines), but one of
+ * hooks.d/pre is an error. switches: the pair waits for it. */
 enum mu_code mu_agent_deploy_plan_make(struct mu_agent *agent, const struct mu_agent_config_entry *entry,
-    struct mu_agent_deploy_plan *out, struct mu_buf *warnings, struct mu_err *err) MU_CHECK;
+    bool switches, struct mu_agent_deploy_plan *out, struct mu_buf *warnings, struct mu_err *err) MU_CHECK;
+bool mu_agent_deploy_has_pre(const struct mu_agent *agent);
 void mu_agent_deploy_plan_clear(struct mu_agent_deploy_plan *plan);
 /* M609: does the certificate lack what this recipe's service needs? */
-enum mu_code mu_agent_deploy_fits(const struct mu_agent_deploy_item *item, const struct mu_pki_cert *cert,
+enum mu_code mu_agent_deploy_fits(const struct mu_agent_deploy_item *item, struct mu_pki_cert *cert,
     struct mu_err *err) MU_CHECK;
+/* M610: a TLS server's, and without any name that clients look at. */
+bool mu_agent_deploy_lacks_san(const struct mu_agent_deploy_plan *plan, const struct mu_pki_cert *cert);
 
 /* ---- agent_deploy_state.c: state/<name>.deploy ---- */
 struct mu_agent_deploy_record {
     char stem[MU_KEYSTORE_STEM], old_stem[MU_KEYSTORE_STEM]; /* deployed, or tried to; the one before */
     bool done;                                              /* all of it worked */
+    char held[MU_KEYSTORE_STEM];                            /* serial number of the pair that waits for it, "" */
     struct mu_agent_deploy_plan parts;                      /* what and how only */
 };
 /* None yet: {0}, MU_OK. */

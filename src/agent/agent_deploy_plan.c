@@ -115,12 +115,33 @@ static void add_dir(struct making *m, enum mu_agent_deploy_kind kind, const char
         m->rc = mu_agent_hook_each(m->agent, phase, add_file, m, warnings, m->err);
 }
 
+static enum mu_code veto_unheard(const struct mu_buf *lines, struct mu_err *err)
+{
+    char shown[400];
+    size_t skip = strlen("M901: ");
+
+    mu_err_set(err, MU_DENIED, MU_M(901), "%s",
+        mu_text_escape_to(shown, sizeof shown,
+            mu_bytes(lines->p + skip, strcspn(mu_buf_str(lines) + skip, "\n"))));
+    mu_err_next(err, "Nothing is switched to while a script of hooks.d/pre cannot be asked: repair or remove it.");
+    return MU_DENIED;
+}
+
 enum mu_code mu_agent_deploy_plan_make(struct mu_agent *agent, const struct mu_agent_config_entry *entry,
-    struct mu_agent_deploy_plan *out, struct mu_buf *warnings, struct mu_err *err)
+    bool switches, struct mu_agent_deploy_plan *out, struct mu_buf *warnings, struct mu_err *err)
 {
     struct making m = {.agent = agent, .plan = out, .rc = MU_OK, .err = err};
+    struct mu_buf left_out = {.max = 8192};
 
     *out = (struct mu_agent_deploy_plan){.n = 0};
+    add_dir(&m, MU_AGENT_DEPLOY_PRE, "pre", &left_out);
+    /* One that must not be run may have had something against it. */
+    if (m.rc == MU_OK && left_out.n > 0)
+        m.rc = veto_unheard(&left_out, err);
+    mu_buf_clear(&left_out);
+    m.kind = MU_AGENT_DEPLOY_SWITCH;
+    if (m.rc == MU_OK && switches)
+        add(&m, NULL, "", mu_bytes_str("switch"));
     m.kind = MU_AGENT_DEPLOY_RECIPE;
     each_item(&m, entry->deploy, add_recipe);
     m.kind = MU_AGENT_DEPLOY_SCRIPT;
@@ -165,7 +186,12 @@ static bool has_script(const struct mu_agent *agent, const char *phase)
 bool mu_agent_deploy_has_plan(const struct mu_agent *agent, const struct mu_agent_config_entry *plan)
 {
     return says(plan->deploy) || says(plan->verify) || says(plan->success_script)
-        || has_script(agent, "deploy") || has_script(agent, "post");
+        || has_script(agent, "pre") || has_script(agent, "deploy") || has_script(agent, "post");
+}
+
+bool mu_agent_deploy_has_pre(const struct mu_agent *agent)
+{
+    return has_script(agent, "pre");
 }
 
 bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_agent_config_entry *plan)
@@ -175,14 +201,16 @@ bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_a
 
 /* ---- M609 ---- */
 
-/* Recipes of services that show the certificate as a TLS server's, or as a client's. */
+/* Recipes of services that show the certificate as a TLS server's, or as a client's. HTTPS also needs
+ * keyEncipherment (C007), where the key can do it. */
 static const struct {
     const char *recipe, *word;
     unsigned eku;
+    bool is_https;
 } needs[] = {
-    {"nginx", "serverAuth", MU_EKU_SERVER_AUTH},
-    {"apache2", "serverAuth", MU_EKU_SERVER_AUTH},
-    {"haproxy", "serverAuth", MU_EKU_SERVER_AUTH},
+    {"nginx", "serverAuth", MU_EKU_SERVER_AUTH, true},
+    {"apache2", "serverAuth", MU_EKU_SERVER_AUTH, true},
+    {"haproxy", "serverAuth", MU_EKU_SERVER_AUTH, true},
     {"postgresql", "serverAuth", MU_EKU_SERVER_AUTH},
     {"postfix", "serverAuth", MU_EKU_SERVER_AUTH},
     {"dovecot", "serverAuth", MU_EKU_SERVER_AUTH},
@@ -198,7 +226,14 @@ static enum mu_code lacks(const char *usage, const char *service, struct mu_err 
     return MU_DENIED;
 }
 
-enum mu_code mu_agent_deploy_fits(const struct mu_agent_deploy_item *item, const struct mu_pki_cert *cert,
+static bool is_rsa(struct mu_pki_cert *cert)
+{
+    struct mu_pki_key *key;
+
+    return mu_pki_cert_key(cert, &key, NULL) == MU_OK && mu_pki_key_can_encrypt(key);
+}
+
+enum mu_code mu_agent_deploy_fits(const struct mu_agent_deploy_item *item, struct mu_pki_cert *cert,
     struct mu_err *err)
 {
     return item->kind == MU_AGENT_DEPLOY_RECIPE
@@ -218,6 +253,21 @@ enum mu_code mu_agent_deploy_recipe_fits(
             return lacks(needs[i].word, service, err);
         if (cert->exts.has_key_usage && (cert->exts.key_usage & MU_KU_DIGITAL_SIGNATURE) == 0)
             return lacks("digitalSignature", service, err);
+        if (needs[i].is_https && is_rsa(cert) && cert->exts.has_key_usage
+            && (cert->exts.key_usage & MU_KU_KEY_ENCIPHERMENT) == 0)
+            return lacks("keyEncipherment", service, err);
     }
     return MU_OK;
+}
+
+bool mu_agent_deploy_lacks_san(const struct mu_agent_deploy_plan *plan, const struct mu_pki_cert *cert)
+{
+    size_t i, k;
+
+    for (i = 0; cert->exts.san.n == 0 && i < plan->n; i++)
+        for (k = 0; plan->v[i].kind == MU_AGENT_DEPLOY_RECIPE && k < sizeof needs / sizeof needs[0]; k++)
+            if (needs[k].eku == MU_EKU_SERVER_AUTH
+                && strcmp(needs[k].recipe, plan->v[i].what + strlen("recipe ")) == 0)
+                return true;
+    return false;
 }

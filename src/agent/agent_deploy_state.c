@@ -12,6 +12,8 @@
 #define KIND "deploy"
 
 static const char *const state_words[] = {"running", "done", "failed"};
+static const char *const kind_words[]
+    = {"pre", "switch", "recipe", "script", "file", "verify", "post", "failure"};
 
 /* ---- reading ---- */
 
@@ -45,6 +47,18 @@ static int64_t get_number(const struct mu_ini *ini, const char *number, const ch
     return value != NULL && mu_text_int(value, -1, 9999, &n, NULL) == MU_OK ? n : otherwise;
 }
 
+/* Records of before had no kind. */
+static enum mu_agent_deploy_kind kind_of(const char *word, const char *what)
+{
+    size_t i;
+
+    for (i = 0; word != NULL && i < sizeof kind_words / sizeof kind_words[0]; i++) {
+        if (strcmp(kind_words[i], word) == 0)
+            return (enum mu_agent_deploy_kind)i;
+    }
+    return what != NULL && mu_text_starts(what, "verify ") ? MU_AGENT_DEPLOY_VERIFY : MU_AGENT_DEPLOY_SCRIPT;
+}
+
 static enum mu_code get_part(const struct mu_ini *ini, const char *number,
     struct mu_agent_deploy_item *item, struct mu_err *err)
 {
@@ -64,8 +78,8 @@ static enum mu_code get_part(const struct mu_ini *ini, const char *number,
         (void)mu_time_parse_rfc3339(at, &item->at_s);
     item->exit_code = (int)get_number(ini, number, "exit", -1);
     item->code = MU_M(get_number(ini, number, "code", 0));
-    if (rc == MU_OK && item->what != NULL && mu_text_starts(item->what, "verify "))
-        item->kind = MU_AGENT_DEPLOY_VERIFY;
+    if (rc == MU_OK)
+        item->kind = kind_of(get(ini, "part", number, "kind"), item->what);
     return rc;
 }
 
@@ -91,6 +105,7 @@ enum mu_code mu_agent_deploy_record_load(struct mu_keystore *store, const char *
         return rc;
     get_stem(ini, name, "stem", out->stem);
     get_stem(ini, name, "old-stem", out->old_stem);
+    get_stem(ini, name, "held", out->held);
     out->done = get(ini, KIND, name, "done") != NULL && strcmp(get(ini, KIND, name, "done"), "yes") == 0;
     while (rc == MU_OK && out->parts.n < MU_AGENT_DEPLOY_ITEMS) {
         snprintf(number, sizeof number, "%zu", out->parts.n);
@@ -121,6 +136,7 @@ static void put_part(struct mu_buf *b, size_t i, const struct mu_agent_deploy_it
 
     mu_buf_putf(b, "\n[part \"%zu\"]\n", i);
     put_text(b, "what", item->what);
+    put_text(b, "kind", kind_words[item->kind]);
     put_text(b, "state", state_words[item->state]);
     if (item->at_s != 0)
         put_text(b, "time", mu_time_rfc3339(item->at_s, at));
@@ -142,6 +158,7 @@ enum mu_code mu_agent_deploy_record_store(struct mu_keystore *store, const char 
     mu_buf_putf(&text, "[" KIND " \"%s\"]\n", name);
     put_text(&text, "stem", record->stem);
     put_text(&text, "old-stem", record->old_stem);
+    put_text(&text, "held", record->held);
     put_text(&text, "done", record->done ? "yes" : "no");
     for (i = 0; i < record->parts.n; i++)
         put_part(&text, i, &record->parts.v[i]);
@@ -182,7 +199,10 @@ enum mu_code mu_agent_deploy_each(struct mu_agent *agent, const char *name, mu_a
             .at_s = item->at_s,
         };
 
-        call(cookie, &seen);
+        /* Scripts of failures and those who are asked first are no place where it is in use. */
+        if (item->kind != MU_AGENT_DEPLOY_FAILURE && item->kind != MU_AGENT_DEPLOY_SWITCH
+            && (item->kind != MU_AGENT_DEPLOY_PRE || item->state == MU_AGENT_DEPLOY_FAILED))
+            call(cookie, &seen);
     }
     if (rc == MU_OK)
         mu_agent_deploy_record_clear(&record);

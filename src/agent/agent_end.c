@@ -101,6 +101,11 @@ enum mu_code mu_agent_job_save(
         return mu_err_set(err, MU_AUTH, MU_M(214), "the issued certificate belongs to another key");
     if ((rc = changed_tell(job, pair.cert, err)) != MU_OK)
         return rc;
+    /* A CMP certificate waits for its confirmation first. */
+    job->holds = !pair.later && !pair.held && mu_agent_hold_wanted(job->agent, pair.cert);
+    if (job->holds && (rc = mu_agent_hold_mark(job->agent, job->name, pair.cert, err)) != MU_OK)
+        return rc;
+    pair.held = pair.held || job->holds;
     chain.v = certs->v + 1; /* a view: all but the first */
     chain.n = certs->n - 1;
     pair.chain = &chain;
@@ -339,13 +344,20 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
     result_trace(job, failed);
     if (mu_agent_show(job->agent, job->name, &facts, NULL) == MU_OK)
         outcome.facts = &facts;
-    if (failed == NULL && job->saved.waits)
+    if (failed == NULL && job->holds)
+        mu_agent_hold_tell(job);
+    else if (failed == NULL && job->saved.waits)
         mu_agent_job_tell_waits(job);
     else if (failed == NULL && outcome.facts != NULL && facts.serial != NULL)
         tell_issued(job, &facts);
     if (job->saved_now && job->saved.replaced[0] != '\0'
         && strcmp(job->saved.replaced, job->saved.stem) != 0)
         outcome.replaced = job->saved.replaced;
+    if (failed == NULL && job->holds) {
+        outcome.held = true;
+        if (outcome.facts != NULL)
+            outcome.replaced = facts.stem;
+    }
     mu_agent_job_event_end(job, outcome.facts, failed);
     if (waits)
         outcome.result = MU_AGENT_WAITING;

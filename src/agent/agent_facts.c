@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_deploy.h"
 #include "agent/agent_entry.h"
 #include "agent/agent_internal.h"
 #include "base/text.h"
@@ -191,6 +192,7 @@ enum mu_code mu_agent_show(
         if (mu_keystore_next(agent->store, name, next)
             && (rc = mu_text_dup(next, &f.next_stem, err)) != MU_OK)
             goto out;
+        f.next_held = f.next_stem != NULL && mu_agent_deploy_held(agent, name, NULL);
         f.days_left = days_between(now, f.not_after_s);
         mu_agent_is_due(f.not_before_s, f.not_after_s, f.renew_days, f.renew_percent, now, &f.renew_from_s);
     } else if (settings.subject != NULL && (rc = mu_text_dup(settings.subject, &f.subject, err)) != MU_OK) {

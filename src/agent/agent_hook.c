@@ -248,6 +248,20 @@ enum mu_code mu_agent_hook_check(const char *path, struct mu_err *err)
     return MU_DENIED;
 }
 
+/* Who may write the directory may put a hook there. Not there: fine, no hooks. */
+static enum mu_code check_dir(const char *path, struct mu_err *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return MU_OK;
+    if ((st.st_uid == 0 || st.st_uid == geteuid()) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+        return MU_OK;
+    mu_err_set(err, MU_DENIED, MU_M(901), "Nothing in %s is run: others may write it", path);
+    mu_err_next(err, "chown root %s, chmod 755 %s.", path, path);
+    return MU_DENIED;
+}
+
 static int is_script(const struct dirent *e)
 {
     size_t n = strlen(e->d_name);
@@ -268,6 +282,10 @@ enum mu_code mu_agent_hook_each(const struct mu_agent *agent, const char *phase,
     int n, i;
 
     mu_buf_putf(&path, "%s/%s", root, phase);
+    if ((rc = check_dir(mu_buf_str(&path), err)) != MU_OK) {
+        mu_buf_clear(&path);
+        return rc;
+    }
     n = scandir(mu_buf_str(&path), &list, is_script, alphasort);
     if (n < 0 && errno != ENOENT && errno != ENOTDIR)
         rc = mu_err_set(err, MU_STORAGE, MU_M(901), "%s cannot be read: %s", mu_buf_str(&path), strerror(errno));
@@ -339,5 +357,7 @@ enum mu_code mu_agent_hook_recipe(const struct mu_agent *agent, struct mu_bytes 
         return rc;
     if (name.n == 0 || access(mu_buf_str(path), F_OK) != 0)
         return no_recipe(agent, name, err);
+    if ((rc = check_dir(recipes_dir(agent), err)) != MU_OK)
+        return rc;
     return mu_agent_hook_check(mu_buf_str(path), err);
 }

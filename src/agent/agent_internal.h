@@ -127,6 +127,7 @@ struct mu_agent_job {
     bool life_sent;                     /* the lifecycle record knows of the request */
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
     bool regenerates, told_pending;     /* for the events */
+    bool holds;                         /* what was issued waits to be deployed */
     bool canceled, busy;                /* busy: a helper thread works for it */
     struct mu_keystore_entry entry;     /* current pair, if has_entry */
     struct mu_pki_key *signer_key;      /* its key, for a renewal */
@@ -149,7 +150,7 @@ struct mu_agent_job {
     char *changed;
     struct mu_loop_timer *timer;
     enum mu_agent_result result;        /* for a job that ends without a client */
-    char why[256];
+    char why[320];
     /* questions */
     struct mu_agent_query query;        /* op only */
     struct mu_http_session *session;
@@ -221,6 +222,17 @@ bool mu_agent_next_is_due(
     struct mu_agent *agent, const char *name, const struct mu_keystore_entry *current);
 /* Tells of a pair that was saved for later. */
 void mu_agent_job_tell_waits(struct mu_agent_job *job);
+
+/* ---- agent_hold.c: a pair that waits to be deployed ---- */
+bool mu_agent_hold_wanted(const struct mu_agent *agent, const struct mu_pki_cert *cert);
+/* Before it is saved: whatever waits with this serial number waits to be deployed. */
+enum mu_code mu_agent_hold_mark(struct mu_agent *agent, const char *name,
+    const struct mu_pki_cert *cert, struct mu_err *err) MU_CHECK;
+/* The pair; false: none waits for this. */
+bool mu_agent_hold_load(struct mu_agent *agent, const char *name, struct mu_keystore_entry *out);
+enum mu_code mu_agent_hold_switch(struct mu_agent *agent, const char *name,
+    struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;
+void mu_agent_hold_tell(struct mu_agent_job *job);
 
 /* ---- agent_trust.c ---- */
 /* A file name for a CA out of its CN; "" if that cannot be one. */

@@ -77,7 +77,8 @@ void mu_agent_job_event_end(
     } else if (err != NULL) {
         failed_emit(job, err);
     } else {
-        emit(job, (struct mu_agent_event){.kind = MU_AGENT_EVENT_SIGNED, .serial = serial});
+        emit(job, (struct mu_agent_event){.kind = MU_AGENT_EVENT_SIGNED,
+            .serial = job->holds ? job->saved.stem : serial});
         if (!job->saved.waits)
             emit(job, (struct mu_agent_event){.kind = MU_AGENT_EVENT_LOADED, .serial = serial});
     }

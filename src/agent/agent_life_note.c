@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "agent/agent_deploy.h"
 #include "agent/agent_entry.h"
 #include "agent/agent_internal.h"
 #include "agent/agent_life.h"
@@ -77,7 +78,7 @@ static enum mu_lifecycle_follow apply(struct mu_agent *agent, const char *name,
     if (mu_agent_life_policy_of(agent, name, found ? &entry : NULL, &policy, NULL) != MU_OK)
         policy = (struct mu_lifecycle_policy){.renew_days = -1, .jitter_percent = 20};
     if (what.event == MU_LIFECYCLE_SAVED || what.event == MU_LIFECYCLE_ADOPTED)
-        what.needs_deploy = found && mu_agent_life_needs_deploy(&entry);
+        what.needs_deploy = what.needs_deploy || (found && mu_agent_life_needs_deploy(&entry));
     follow = mu_enroll_lifecycle_apply(&life->life, &what, &policy, mu_env_now(agent->env));
     mu_agent_config_entry_clear(&entry);
     return follow;
@@ -150,6 +151,26 @@ static bool take_certificate(struct mu_agent *agent, const char *name, struct mu
     return true;
 }
 
+/* The same of one that waits to be deployed: the record is ahead of the switch. False: none, or known. */
+static bool take_held(struct mu_agent *agent, const char *name, struct mu_agent_life *life,
+    struct mu_lifecycle_happened *what)
+{
+    struct mu_keystore_entry entry = {0};
+    bool is_new;
+
+    if (!mu_agent_hold_load(agent, name, &entry))
+        return false;
+    is_new = entry.cert->not_before_s != life->life.not_before_s
+        || entry.cert->not_after_s != life->life.not_after_s;
+    what->not_before_s = entry.cert->not_before_s;
+    what->not_after_s = entry.cert->not_after_s;
+    what->needs_deploy = true;
+    mu_keystore_entry_clear(&entry);
+    if (is_new)
+        life->told = 0;
+    return is_new;
+}
+
 static bool certificate_changed(
     struct mu_agent *agent, const char *name, struct mu_agent_life *life)
 {
@@ -205,6 +226,7 @@ static bool repair(struct mu_agent_life *life, int64_t now_s)
 bool mu_agent_life_settle(struct mu_agent *agent, const char *name, struct mu_agent_life *life)
 {
     int64_t now_s = mu_env_now(agent->env);
+    struct mu_lifecycle_happened held = {0};
     struct mu_keystore_stamp stamp = {0};
     bool there = mu_keystore_stamp(agent->store, name, &stamp), changed = life->is_missing;
 
@@ -216,7 +238,12 @@ bool mu_agent_life_settle(struct mu_agent *agent, const char *name, struct mu_ag
     changed |= mu_enroll_lifecycle_rebase(&life->life, now_s);
     if (there && !mu_keystore_stamp_equal(&stamp, &life->cert)) {
         changed |= certificate_changed(agent, name, life);
-    } else if (!there && (life->cert.stem[0] != '\0' || life->life.not_after_s != 0)) {
+    } else if (take_held(agent, name, life, &held)) { /* a kill before it was written down */
+        held.event = is_out(life) ? MU_LIFECYCLE_SAVED : MU_LIFECYCLE_ADOPTED;
+        held.by_person = life->asked_by_person;
+        (void)apply(agent, name, life, &held);
+        changed = true;
+    } else if (!there && !mu_agent_deploy_held(agent, name, NULL) && (life->cert.stem[0] != '\0' || life->life.not_after_s != 0)) {
         certificate_lost(agent, name, life);
         changed = true;
     }
@@ -296,7 +323,9 @@ static void note_success(struct mu_agent_job *job, struct mu_agent_life *life)
     struct mu_lifecycle_happened what = {
         .event = MU_LIFECYCLE_SAVED, .by_person = !job->agent->by_itself};
 
-    if (job->saved.waits) {
+    if (job->holds && take_held(job->agent, job->name, life, &what)) {
+        life->route = 0;
+    } else if (job->saved.waits) {
         what.event = MU_LIFECYCLE_CANCELED;
     } else if (!take_certificate(job->agent, job->name, life, &what)) {
         return; /* as after a kill: settled when it can be read */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_deploy.h"
 #include "agent/agent_internal.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -152,7 +153,7 @@ bool mu_agent_next_is_due(
 
     return mu_env_now(agent->env) > current->cert->not_after_s
         && mu_keystore_next(agent->store, name, stem)
-        && !mu_agent_cmp_unconfirmed(agent->store, name);
+        && !mu_agent_cmp_unconfirmed(agent->store, name) && !mu_agent_deploy_held(agent, name, NULL);
 }
 
 static enum mu_code activate_locked(struct mu_agent *agent, const char *name, bool due,

@@ -242,6 +242,7 @@ static void agents_set(struct mu_agent_watch *watch)
     watch->own.config = watch->config.config;
     watch->own.host = watch->config.host;
     watch->own.by_itself = true;
+    watch->own.deploys = watch->config.deploy_start != NULL;
     watch->person = watch->own;
     watch->person.by_itself = false;
 }

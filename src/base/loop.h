@@ -43,12 +43,13 @@ struct mu_loop_ops {
     enum mu_code (*post)(struct mu_loop *, mu_loop_call *call, void *cookie);
     /* Runs work on a helper thread, then done on the loop's thread. */
     enum mu_code (*work)(struct mu_loop *, mu_loop_call *work, mu_loop_call *done, void *cookie);
-    /* Starts a program in a process group of its own, with umask 077, stdin closed and no descriptor
+    /* Starts a program in a session and process group of its own, with umask 077, stdin closed and no descriptor
      * of ours; call comes once, when it has ended. What it left running in the background goes on.
      * Failing to start is an error here, not an exit. */
     enum mu_code (*spawn)(struct mu_loop *, const struct mu_loop_spawn *what,
         mu_loop_exit_call *call, void *cookie, struct mu_loop_child **out, struct mu_err *err);
-    /* Kills its group if it still runs; call does not come. After call it must be freed too. */
+    /* Ends its group if it still runs, by TERM and, at most 2 s later, KILL; call does not come. After
+     * call it must be freed too. */
     void (*child_free)(struct mu_loop *, struct mu_loop_child *);
     /* Runs until stop is called (from the loop's thread). */
     void (*run)(struct mu_loop *);

@@ -18,7 +18,7 @@
 
 #include "net/net_internal.h"
 
-enum { GRACE_MS = 5000, LINE_MAX_OCTETS = 512, MAX_GROUPS = 128, AT_ONCE = 4096, MAX_DRAIN = 256 };
+enum { GRACE_MS = 5000, FREE_MS = 2000, LOOK_MS = 10, LINE_MAX_OCTETS = 512, MAX_GROUPS = 128, AT_ONCE = 4096, MAX_DRAIN = 256 };
 
 struct mu_loop_child {
     struct mu_loop *loop;
@@ -110,7 +110,7 @@ static _Noreturn void child_main(
 
     reset_signals();
     umask(077);
-    (void)setpgid(0, 0); /* the parent does it too */
+    (void)setsid(); /* no terminal: whoever asks there would wait for ever */
     if (arrange_descriptors(out, failure)) {
         failure = 3;
         if (take_rights(rights) && chdir(what->cwd) == 0)
@@ -201,14 +201,16 @@ static void on_end(evutil_socket_t fd, short what, void *cookie)
 
     (void)fd;
     (void)what;
-    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
         return;
+    if (c->is_late)
+        kill(-c->pid, SIGKILL); /* what it began and did not end with it; it is a zombie still: the
+                                   number is nobody else's */
+    waitpid(c->pid, NULL, 0);
     c->has_ended = true;
     event_del(c->on_end);
     mu_loop_timer_free(c->loop, c->timer);
     c->timer = NULL;
-    if (c->is_late)
-        kill(-c->pid, SIGKILL); /* what it began and did not end with it */
     drain(c);
     if (info.si_code == CLD_EXITED)
         result.exit_code = info.si_status;
@@ -298,7 +300,6 @@ static enum mu_code start(struct mu_loop_child *c, const struct mu_loop_spawn *w
         close(failure[0]);
         return no(err, "started", what->argv[0], e);
     }
-    (void)setpgid(c->pid, c->pid); /* whoever is first */
     e = exec_failure(failure[0]);
     close(failure[0]);
     if (e != 0) {
@@ -340,13 +341,27 @@ enum mu_code mu_net_child_spawn(struct mu_loop *loop, const struct mu_loop_spawn
     return rc;
 }
 
+/* A moment to tidy up: a recipe brings the old files back. */
+static void end_now(const struct mu_loop_child *c)
+{
+    const struct timespec look = {0, LOOK_MS * 1000000L};
+    siginfo_t info = {.si_pid = 0};
+    int ms;
+
+    kill(-c->pid, SIGTERM);
+    for (ms = 0; ms < FREE_MS; ms += LOOK_MS) {
+        if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0)
+            break;
+        nanosleep(&look, NULL);
+    }
+    kill(-c->pid, SIGKILL); /* a zombie still: the number is nobody else's */
+    waitpid(c->pid, NULL, 0);
+}
+
 void mu_net_child_free(struct mu_loop *loop, struct mu_loop_child *c)
 {
-    if (c->pid > 0 && !c->has_ended) {
-        kill(-c->pid, SIGKILL);
-        kill(c->pid, SIGKILL);
-        waitpid(c->pid, NULL, 0);
-    }
+    if (c->pid > 0 && !c->has_ended)
+        end_now(c);
     if (c->on_end != NULL)
         event_free(c->on_end);
     if (c->pidfd >= 0)

@@ -31,6 +31,7 @@ struct mu_cmd {
     struct mu_loop *loop;
     struct mu_transport *transport;
     struct mu_agent agent;
+    struct mu_buf hooks_dir;
     struct mu_cmd_secrets env_secrets; /* MUSTER_SECRET_..., taken out of the environment */
     bool told_environment;
     unsigned debug; /* bit per enum mu_proto, bit 0: all */

@@ -171,9 +171,13 @@ void mu_cmd_deploy_after(struct mu_cmd_job *job)
     struct mu_err err = {0};
     const bool json = job->cmd->args.json;
 
-    if (job->name == NULL || job->answer != NULL || job->cmd->store == NULL || (!failed && !job->issued)
-        || !has_plan(job->cmd, job->name, failed))
+    if (job->name == NULL || job->answer != NULL || job->cmd->store == NULL)
         return;
+    /* What waits is looked at again whenever somebody comes by: pre said "later", or its time has come. */
+    if (failed || !mu_agent_deploy_held(&job->cmd->agent, job->name, NULL)) {
+        if ((!failed && !job->issued) || !has_plan(job->cmd, job->name, failed))
+            return;
+    }
     job->cmd->args.json = false; /* the object of the job has been said */
     job->cmd->args.quiet = job->cmd->args.quiet || json;
     if (run(&r, &request, &err) == MU_OK)

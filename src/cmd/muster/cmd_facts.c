@@ -169,8 +169,11 @@ static void show_certificate(const struct mu_agent_facts *f, int64_t now_s)
             f->renew_from_s <= now_s ? ", due" : "");
     row("renewal", text);
     if (f->next_stem != NULL) {
-        snprintf(text, sizeof text, "%s, of the next CA, takes over at %s", f->next_stem,
-            mu_cmd_print_time(f->not_after_s, when));
+        if (f->next_held)
+            snprintf(text, sizeof text, "%s, to be brought into use: muster deploy %s", f->next_stem, f->name);
+        else
+            snprintf(text, sizeof text, "%s, of the next CA, takes over at %s", f->next_stem,
+                mu_cmd_print_time(f->not_after_s, when));
         row("waits", text);
     }
     row("certificate", f->cert_file);

@@ -2,6 +2,7 @@
 #include "cmd/muster/cmd_paths.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -34,6 +35,16 @@ const char *mu_cmd_paths_config(const char *given, struct mu_buf *buf)
     return !buf->failed && access(mu_buf_str(buf), F_OK) == 0 ? mu_buf_str(buf) : NULL;
 }
 
+/* Hooks run elsewhere, and are told of its files. */
+static void put_whole(const char *path, struct mu_buf *out)
+{
+    char here[4096];
+
+    if (path[0] != '/' && getcwd(here, sizeof here) != NULL)
+        mu_buf_putf(out, "%s/", here);
+    mu_buf_put_str(out, path);
+}
+
 enum mu_code mu_cmd_paths_store(
     const char *given, const char *configured, struct mu_buf *out, struct mu_err *err)
 {
@@ -41,7 +52,7 @@ enum mu_code mu_cmd_paths_store(
                *home = directory("HOME");
 
     if (given != NULL || env != NULL || configured != NULL)
-        mu_buf_put_str(out, given != NULL ? given : env != NULL ? env : configured);
+        put_whole(given != NULL ? given : env != NULL ? env : configured, out);
     else if (geteuid() == 0)
         mu_buf_put_str(out, "/var/lib/muster");
     else if (data != NULL)
@@ -52,6 +63,34 @@ enum mu_code mu_cmd_paths_store(
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
             "no place for the store: HOME is not set, give --store DIR");
     return mu_buf_check(out, "store", err);
+}
+
+enum mu_code mu_cmd_paths_beside(
+    const char *config, const char *file, struct mu_buf *out, struct mu_err *err)
+{
+    const char *slash = config != NULL ? strrchr(config, '/') : NULL;
+
+    if (config == NULL)
+        mu_buf_put_str(out, "/etc/muster");
+    else if (slash != NULL)
+        put_whole(config, out);
+    else
+        put_whole(".", out);
+    if (slash != NULL) {
+        out->n -= strlen(slash);
+        out->p[out->n] = '\0';
+    }
+    mu_buf_putf(out, "/%s", file);
+    return mu_buf_check(out, file, err);
+}
+
+const char *mu_cmd_paths_recipes(void)
+{
+#ifdef MU_TEST_BUILD
+    return environment("MUSTER_RECIPES");
+#else
+    return NULL;
+#endif
 }
 
 enum mu_code mu_cmd_paths_socket(

@@ -82,13 +82,18 @@ enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *e
     if (rc == MU_OK)
         rc = mu_keystore_open(mu_buf_str(&root), create, &cmd->store, err);
     mu_buf_clear(&root);
+    if (rc == MU_OK && cmd->hooks_dir.n == 0)
+        rc = mu_cmd_paths_beside(cmd->args.config, "hooks.d", &cmd->hooks_dir, err);
     if (rc != MU_OK)
         return rc;
+    cmd->agent.hooks_dir = mu_buf_str(&cmd->hooks_dir);
+    cmd->agent.recipes_dir = mu_cmd_paths_recipes();
     cmd->agent.store = cmd->store;
     cmd->agent.env = &cmd->env;
     cmd->agent.allow_legacy = cmd->args.allow_legacy;
     cmd->agent.events = (struct mu_agent_events){on_event, cmd};
     cmd->agent.config = cmd->config;
+    cmd->agent.deploys = true;
     return MU_OK;
 }
 
@@ -115,6 +120,7 @@ static void close_all(struct mu_cmd *cmd)
     mu_keystore_free(cmd->store);
     mu_agent_config_free(cmd->config);
     mu_buf_clear(&cmd->config_path);
+    mu_buf_clear(&cmd->hooks_dir);
     mu_cmd_secrets_clear(&cmd->env_secrets);
     mu_pki_token_shutdown();
 }

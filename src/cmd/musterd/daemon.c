@@ -131,6 +131,7 @@ static enum mu_code agent_open(struct mu_daemon *d, struct mu_err *err)
     enum mu_code rc;
 
     if ((rc = mu_keystore_open(mu_buf_str(&d->store_root), true, &d->store, err)) != MU_OK
+        || (rc = mu_cmd_paths_beside(d->options->config, "hooks.d", &d->hooks_dir, err)) != MU_OK
         || (rc = mu_net_client_new(d->loop, &d->transport, err)) != MU_OK)
         return rc;
     mu_daemon_log_store(d->store);
@@ -141,6 +142,8 @@ static enum mu_code agent_open(struct mu_daemon *d, struct mu_err *err)
         .allow_legacy = mu_agent_config_agent(d->config)->allow_legacy,
         .config = d->config,
         .events = {.call = on_event, .cookie = d},
+        .hooks_dir = mu_buf_str(&d->hooks_dir),
+        .recipes_dir = mu_cmd_paths_recipes(),
         .by_itself = true};
     return mu_daemon_watch_open(d, err);
 }
@@ -214,6 +217,7 @@ void mu_daemon_close(struct mu_daemon *d)
     mu_daemon_notify_close();
     mu_buf_clear(&d->config_file);
     mu_buf_clear(&d->store_root);
+    mu_buf_clear(&d->hooks_dir);
     mu_buf_clear(&d->socket);
     mu_buf_clear(&d->pid_file);
     mu_pki_token_shutdown();

@@ -23,7 +23,7 @@ struct mu_daemon {
     const struct mu_daemon_options *options;
     struct mu_env env;
     struct mu_agent_config *config;
-    struct mu_buf config_file, store_root, socket, pid_file; /* paths */
+    struct mu_buf config_file, store_root, socket, pid_file, hooks_dir; /* paths */
     int pid_fd;
     struct mu_keystore *store;
     struct mu_loop *loop;
