@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_deploy.h"
 #include "agent/agent_internal.h"
 #include "base/text.h"
 #include "pki/pki_identity.h"
@@ -124,10 +125,12 @@ bool mu_agent_cmp_unconfirmed(struct mu_keystore *store, const char *name)
     struct mu_agent_pending pending = {.csr.secret = true, .engine.secret = true};
     struct mu_keystore_entry entry = {0};
     struct mu_pki_csr *csr = NULL;
+    struct mu_agent agent = {.store = store};
     char stem[MU_KEYSTORE_STEM];
     bool is = false;
 
-    if (!mu_keystore_next(store, name, stem)
+    /* Confirmed, or by a protocol without that, and waiting for its deployment. */
+    if (!mu_keystore_next(store, name, stem) || mu_agent_deploy_held(&agent, name, NULL)
         || mu_agent_pending_load(store, name, &pending, NULL) != MU_OK)
         return false;
     if (pending.next_ca[0] == '\0' && mu_keystore_load_serial(store, name, stem, &entry, NULL) == MU_OK)

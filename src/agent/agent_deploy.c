@@ -201,7 +201,7 @@ static void on_exit_(void *cookie, const struct mu_loop_exit *e)
     struct mu_err err = {.code = MU_OK};
     char line[512];
 
-    mu_text_escape_to(line, sizeof line, mu_bytes_str(e->last_line));
+    mu_text_escape_to(line, sizeof line, mu_bytes_str(mu_agent_hook_shows_key(e->output) ? "*" : e->last_line));
     if (e->is_late) {
         mu_text_duration_format(&limit, d->config.hook_timeout_s);
         mu_err_set(&err, MU_BUSY, MU_M(904), "%s did not end in %s", item->what, mu_buf_str(&limit));

@@ -223,6 +223,34 @@ enum mu_code mu_agent_hook_environment(struct mu_agent *agent, const struct mu_a
     return MU_OK;
 }
 
+/* ---- what they print ---- */
+
+static const char key_mark[] = "PRIVATE KEY-----";
+
+bool mu_agent_hook_shows_key(struct mu_bytes output)
+{
+    return output.n > 0 && memmem(output.p, output.n, key_mark, sizeof key_mark - 1) != NULL;
+}
+
+void mu_agent_hook_lines(struct mu_bytes output, mu_agent_hook_line_call *call, void *cookie)
+{
+    bool in_key = false;
+    char line[400];
+
+    while (output.n > 0) {
+        const uint8_t *end = memchr(output.p, '\n', output.n);
+        struct mu_bytes one = mu_bytes(output.p, end != NULL ? (size_t)(end - output.p) : output.n);
+
+        if (mu_agent_hook_shows_key(one)) {
+            in_key = memmem(one.p, one.n, "-----BEGIN", 10) != NULL;
+            call(cookie, "*");
+        } else if (!in_key && one.n > 0) {
+            call(cookie, mu_text_escape_to(line, sizeof line, one));
+        }
+        output = mu_bytes(output.p + one.n + (end != NULL), output.n - one.n - (end != NULL));
+    }
+}
+
 /* ---- the scripts ---- */
 
 enum mu_code mu_agent_hook_check(const char *path, struct mu_err *err)

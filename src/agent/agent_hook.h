@@ -44,6 +44,11 @@ enum mu_code mu_agent_hook_each(const struct mu_agent *agent, const char *phase,
 /* Path of a recipe by its name, which never is a path; MU_NOT_FOUND names the recipes there are. */
 enum mu_code mu_agent_hook_recipe(const struct mu_agent *agent, struct mu_bytes name, struct mu_buf *path,
     struct mu_err *err) MU_CHECK;
+/* Output of a program line by line, escaped, cut, without empty ones; what stands in a private key is "*". */
+typedef void mu_agent_hook_line_call(void *cookie, const char *line);
+void mu_agent_hook_lines(struct mu_bytes output, mu_agent_hook_line_call *call, void *cookie);
+/* Is there a private key in it? */
+bool mu_agent_hook_shows_key(struct mu_bytes output);
 /* May this file be run as a hook? Else M901 with the reason. */
 enum mu_code mu_agent_hook_check(const char *path, struct mu_err *err) MU_CHECK;
 

@@ -78,7 +78,9 @@ static enum mu_lifecycle_follow apply(struct mu_agent *agent, const char *name,
     if (mu_agent_life_policy_of(agent, name, found ? &entry : NULL, &policy, NULL) != MU_OK)
         policy = (struct mu_lifecycle_policy){.renew_days = -1, .jitter_percent = 20};
     if (what.event == MU_LIFECYCLE_SAVED || what.event == MU_LIFECYCLE_ADOPTED)
-        what.needs_deploy = what.needs_deploy || (found && mu_agent_life_needs_deploy(&entry));
+        what.needs_deploy = what.needs_deploy
+            || (found
+                && (agent->deploys ? mu_agent_deploy_has_plan(agent, &entry) : mu_agent_life_needs_deploy(&entry)));
     follow = mu_enroll_lifecycle_apply(&life->life, &what, &policy, mu_env_now(agent->env));
     mu_agent_config_entry_clear(&entry);
     return follow;
@@ -323,15 +325,14 @@ static void note_success(struct mu_agent_job *job, struct mu_agent_life *life)
     struct mu_lifecycle_happened what = {
         .event = MU_LIFECYCLE_SAVED, .by_person = !job->agent->by_itself};
 
-    if (job->holds && take_held(job->agent, job->name, life, &what)) {
-        life->route = 0;
-    } else if (job->saved.waits) {
+    if (job->holds && take_held(job->agent, job->name, life, &what))
+        ; /* the record is ahead of the switch */
+    else if (job->saved.waits)
         what.event = MU_LIFECYCLE_CANCELED;
-    } else if (!take_certificate(job->agent, job->name, life, &what)) {
+    else if (!take_certificate(job->agent, job->name, life, &what))
         return; /* as after a kill: settled when it can be read */
-    } else {
+    else
         life->told = 0;
-    }
     (void)apply(job->agent, job->name, life, &what);
 }
 

@@ -36,6 +36,8 @@ struct mu_agent_watch_config {
         const struct mu_err *err);
     /* Something of the watch's own for the log: what cannot be read, a damaged record. */
     void (*on_note)(void *listener, const char *name, const struct mu_err *err);
+    /* What came of a hook, recipe or check, with its output (mu_agent_hook_lines makes it fit for a log). */
+    void (*on_part)(void *listener, const char *name, const struct mu_agent_deploy_part *part);
     /* Deployment: mu_agent_deploy_start and its cancel. NULL: none, what is owed stays owed. */
     enum mu_code (*deploy_start)(struct mu_agent *agent, const struct mu_agent_deploy_request *request,
         const struct mu_agent_deploy_host *host, struct mu_agent_deploy **out, struct mu_err *err);

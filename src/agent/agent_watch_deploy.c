@@ -6,11 +6,34 @@ enum { BUSY_MS = 5000 };
 static void on_deployed(
     void *ctx, const struct mu_agent_deploy_outcome *outcome, const struct mu_err *err);
 
+static void on_part(void *ctx, const struct mu_agent_deploy_part *part)
+{
+    struct mu_watch_run *run = ctx;
+
+    if (run->watch->config.on_part != NULL)
+        run->watch->config.on_part(run->watch->config.listener, run->entry->name, part);
+}
+
+static void on_warning(void *ctx, const char *lines)
+{
+    struct mu_watch_run *run = ctx;
+    struct mu_err err = {0};
+
+    while (*lines != '\0') {
+        size_t n = strcspn(lines, "\n");
+
+        mu_err_set(&err, MU_DENIED, MU_REASON_NONE, "%.*s", (int)n, lines);
+        mu_agent_watch_note(run->watch, run->entry->name, &err);
+        lines += n + (lines[n] == '\n' ? 1 : 0);
+    }
+}
+
 static enum mu_code start(struct mu_watch_run *run, enum mu_agent_hook_event event,
     const struct mu_err *failed, struct mu_err *err)
 {
     struct mu_agent_watch *watch = run->watch;
-    const struct mu_agent_deploy_host host = {.ctx = run, .on_done = on_deployed};
+    const struct mu_agent_deploy_host host
+        = {.ctx = run, .on_part = on_part, .on_warning = on_warning, .on_done = on_deployed};
     struct mu_lifecycle life = {0};
     struct mu_agent_deploy_request request = {.name = run->entry->name,
         .plan = &run->plan,
@@ -35,7 +58,7 @@ static enum mu_code start(struct mu_watch_run *run, enum mu_agent_hook_event eve
 static bool has_script(const struct mu_watch_run *run)
 {
     return run->watch->config.deploy_start != NULL && run->has_plan
-        && (run->plan.failure_script != NULL || mu_agent_life_needs_deploy(&run->plan));
+        && mu_agent_deploy_has_failure(&run->watch->own, &run->plan);
 }
 
 void mu_agent_watch_run_tell(

@@ -6,6 +6,7 @@
 
 #include "agent/agent_deploy.h"
 #include "agent/agent_entry.h"
+#include "agent/agent_hook.h"
 #include "agent/agent_life.h"
 #include "base/text.h"
 #include "cmd/muster/cmd_print.h"
@@ -39,19 +40,11 @@ static void part_json(struct run *r, const struct mu_agent_deploy_part *part)
     mu_agent_json_close(&r->json, '}');
 }
 
-/* What it printed, line by line, escaped, behind a margin. */
-static void show_output(struct mu_bytes output)
+/* What it printed, behind a margin. */
+static void show_line(void *cookie, const char *line)
 {
-    char line[400];
-
-    while (output.n > 0) {
-        const uint8_t *end = memchr(output.p, '\n', output.n);
-        size_t n = end != NULL ? (size_t)(end - output.p) : output.n;
-
-        fprintf(stderr, "             | %s\n", mu_text_escape_to(line, sizeof line, mu_bytes(output.p, n)));
-        n += end != NULL ? 1 : 0;
-        output = mu_bytes(output.p + n, output.n - n);
-    }
+    fprintf(stderr, "             | %s\n", line);
+    (void)cookie;
 }
 
 static void on_part(void *ctx, const struct mu_agent_deploy_part *part)
@@ -76,7 +69,7 @@ static void on_part(void *ctx, const struct mu_agent_deploy_part *part)
             part->last_line != NULL ? part->last_line : "");
     mu_cmd_print_line(r->cmd, check ? "in use" : "deploy", text);
     if (r->shows_output && !r->cmd->args.quiet)
-        show_output(part->output);
+        mu_agent_hook_lines(part->output, show_line, NULL);
 }
 
 static void on_warning(void *ctx, const char *lines)

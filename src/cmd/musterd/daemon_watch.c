@@ -1,5 +1,6 @@
 /* The watch over all certificates: how the process starts it and hands requests to it. */
 #include "agent/agent_deploy.h"
+#include "agent/agent_hook.h"
 #include "cmd/musterd/daemon.h"
 #include "cmd/musterd/daemon_log.h"
 
@@ -27,6 +28,27 @@ static void on_note(void *cookie, const char *name, const struct mu_err *err)
     mu_daemon_log_error("watch", &named);
 }
 
+struct told {
+    const char *name, *what;
+};
+
+static void on_output(void *cookie, const char *line)
+{
+    const struct told *t = cookie;
+
+    mu_daemon_log_line(MU_DAEMON_INFO, "hook", "%s: %s: %s", t->name, t->what, line);
+}
+
+/* That it failed is an event of the certificate; what it printed is not. */
+static void on_part(void *cookie, const char *name, const struct mu_agent_deploy_part *part)
+{
+    struct told t = {name, part->what};
+
+    mu_agent_hook_lines(part->output, on_output, &t);
+    mu_daemon_log_line(part->ok ? MU_DAEMON_INFO : MU_DAEMON_WARNING, "hook", "%s: %s: %s", name, part->what,
+        part->ok ? "ok" : part->last_line != NULL ? part->last_line : "failed");
+}
+
 static void on_job(void *cookie, const char *name, const struct mu_agent_outcome *outcome,
     const struct mu_err *err)
 {
@@ -45,6 +67,7 @@ enum mu_code mu_daemon_watch_open(struct mu_daemon *d, struct mu_err *err)
         .on_step = on_step,
         .on_job = on_job,
         .on_note = on_note,
+        .on_part = on_part,
         .deploy_start = mu_agent_deploy_start,
         .deploy_cancel = mu_agent_deploy_cancel};
 

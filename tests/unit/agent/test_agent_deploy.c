@@ -24,7 +24,7 @@ static const char *failing;    /* program whose name has this in it fails */
 static int failing_exit;
 static const char *says; /* its output then */
 static int64_t takes_ms;
-static bool done, ok, stale, nothing;
+static bool done, ok, stale, nothing, vetoed;
 static struct mu_err failed;
 
 static void put_script(const char *path, unsigned mode)
@@ -131,6 +131,7 @@ static void on_done(void *ctx, const struct mu_agent_deploy_outcome *outcome, co
     done = true;
     ok = outcome->ok;
     stale = outcome->is_stale;
+    vetoed = outcome->is_vetoed;
     nothing = outcome->nothing;
     failed = err != NULL ? *err : (struct mu_err){.code = MU_OK};
 }
@@ -405,6 +406,179 @@ static void another_process_at_work_is_told(void **state)
     mu_keystore_unlock(lock);
 }
 
+/* ---- hooks.d/pre ---- */
+
+static void make_pre(const char *name)
+{
+    char path[200];
+
+    snprintf(path, sizeof path, "%s/pre", hooks);
+    make(path, name);
+}
+
+static void current(struct world *w, char stem[MU_KEYSTORE_STEM])
+{
+    assert_true(mu_keystore_current(w->agent.store, "web", stem));
+}
+
+/* Renewed while a script of pre wants to be asked: saved, on disk, not switched to. */
+static void renew_held(struct world *w, char old[MU_KEYSTORE_STEM], char new[MU_KEYSTORE_STEM])
+{
+    char now[MU_KEYSTORE_STEM];
+
+    w->agent.deploys = true;
+    current(w, old);
+    world_renew(w, "web", (struct mu_agent_renew){.regenerate = true, .rekey = true});
+    world_expect(w, MU_AGENT_ISSUED);
+    current(w, now);
+    assert_string_equal(now, old);
+    assert_true(mu_agent_deploy_held(&w->agent, "web", new));
+    assert_string_not_equal(old, new);
+}
+
+static void pre_comes_before_the_switch(void **state)
+{
+    struct world *w = *state;
+    const struct mu_agent_config_entry plan = {.success_script = "x"};
+    char old[MU_KEYSTORE_STEM], new[MU_KEYSTORE_STEM], now[MU_KEYSTORE_STEM], line[300];
+
+    make_pre("10-look");
+    renew_held(w, old, new);
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_true(ok);
+    assert_string_equal(mu_buf_str(&ran), "10-look;x;");
+    snprintf(line, sizeof line, "MUSTER_SERIAL=%s", new);
+    assert_true(env_has(line));
+    snprintf(line, sizeof line, "MUSTER_OLD_SERIAL=%s", old);
+    assert_true(env_has(line));
+    assert_true(env_has("MUSTER_KEY_CHANGED=1"));
+    current(w, now);
+    assert_string_equal(now, new);
+    assert_false(mu_agent_deploy_held(&w->agent, "web", NULL));
+}
+
+/* The pair stays saved, the present one in use, and nobody is asked again but by hand. */
+static void pre_may_veto(void **state)
+{
+    struct world *w = *state;
+    const struct mu_agent_config_entry plan = {.success_script = "x", .failure_script = "alarm"};
+    char old[MU_KEYSTORE_STEM], new[MU_KEYSTORE_STEM], now[MU_KEYSTORE_STEM];
+
+    make_pre("10-look");
+    renew_held(w, old, new);
+    failing = "10-look";
+    failing_exit = 1;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_false(ok);
+    assert_true(vetoed);
+    assert_int_equal(failed.reason, MU_M(901));
+    assert_string_equal(mu_buf_str(&ran), "10-look;alarm;");
+    assert_true(env_has("MUSTER_EVENT=failed"));
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED}); /* a retry */
+    assert_true(vetoed);
+    assert_string_equal(mu_buf_str(&ran), "");
+    current(w, now);
+    assert_string_equal(now, old);
+    assert_true(mu_agent_deploy_held(&w->agent, "web", NULL));
+    /* nor is another asked for meanwhile */
+    world_renew(w, "web", (struct mu_agent_renew){.no_wait = true});
+    world_expect(w, MU_AGENT_NOTHING);
+    failing = NULL;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED, .again = true});
+    assert_true(ok);
+    current(w, now);
+    assert_string_equal(now, new);
+}
+
+/* 75, a time limit or a signal is no veto: asked again at the next try. */
+static void pre_may_ask_to_wait(void **state)
+{
+    struct world *w = *state;
+    const struct mu_agent_config_entry plan = {.success_script = "x"};
+    char old[MU_KEYSTORE_STEM], new[MU_KEYSTORE_STEM], now[MU_KEYSTORE_STEM];
+
+    make_pre("10-look");
+    renew_held(w, old, new);
+    failing = "10-look";
+    failing_exit = 75;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_true(vetoed);
+    assert_int_equal(failed.code, MU_BUSY);
+    takes_ms = 70000;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_int_equal(failed.reason, MU_M(904));
+    takes_ms = 0;
+    failing = NULL;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_true(ok);
+    assert_string_equal(mu_buf_str(&ran), "10-look;x;");
+    current(w, now);
+    assert_string_equal(now, new);
+}
+
+/* Who cannot be asked has not agreed. */
+static void a_pre_that_must_not_be_run_stops_the_switch(void **state)
+{
+    struct world *w = *state;
+    const struct mu_agent_config_entry plan = {.success_script = "x"};
+    char old[MU_KEYSTORE_STEM], new[MU_KEYSTORE_STEM], path[300], other[300];
+
+    make_pre("10-look");
+    renew_held(w, old, new);
+    snprintf(path, sizeof path, "%s/pre/10-look", hooks);
+    chmod(path, 0777);
+    run(w, (struct mu_agent_deploy_request){.plan = &plan});
+    assert_int_equal(failed.reason, MU_M(901));
+    assert_non_null(strstr(failed.what, "others may write it"));
+    snprintf(other, sizeof other, "%s/elsewhere", dir);
+    put_script(other, 0755);
+    unlink(path);
+    assert_int_equal(symlink(other, path), 0); /* a link is not followed */
+    run(w, (struct mu_agent_deploy_request){.plan = &plan});
+    assert_non_null(strstr(failed.what, "no regular file"));
+    unlink(path);
+    snprintf(path, sizeof path, "%s/pre", hooks);
+    chmod(path, 0777);
+    run(w, (struct mu_agent_deploy_request){.plan = &plan});
+    assert_non_null(strstr(failed.what, "others may write it"));
+    assert_string_equal(mu_buf_str(&ran), "");
+    assert_true(mu_agent_deploy_held(&w->agent, "web", NULL));
+}
+
+/* What one service does not take is not kept from another; what builds on all does not run. */
+static void recipes_stand_alone(void **state)
+{
+    struct world *w = *state;
+    const struct mu_agent_config_entry plan = {.deploy = "nginx, copy", .success_script = "x"};
+
+    failing = "nginx";
+    failing_exit = 2;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_false(ok);
+    assert_string_equal(mu_buf_str(&ran), "nginx;copy;");
+    failing = NULL;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_true(ok);
+    assert_string_equal(mu_buf_str(&ran), "nginx;x;");
+}
+
+static void take_line(void *cookie, const char *line)
+{
+    mu_buf_putf(cookie, "%s\n", line);
+}
+
+static void output_is_fit_for_a_log(void **state)
+{
+    static const char text[] = "one\n\ntwo \x1b[31m\n-----BEGIN PRIVATE KEY-----\nMIIsecret\n-----END PRIVATE KEY-----\n"
+                               "three\n-----BEGIN EC PRIVATE KEY-----\nMIIcut";
+    struct mu_buf out = {.max = 4096};
+
+    (void)state;
+    mu_agent_hook_lines(mu_bytes(text, sizeof text - 1), take_line, &out);
+    assert_string_equal(mu_buf_str(&out), "one\ntwo \\x1b[31m\n*\n*\nthree\n*\n");
+    mu_buf_clear(&out);
+}
+
 static void words_of_verify(void **state)
 {
     struct mu_agent_verify_spec s;
@@ -440,6 +614,12 @@ int main(void)
         TEST(a_service_that_restarts_is_said_to),
         TEST(recipes_are_names_and_hooks_are_ours),
         TEST(another_process_at_work_is_told),
+        TEST(pre_comes_before_the_switch),
+        TEST(pre_may_veto),
+        TEST(pre_may_ask_to_wait),
+        TEST(a_pre_that_must_not_be_run_stops_the_switch),
+        TEST(recipes_stand_alone),
+        cmocka_unit_test(output_is_fit_for_a_log),
         cmocka_unit_test(words_of_verify),
     };
 
