@@ -171,6 +171,21 @@ static enum mu_code renew(struct mu_watch_run *run, const struct mu_agent_enroll
     return mu_agent_renew(run->agent, &request, host, &run->job, err);
 }
 
+/* Most renewals are made with the certificate alone: a challenge that was for the first request only may be gone
+ * by then. What was really needed the CA will say. */
+static enum mu_code take_secrets(struct mu_watch_run *run, struct mu_agent_enroll *request, struct mu_err *err)
+{
+    const struct mu_agent_watch_config *config = &run->watch->config;
+    enum mu_code rc = config->on_secrets(config->cookie, &run->plan.secrets, request, err);
+
+    if (rc == MU_OK || run->action == MU_LIFECYCLE_ENROLL)
+        return rc;
+    if (err != NULL)
+        mu_agent_watch_note(run->watch, run->entry->name, err);
+    mu_err_clear(err);
+    return MU_OK;
+}
+
 static enum mu_code job_start(struct mu_watch_run *run, struct mu_err *err)
 {
     struct mu_agent_watch *watch = run->watch;
@@ -183,7 +198,7 @@ static enum mu_code job_start(struct mu_watch_run *run, struct mu_err *err)
     enum mu_code rc = mu_agent_watch_run_plan(run, err);
 
     if (rc == MU_OK && watch->config.on_secrets != NULL)
-        rc = watch->config.on_secrets(watch->config.cookie, &run->plan.secrets, &request, err);
+        rc = take_secrets(run, &request, err);
     if (rc != MU_OK)
         return rc;
     if (run->action == MU_LIFECYCLE_POLL

@@ -327,3 +327,24 @@ def test_set_reaches_the_agent_that_runs(build, conf, tmp_path):
         assert r.code == 4 and agent.cert("one")["renew_days"] == 7, r
     finally:
         agent.end()
+
+
+def test_a_renewal_needs_no_challenge_that_is_gone(build, conf, tmp_path):
+    """The file of a challenge that was for the first request is taken away, as it should be: renewals go on."""
+    agent = Musterd(build, tmp_path / "agent",
+                    f'[ca "b"]\nprotocol = scep\nurl = {conf.demo.url}\ntrust = {conf.demo.root}\n'
+                    f'challenge = file:{conf.challenge}\n[certificate "gw"]\nca = b\n')
+    try:
+        agent.start()
+        first = agent.wait_state("gw", "OK")["serial"]
+        conf.challenge.unlink()
+        agent.post("/v1/certificates/gw/renew", {"force": True})
+        second = wait_for(lambda: (lambda s: s if s != first else None)(agent.cert("gw").get("serial")))
+        agent.stop()
+        r = run(conf.muster, "--config", agent.conf, "--store", agent.store, "--socket", agent.socket, "--no-input",
+                "renew", "gw", "--force")
+        assert r.code == 0 and "there is no file" in r.err, r
+        r = run(conf.muster, "--config", agent.conf, "--store", agent.store, "show", "gw", "--json")
+        assert json.loads(r.out)["certificates"][0]["serial"] not in (first, second), r
+    finally:
+        agent.end()

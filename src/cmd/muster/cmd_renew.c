@@ -14,17 +14,17 @@ static enum mu_code take_secrets(
     struct mu_cmd *cmd, const char *name, struct mu_cmd_secrets *secrets, struct mu_err *err)
 {
     struct mu_agent_config_entry entry = {0};
-    enum mu_code rc = mu_agent_config_entry(cmd->config, name, 0, &entry, NULL);
+    enum mu_code rc;
 
-    if (rc == MU_OK)
+    if (!mu_agent_config_has_entry(cmd->config, name))
+        return mu_cmd_secrets_options(cmd, secrets, err);
+    if ((rc = mu_agent_config_entry(cmd->config, name, 0, &entry, err)) == MU_OK)
         rc = mu_cmd_secrets_take(cmd, &entry.secrets, secrets, err);
     mu_agent_config_entry_clear(&entry);
     if (rc == MU_OK)
         return MU_OK;
-    if (rc != MU_NOT_FOUND) {
-        mu_cmd_print_line(cmd, "warning", err->what);
-        mu_err_clear(err);
-    }
+    mu_cmd_print_line(cmd, "warning", err->what);
+    mu_err_clear(err);
     mu_cmd_secrets_clear(secrets);
     return mu_cmd_secrets_options(cmd, secrets, err);
 }
