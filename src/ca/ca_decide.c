@@ -15,18 +15,22 @@ bool mu_ca_decide_is_for_ca(const struct mu_ca_job *job, const struct mu_enroll_
     return p->ca == NULL || *p->ca == '\0' || strcmp(p->ca, job->one->name) == 0;
 }
 
-/* A profile that takes the template a request names; it stays manual if the other is. */
+/* SCEP's requests can name a profile in no other way than by a template: one that takes it, and it
+ * stays manual if the other is. EST has labels for that and CMP certProfile: there the profile of
+ * label or entry stands, whatever the CSR names. */
 const struct mu_enroll_profile *mu_ca_decide_template(
     struct mu_ca_job *job, const struct mu_enroll_profile *p)
 {
     struct mu_buf name = {0};
 
-    if (p != NULL && mu_enroll_profile_template(job->question.csr, &name)) {
+    if (p != NULL && job->way->proto == MU_PROTO_SCEP
+        && mu_enroll_profile_template(job->question.csr, &name)) {
         for (size_t i = 0; i < job->snapshot->profile_n; i++) {
             const struct mu_enroll_profile *other = job->snapshot->profiles[i];
 
             if (other->template_name != NULL && strcmp(other->template_name, mu_buf_str(&name)) == 0
-                && (!p->manual || other->manual) && mu_ca_decide_is_for_ca(job, other))
+                && (!p->manual || other->manual) && mu_ca_decide_is_for_ca(job, other)
+                && (other->protocols == 0 || (other->protocols & (1u << MU_PROTO_SCEP))))
                 p = other;
         }
     }

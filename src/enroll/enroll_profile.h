@@ -20,7 +20,8 @@
  *   usage-from-request   no | yes: what was asked for and is not special wins
  *   critical             basic, key-usage; none
  *   pointers             yes | no: the CA's CRL and issuer addresses
- *   template-name        value of extension 1.3.6.1.4.1.311.20.2 that chooses this profile
+ *   template-name        value of extension 1.3.6.1.4.1.311.20.2 that chooses this profile (SCEP), or
+ *                        name that a certProfile of CMP chooses it by
  *   renew-before         30d | any;  renew-after 0
  *   renew-key            either | new | same
  *   renew-challenge, revoke-old     no, no

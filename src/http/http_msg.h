@@ -54,6 +54,8 @@ struct mu_http_request {
     struct mu_bytes body;
     const struct mu_http_peer *peer; /* server side; NULL on the client */
     bool same_connection;   /* client: only on the connection of the last exchange */
+    bool explicit_anchor;   /* client: only to a server that a named CA vouches for, not the system's
+                               store alone; else done gets MU_AUTH and nothing is sent */
     const struct mu_http_note *notes; /* client */
     size_t note_n;
 };

@@ -108,6 +108,19 @@ static void trace_request(struct mu_net_session *s)
         TRACE(s, MU_TRACE_HTTP, "%s %s", s->request->method, s->url_text);
 }
 
+/* EST-22: any CA of the system's store may vouch for whoever answers in the host's name, and a
+ * password would be his. */
+static int refuse_implicit(struct mu_net_session *s)
+{
+    mu_err_set(&s->err, MU_AUTH, MU_REASON_NONE,
+        "est: only the system's CA store vouches for %s (%s), and on that alone no password is sent "
+        "(RFC 7030 6)",
+        s->url.host, s->verified_by);
+    mu_err_next(&s->err, "Name the CA that vouches for the server: --ca-cert FILE. Or prove who you are by a "
+                         "certificate: --client-cert.");
+    return CURL_PREREQFUNC_ABORT;
+}
+
 /* The connection stands, TLS included; the request comes next. */
 int mu_net_exchange_connected(void *cookie, char *peer_ip, char *own_ip, int peer_port, int own_port)
 {
@@ -124,6 +137,8 @@ int mu_net_exchange_connected(void *cookie, char *peer_ip, char *own_ip, int pee
     if (curl_easy_getinfo(s->easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK && tls != NULL
         && tls->backend == CURLSSLBACKEND_OPENSSL && tls->internals != NULL)
         mu_net_verify_learn(s, tls->internals);
+    if (s->request->explicit_anchor && s->implicit)
+        return refuse_implicit(s);
     trace_request(s);
     return CURL_PREREQFUNC_OK;
 }

@@ -67,6 +67,7 @@ struct mu_net_session {
     size_t chain_len[MU_LIMIT_CERTS];
     size_t chain_n;
     char verified_by[160]; /* subject of the anchor */
+    bool implicit;         /* only the system's store vouches for it */
     bool cert_asked;       /* the server wanted to see a certificate of ours */
 };
 

@@ -251,6 +251,7 @@ static int verify(X509_STORE_CTX *ctx, void *cookie)
     int why;
 
     s->verified_by[0] = '\0';
+    s->implicit = false;
     keep_chain(s, ctx);
     if (s->identity.insecure_bootstrap) {
         X509_STORE_CTX_set_error(ctx, X509_V_OK);
@@ -263,10 +264,12 @@ static int verify(X509_STORE_CTX *ctx, void *cookie)
         X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNSPECIFIED);
     if (s->identity.use_system_anchors
         && mu_net_anchors_is_unknown(X509_STORE_CTX_get_error(ctx))
-        && mu_net_anchors_system(&system, ctx))
+        && mu_net_anchors_system(&system, ctx)) {
+        s->implicit = true;
         why = judge(s, system.ctx);
-    else
+    } else {
         why = judge(s, ctx);
+    }
     mu_net_anchors_clear(&system);
     X509_STORE_CTX_set_error(ctx, why);
     return why == X509_V_OK;

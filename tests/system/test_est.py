@@ -459,6 +459,20 @@ def test_a_person_on_a_terminal_is_asked_and_shown_the_fingerprint(muster, doubl
     assert json.loads(u("ca", "list", "--json").out)["cas"][0]["source"] == "est"
 
 
+def test_EST22_no_password_on_the_word_of_the_system_store_alone(muster, double, tmp_path, monkeypatch):
+    """RFC 7030 6: a password, Basic or Digest, goes to servers of named CAs only."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(double.root))
+    u = Unit(muster, tmp_path, double.url, None)
+    args = [muster, "--store", u.store, "enroll", "e", "--via", "est", "--url", double.url, "--user", "estuser"]
+    code, out = on_terminal(args, [("Password of estuser:", "estpwd\n"), ("(y/n)", "y\n")])
+    assert code == 7 and "only the system's CA store vouches for" in out and "--ca-cert" in out, out
+    assert "cacerts" in double.ops() and "simpleenroll" not in double.ops(), double.ops()
+    assert all("Authorization" not in a.headers for a in double.asked)
+    u.ca = ["--ca-cert", double.root]
+    u.ok("f")
+    assert double.asked[-1].headers["Authorization"].startswith("Basic ")
+
+
 def test_E048_E054_what_a_known_CA_vouches_for_is_kept_with_where_it_came_from(other, double):
     make_ca(double.dir, "below", issuer="estDouble")
     make_ca(double.dir, "stranger")

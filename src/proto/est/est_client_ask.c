@@ -130,6 +130,7 @@ static enum mu_code put_request(struct mu_est_client *c, const char *method,
         next->request.body = mu_buf_bytes(&c->body);
         next->request.same_connection = c->linked;
     }
+    next->request.explicit_anchor = c->authorization.n != 0;
     if (c->authorization.n != 0)
         c->headers[n++] = (struct mu_http_header){"Authorization", mu_buf_str(&c->authorization)};
     next->request.header_n = n;

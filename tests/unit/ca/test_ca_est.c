@@ -30,6 +30,7 @@ struct ask {
     const char *challenge; /* challengePassword */
     const char *body; /* instead of a CSR made here, base64 */
     const char *new_subject, *new_san; /* in ChangeSubjectName */
+    const char *template; /* name of a template */
 };
 
 /* RFC 6402 2.8: untagged elements, each of them optional. */
@@ -62,11 +63,15 @@ static void csr_text(const struct ask *a, struct mu_buf *text)
 
     ca_ok(mu_pki_name_parse(a->subject != NULL ? a->subject : "/CN=device", &name, &ca_err));
     params.subject = mu_buf_bytes(&name);
-    if (a->san != NULL) {
+    if (a->san != NULL || a->template != NULL) {
         size_t mark = mu_der_open(&exts, MU_DER_SEQUENCE);
 
-        ca_ok(mu_pki_san_parse(a->san, &san, &ca_err));
-        mu_pki_ext_put_san(&exts, false, mu_buf_bytes(&san));
+        if (a->san != NULL)
+            ca_ok(mu_pki_san_parse(a->san, &san, &ca_err));
+        if (a->san != NULL)
+            mu_pki_ext_put_san(&exts, false, mu_buf_bytes(&san));
+        if (a->template != NULL)
+            mu_pki_ext_put_template_name(&exts, a->template);
         mu_der_close(&exts, mark);
         params.extensions = mu_buf_bytes(&exts);
     }
@@ -872,6 +877,25 @@ static void a_revoked_certificate_of_a_client_ca_is_refused(void **state)
     mu_pki_cert_free(root);
 }
 
+/* A template name in the CSR chooses nothing beside label and entry. */
+static void a_template_name_leads_to_no_other_profile(void **state)
+{
+    struct ca_world *w = *state;
+    struct ask a = with_password;
+    struct mu_pki_cert *plain, *cert;
+
+    profile(w, "brief", "protocols = est\ntemplate-name = short\nlifetime = 1d\nmax-requests = 0\n");
+    a.key = CA_KEY_EC;
+    plain = issued(w, &a);
+    a.template = "short";
+    a.subject = "/CN=with template";
+    cert = issued(w, &a);
+    assert_int_equal(cert->not_after_s - cert->not_before_s, plain->not_after_s - plain->not_before_s);
+    assert_true(cert->not_after_s > NOW + 2 * 86400);
+    mu_pki_cert_free(cert);
+    mu_pki_cert_free(plain);
+}
+
 static bool take_root(void *cookie, const struct mu_ca_view *view)
 {
     if (strcmp(view->name, "maker") == 0)
@@ -1129,6 +1153,7 @@ int main(void)
         TEST(windows_of_the_profile_hold),
         TEST(a_revoked_certificate_is_refused),
         TEST(a_stranger_is_refused_with_a_sentence),
+        TEST(a_template_name_leads_to_no_other_profile),
         TEST(a_client_ca_vouches_for_its_own),
         TEST(a_revoked_certificate_of_a_client_ca_is_refused),
         TEST(a_certificate_of_another_ca_here_is_looked_up_in_its_record),

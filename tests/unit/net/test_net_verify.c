@@ -387,6 +387,7 @@ static void the_systems_anchors_are_asked_last(void **state)
     struct mu_tls_identity both = {
         .anchors = {.v = &stranger.cert, .n = 1}, .use_system_anchors = true, .env = &fix_env};
     struct mu_tls_identity named = {.anchors = {.v = &stranger.cert, .n = 1}};
+    struct mu_tls_identity ours = {.anchors = {.v = &root.cert, .n = 1}, .use_system_anchors = true};
     char dir[] = "/tmp/test_net_verify.XXXXXX", file[80];
     struct mu_buf pem = {0};
     uint16_t port = serve(false, false);
@@ -410,6 +411,25 @@ static void the_systems_anchors_are_asked_last(void **state)
         if (fix_ask(s, est(port, "cacerts"), NULL) != MU_OK)
             fail_msg("%s", fix_err.what);
         assert_has(fix_trace(), "verified by CN=Test Root\n");
+        mu_transport_close(s);
+        s = open_with(&both); /* EST-22: what has a password in it is not sent on that alone */
+        struct mu_http_header login = {"Authorization", "Basic eDp5"};
+        struct mu_http_request post = {.method = "POST", .target = est(port, "simpleenroll"),
+            .headers = &login, .header_n = 1, .explicit_anchor = true};
+        unsigned seen = atomic_load(&requests);
+        assert_int_equal(fix_ask_request(s, &post), MU_AUTH);
+        assert_int_equal(fix_err.reason, MU_REASON_NONE);
+        assert_has(fix_err.what, "only the system's CA store vouches for");
+        assert_has(fix_err.what, "RFC 7030 6");
+        post.explicit_anchor = false;
+        assert_int_equal(atomic_load(&requests), seen);
+        if (fix_ask_request(s, &post) != MU_OK)
+            fail_msg("%s", fix_err.what);
+        mu_transport_close(s);
+        s = open_with(&ours);
+        post.explicit_anchor = true;
+        if (fix_ask_request(s, &post) != MU_OK)
+            fail_msg("%s", fix_err.what);
         mu_transport_close(s);
         s = open_with(&both);
         fix_shift_s = 3 * 86400;

@@ -387,6 +387,11 @@ static void note_request(struct world *w, const struct mu_http_request *sent)
     snprintf(w->last_authorization, sizeof w->last_authorization, "%s",
         authorization != NULL ? authorization : "");
     w->last_same_connection = sent->same_connection;
+    /* EST-22: where a password is in it, and nowhere else, the system's CAs are not enough */
+    if (sent->explicit_anchor != (authorization != NULL)) {
+        fprintf(stderr, "explicit_anchor does not fit %s %s\n", sent->method, sent->target);
+        abort();
+    }
     if (strcmp(sent->method, "POST") == 0) {
         mu_buf_clear(&w->last_csr);
         world_ok(mu_est_body_decode(sent->body, &w->last_csr, &world_err));
