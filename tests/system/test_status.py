@@ -159,3 +159,15 @@ def test_json_has_the_documented_shape(cli):
     for key in "result code reason transaction causes do".split():
         assert key in c["last"], key
     assert c["due_since"] is None and c["held"] is False and c["next_try"] is None and c["deploy"] == []
+
+
+def test_show_as_console_has_the_words_of_the_console(cli, demo):
+    assert cli.enroll("gw").code == 0
+    r = cli("show", "gw", "--as", "console")
+    assert r.code == 0, r
+    lines = r.out.splitlines()
+    assert lines[:2] == ["config vpn certificate local", '    edit "gw"'] and lines[-2:] == ["    next", "end"], r
+    assert "        set enroll-protocol scep" in lines and f'        set scep-url "{demo.url}"' in lines
+    assert any(line.startswith('        set certificate "-----BEGIN CERTIFICATE-----') for line in lines)
+    assert cli.challenge.read_text().strip() not in r.out
+    assert cli("show", "gw", "--as", "poem").code == 64

@@ -11,4 +11,8 @@ void mu_cmd_facts_row(
 /* All there is to say, on stdout. */
 void mu_cmd_facts_show(const struct mu_agent_facts *facts, int64_t now_s);
 
+/* cmd_show_console.c: the entry in the words of the firewall-style console; secrets are '*'. */
+enum mu_code mu_cmd_show_console(
+    struct mu_cmd *cmd, const struct mu_agent_facts *facts, struct mu_err *err) MU_CHECK;
+
 #endif

@@ -28,8 +28,6 @@ static enum mu_code show_pem(struct mu_cmd *cmd, const char *name, struct mu_err
     enum mu_code rc;
     size_t i;
 
-    if (cmd->asks_agent)
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, "the agent tells facts, no files: read latest.crt");
     if ((rc = mu_keystore_load(cmd->store, name, &entry, err)) != MU_OK)
         return rc;
     mu_pki_cert_to_pem(entry.cert, &pem);
@@ -42,6 +40,15 @@ static enum mu_code show_pem(struct mu_cmd *cmd, const char *name, struct mu_err
     return rc;
 }
 
+/* What needs the files themselves. */
+static enum mu_code show_files(
+    struct mu_cmd *cmd, const char *as, const struct mu_agent_facts *facts, struct mu_err *err)
+{
+    if (cmd->asks_agent)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE, "the agent tells facts, no files: read latest.crt");
+    return strcmp(as, "console") == 0 ? mu_cmd_show_console(cmd, facts, err) : show_pem(cmd, facts->name, err);
+}
+
 int mu_cmd_show(struct mu_cmd *cmd)
 {
     const char *name = cmd->args.words[0], *as = cmd->args.as != NULL ? cmd->args.as : "text";
@@ -49,8 +56,8 @@ int mu_cmd_show(struct mu_cmd *cmd)
     struct mu_err err = {0};
     int exit_code = MU_CMD_OK;
 
-    if (strcmp(as, "text") != 0 && strcmp(as, "pem") != 0 && strcmp(as, "json") != 0) {
-        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--as %s: known are text, pem, json", as);
+    if (strcmp(as, "text") != 0 && strcmp(as, "pem") != 0 && strcmp(as, "json") != 0 && strcmp(as, "console") != 0) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--as %s: known are text, console, pem, json", as);
         return mu_cmd_print_usage_error(cmd, &err);
     }
     if (mu_cmd_agent_open_store(cmd, &err) != MU_OK
@@ -60,7 +67,7 @@ int mu_cmd_show(struct mu_cmd *cmd)
         exit_code = show_json(cmd, &facts);
     else if (strcmp(as, "text") == 0)
         mu_cmd_facts_show(&facts, mu_env_now(&cmd->env));
-    else if (show_pem(cmd, name, &err) != MU_OK)
+    else if (show_files(cmd, as, &facts, &err) != MU_OK)
         exit_code = mu_cmd_print_error(cmd, name, &err);
     mu_agent_facts_clear(&facts);
     return exit_code;
