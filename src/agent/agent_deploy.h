@@ -68,7 +68,7 @@ bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_a
 
 /* M609: what the service of a recipe needs of a certificate. */
 enum mu_code mu_agent_deploy_recipe_fits(
-    const char *recipe, const struct mu_pki_cert *cert, struct mu_err *err) MU_CHECK;
+    const char *recipe, struct mu_pki_cert *cert, struct mu_err *err) MU_CHECK;
 
 /* What state/<name>.deploy says, for status. */
 struct mu_agent_deploy_seen {

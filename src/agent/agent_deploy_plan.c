@@ -242,7 +242,7 @@ enum mu_code mu_agent_deploy_fits(const struct mu_agent_deploy_item *item, struc
 }
 
 enum mu_code mu_agent_deploy_recipe_fits(
-    const char *service, const struct mu_pki_cert *cert, struct mu_err *err)
+    const char *service, struct mu_pki_cert *cert, struct mu_err *err)
 {
     size_t i;
 
