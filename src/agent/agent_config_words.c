@@ -65,8 +65,12 @@ static const struct mu_agent_config_word words[] = {
     {"ref", CA, NULL, NULL, false, false},
     {"secret", CA, V(reference), NULL, true, true},
     {"mac", CA, NULL, "pbm", false, false},
+    {"mac-iterations", CA, NULL, "10000", false, false},
     {"cmp-request", CA, NULL, "ir", false, false},
     {"implicit-confirm", CA, V(answer), "no", false, false},
+    {"no-confirm", CA, V(answer), "no", false, false},
+    {"ignore-key-usage", CA, V(answer), "no", false, false},
+    {"trust-ca-pubs", CA, V(answer), "no", false, false},
     /* [defaults], [template], [certificate] */
     {"ca", ENTRY, V(names), NULL, false, true},
     {"template", MU_AGENT_CONFIG_CERTIFICATE, V(name), NULL, false, true},

@@ -101,6 +101,8 @@ enum mu_code mu_agent_job_save(
         return mu_err_set(err, MU_AUTH, MU_M(214), "the issued certificate belongs to another key");
     if ((rc = changed_tell(job, pair.cert, err)) != MU_OK)
         return rc;
+    if (mu_agent_settings_is_cmp(&job->settings) && (rc = mu_agent_job_learn(job, err)) != MU_OK)
+        return rc;
     /* A CMP certificate waits for its confirmation first. */
     job->holds = !pair.later && !pair.held && mu_agent_hold_wanted(job->agent, pair.cert);
     if (job->holds && (rc = mu_agent_hold_mark(job->agent, job->name, pair.cert, err)) != MU_OK)

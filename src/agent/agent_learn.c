@@ -62,10 +62,33 @@ static enum mu_code learn_one(struct mu_agent_job *job, struct mu_pki_cert *cert
     }
     if (rc != MU_OK)
         return rc;
-    snprintf(from, sizeof(from), "est %s, source address %s, CA identifier %s", s->url,
+    snprintf(from, sizeof(from), "%s %s, source address %s, CA identifier %s", s->protocol,
+        s->url,
         s->source_ip != NULL ? s->source_ip : "none",
         s->ca_identifier != NULL ? s->ca_identifier : "none");
     return mu_keystore_ca_from_put(job->agent->store, used, from, err);
+}
+
+/* CMP-71: the engine has found that the new certificate leads up to one of these, and its MAC vouches
+ * for them. */
+static enum mu_code learn_ca_pubs(struct mu_agent_job *job, struct mu_err *err)
+{
+    struct mu_client_result r;
+    enum mu_code rc = MU_OK;
+
+    if (job->settings.trust_ca_pubs <= 0 || job->settings.client_cert != NULL || job->has_entry)
+        return MU_OK;
+    mu_client_result(job->client, &r);
+    if (r.ca_certs == NULL || r.cert == NULL || r.over)
+        return MU_OK;
+    job->learned = true;
+    for (size_t i = 0; rc == MU_OK && i < r.ca_certs->n; i++) {
+        struct mu_pki_cert *cert = r.ca_certs->v[i];
+
+        if (mu_pki_cert_is_ca(cert) && mu_pki_cert_is_self_signed(cert))
+            rc = learn_one(job, cert, err);
+    }
+    return rc;
 }
 
 enum mu_code mu_agent_job_learn(struct mu_agent_job *job, struct mu_err *err)
@@ -73,7 +96,11 @@ enum mu_code mu_agent_job_learn(struct mu_agent_job *job, struct mu_err *err)
     struct mu_client_result r;
     enum mu_code rc = MU_OK;
 
-    if (job->learned || job->bootstrap || !mu_agent_settings_is_est(&job->settings))
+    if (job->learned || job->bootstrap)
+        return MU_OK;
+    if (mu_agent_settings_is_cmp(&job->settings))
+        return learn_ca_pubs(job, err);
+    if (!mu_agent_settings_is_est(&job->settings))
         return MU_OK;
     mu_client_result(job->client, &r);
     if (r.ca_certs == NULL)

@@ -300,6 +300,10 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
     out->ref = settings->ref;
     out->pbmac1 = settings->mac != NULL && strcmp(settings->mac, "pbmac1") == 0;
     out->implicit_confirm = settings->implicit_confirm > 0;
+    out->mac_iterations = settings->mac_iterations != NULL ? atoi(settings->mac_iterations) : 0;
+    out->no_confirm = settings->no_confirm > 0;
+    out->ignore_key_usage = settings->ignore_key_usage > 0;
+    out->trust_ca_pubs = settings->trust_ca_pubs > 0;
     out->cmp_request = settings->cmp_request == NULL || strcmp(settings->cmp_request, "ir") == 0
         ? MU_CLIENT_REQUEST_IR
         : strcmp(settings->cmp_request, "cr") == 0 ? MU_CLIENT_REQUEST_CR

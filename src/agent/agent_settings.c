@@ -39,6 +39,7 @@ static const struct word words[] = {
     {"path", TEXT, AT(path), WAY, NULL},
     {"ref", TEXT, AT(ref), OWN, NULL},
     {"mac", TEXT, AT(mac), OWN, mu_agent_value_mac},
+    {"mac-iterations", TEXT, AT(mac_iterations), OWN, mu_agent_value_mac_iterations},
     {"cmp-request", TEXT, AT(cmp_request), OWN, mu_agent_value_cmp_request},
     {"csrattrs", TEXT, AT(csrattrs), OWN, mu_agent_value_csrattrs},
     {"renew-auth", TEXT, AT(renew_auth), OWN, mu_agent_value_renew_auth},
@@ -80,6 +81,9 @@ static const struct word words[] = {
     {"allow-legacy", YES_NO, AT(allow_legacy), OWN, NULL},
     {"server-key", YES_NO, AT(server_key), OWN, NULL},
     {"implicit-confirm", YES_NO, AT(implicit_confirm), OWN, NULL},
+    {"no-confirm", YES_NO, AT(no_confirm), OWN, NULL},
+    {"ignore-key-usage", YES_NO, AT(ignore_key_usage), OWN, NULL},
+    {"trust-ca-pubs", YES_NO, AT(trust_ca_pubs), OWN, NULL},
 };
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
 

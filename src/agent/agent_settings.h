@@ -24,6 +24,7 @@ struct mu_agent_settings {
     char *path;             /* CMP: where the URL names only the host */
     char *ref;              /* CMP: names the secret under secrets/ */
     char *mac;              /* CMP: "pbm" or "pbmac1" */
+    char *mac_iterations;   /* CMP: "10000" */
     char *cmp_request;      /* CMP: "ir", "cr" or "p10cr" */
     char *csrattrs;         /* "use" or "ignore" */
     char *renew_auth;       /* "certificate" or "password" */
@@ -47,7 +48,8 @@ struct mu_agent_settings {
     char *key_owner, *key_group, *key_mode; /* of deployed copies */
     char *comments;
     int64_t timeout_s, await_s, max_await_s;
-    int automation, reuse_key, challenge_once, allow_legacy, server_key, implicit_confirm; /* 0: not set, 1: yes, -1: no */
+    int automation, reuse_key, challenge_once, allow_legacy, server_key, implicit_confirm,
+        no_confirm, ignore_key_usage, trust_ca_pubs; /* 0: not set, 1: yes, -1: no */
 };
 
 bool mu_agent_settings_is_est(const struct mu_agent_settings *settings);

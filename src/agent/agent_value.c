@@ -52,6 +52,14 @@ WORDS(tls_min, "1.2", "1.1", "1.0") /* what is too old is judged where allow-leg
 WORDS(level, "error", "warning", "notice", "info", "debug")
 WORDS(time_source, "required", "warn", "ignore")
 
+/* As a responder takes them (CMP-28). */
+enum mu_code mu_agent_value_mac_iterations(const char *value, struct mu_err *err)
+{
+    int64_t n;
+
+    return mu_text_int(value, 100, 100000, &n, err);
+}
+
 enum mu_code mu_agent_value_pin(const char *value, struct mu_err *err)
 {
     struct mu_buf octets = {0};

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from conftest import need, run
+from relay import Relay
 
 OPENSSL = need("openssl")
 KEYS = {
@@ -54,6 +55,7 @@ def pki(tmp_path_factory):
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         make_certificate(d, "srv", "/O=Mock/CN=cmp server", server, "digitalSignature", "extendedKeyUsage=1.3.6.1.5.5.7.3.28\n")
         make_certificate(d, "plain", "/O=Mock/CN=cmp server", server, "digitalSignature")
+        make_certificate(d, "agrees", "/O=Mock/CN=cmp server", server, "keyAgreement", "extendedKeyUsage=1.3.6.1.5.5.7.3.28\n")
         make_certificate(d, "cl", "/CN=client1", kind, "digitalSignature")
         make_certificate(d, "other", "/CN=client1", kind, "digitalSignature")
         dirs[kind] = d
@@ -245,6 +247,47 @@ def test_polling_until_it_is_issued(client, mock):
     r = c.enroll(*c.mac(), "--await-result", "1s")
     is_issued(c, r)
     in_order(trace(r), "reply: ip, protection ok, pkistatus: PENDING", "poll: again in 1 s", "reply: pollRep, protection ok.*check after 1 s", "reply: ip, protection ok, pkistatus: SUCCESS", "confirm: accepted")
+
+
+def test_IOP36_no_confirmation_where_it_is_switched_off(client, mock):
+    c = client(mock())
+    r = c.enroll(*c.mac(), "--no-confirm")
+    is_issued(c, r)
+    in_order(trace(r), "reply: ip", "confirm: switched off, none is sent", "result: ok")
+    assert "certConf" not in r.err and "gets none" in r.err
+
+
+def test_IOP34_a_signer_without_digitalSignature_by_switch_only(client, mock):
+    c = client(mock("rsa", "-srv_cert", "agrees.crt", "-srv_key", "agrees.key"))
+    r = c.enroll(*c.sign())
+    assert r.code == 7 and "digitalSignature" in r.err, r
+    is_issued(c, c.enroll(*c.sign(), "--ignore-key-usage", "--replace"))
+
+
+def test_IOP35_iterations_are_configurable(client, mock):
+    m = mock()
+    c = client(m)
+    relay = Relay(f"http://127.0.0.1:{m.port}/pkix/", media="application/pkixcmp")
+    for n, der in (("777", bytes.fromhex("02020309")), ("100000", bytes.fromhex("02030186a0"))):
+        r = c("enroll", "it" + n, "--via", "cmp", "--url", relay.url, "--subject", "/CN=client1", "--key-file", m.dir / "cl.key", "--mac-iterations",
+              n, "--no-confirm", *c.mac())  # the mock forgets a transaction with its connection
+        assert r.code == 0, r
+        assert der in relay.seen[-1][2][:300]
+    relay.stop()
+    for wrong in ("99", "100001", "many"):
+        assert c.enroll(*c.mac(), "--mac-iterations", wrong, name="wrong").code != 0
+
+
+def test_CMP71_the_root_that_comes_with_a_mac_by_switch_only(client, mock):
+    c = client(mock(), trust=False)
+    r = c.enroll(*c.mac())
+    assert r.code == 4 and "M210" in r.err, r
+    r = c.enroll(*c.mac(), "--trust-ca-pubs", "--replace")
+    is_issued(c, r)
+    assert "cmpCA" in c("ca", "list").out
+    r = c("renew", "cmptest1", "--force", "--trace")  # what was learned serves the signed renewal
+    is_issued(c, r)
+    in_order(trace(r), "start: kur", "reply: kup, protection ok")
 
 
 def test_M509_no_wait_ends_with_what_the_server_asks(client, mock):

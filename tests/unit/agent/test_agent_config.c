@@ -139,8 +139,13 @@ static const struct {
     {CA, "ref", "fgt100f", NULL},
     {CA, "secret", "file:/etc/s", "secret:"},
     {CA, "mac", "pbmac1", "hmac"},
+    {CA, "mac-iterations", "500", "99"},
+    {CA, "mac-iterations", "100000", "100001"},
     {CA, "cmp-request", "p10cr", "kur"},
     {CA, "implicit-confirm", "yes", "maybe"},
+    {CA, "no-confirm", "yes", "maybe"},
+    {CA, "ignore-key-usage", "no", "maybe"},
+    {CA, "trust-ca-pubs", "yes", "maybe"},
     {CERT, "ca", "b", "nowhere"},
     {CERT, "template", "t", "nowhere"},
     {CERT, "subject", "/C=NL/CN=router-SN", "/XX=1"}, /* R017 */
