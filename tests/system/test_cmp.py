@@ -500,8 +500,9 @@ def test_revoked_by_rr_it_stands_in_the_crl(of_demo):
     assert r.code == 0, r
     crl = of_demo.dir / "crl"
     r = of_demo("crl", "fetch", of_demo.demo.host + "/crl/demo.crl", "-o", crl)
-    if r.code == 0:
-        assert number in openssl("crl", "-in", crl, "-inform", "DER" if crl.read_bytes()[:1] == b"\x30" else "PEM", "-noout", "-text")
+    assert r.code == 0, r
+    text = openssl("crl", "-in", crl, "-inform", "DER" if crl.read_bytes()[:1] == b"\x30" else "PEM", "-noout", "-text")
+    assert number in text and "Key Compromise" in text
     r = of_demo("renew", "cmptest1", "--force")
     assert r.code != 0 and "certRevoked" in r.err, r
 
