@@ -197,7 +197,7 @@ static void check_phase(struct mu_cmd_doctor *d, const char *phase, unsigned *n)
     mu_buf_clear(&warnings);
 }
 
-static void check_usage(struct mu_cmd_doctor *d, const char *recipe, size_t n, const struct mu_pki_cert *cert)
+static void check_usage(struct mu_cmd_doctor *d, const char *recipe, size_t n, struct mu_pki_cert *cert)
 {
     char name[MU_KEYSTORE_NAME];
     struct mu_err err = {0};
