@@ -120,6 +120,7 @@ class Musterd:
 
     # ---- requests ----
     def ask(self, method, path, body=None, timeout=30):
+        assert self.process is None or self.process.poll() is None, f"it ended: {self.process.returncode}\n{self.stderr()}"
         c = Unix(self.socket, timeout)
         c.request(method, path, body=json.dumps(body) if body is not None else None)
         r = c.getresponse()
