@@ -133,6 +133,7 @@ void mu_daemon_watch_status(struct mu_daemon *d, struct mu_web_agent_status *out
 
     mu_agent_watch_counts(d->watch, &counts);
     out->jobs = (unsigned)counts.running;
+    out->unseen = (unsigned)counts.unseen;
     if (mu_agent_entry_each(&d->agent, nearest_of, &nearest, NULL) == MU_OK)
         out->next_s = nearest.at_s;
 }

@@ -33,6 +33,7 @@ struct mu_web_agent_status {
     int64_t pid, uid, started_s, reloaded_s;
     int64_t next_s;             /* when it looks again; 0: not known */
     unsigned jobs;              /* that run now */
+    unsigned unseen;            /* certificates it has not looked at since it began */
     const struct mu_err *fault; /* of the last reload, or of the store; NULL: none */
 };
 
