@@ -80,6 +80,13 @@ static enum mu_code on_error(
         c->poll_id = -1;
         return wait_for(c, 0);
     }
+    /* Ours went out before a kill or a lost answer: the CA has it (RFC 9810 5.2.3, certConfirmed). */
+    if (c->phase == MU_CMP_PHASE_CONFIRM && c->fail_bit == MU_CMP_CERT_CONFIRMED) {
+        mu_cmp_client_trace(c, MU_TRACE_CONFIRM, "accepted before");
+        c->pending = false;
+        c->confirmed = true;
+        return MU_OK;
+    }
     if (c->phase == MU_CMP_PHASE_CONFIRM) {
         mu_err_set(err, MU_DENIED, MU_M(508), "cmp: our confirmation was not accepted%s%s%s%s",
             c->fail_bit >= 0 ? " (" : "", c->fail_bit >= 0 ? mu_cmp_fail_name(c->fail_bit) : "",

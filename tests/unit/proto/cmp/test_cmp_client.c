@@ -636,6 +636,34 @@ static void a_confirmation_that_is_not_accepted_is_M508(void **state)
     end(&r);
 }
 
+static void confirmed_second(struct run *r, unsigned n, struct mu_http_response *response)
+{
+    (void)response;
+    if (n == 1) {
+        r->w.verdict = MU_VERDICT_REFUSED;
+        r->w.refuse = MU_REFUSE_CONFIRMED;
+        r->w.words = "confirmed already";
+    }
+}
+
+/* A kill between the confirmation and its answer: it goes again, and the CA has it. */
+static void what_the_ca_has_confirmed_already_is_accepted(void **state)
+{
+    struct mu_cmp_client_result result;
+    struct run r;
+
+    (void)state;
+    begin(&r);
+    r.tamper = confirmed_second;
+    drive(&r);
+    is_done(&r);
+    traced(&r, "confirm: accepted before");
+    mu_cmp_client_result(r.client, &result);
+    assert_true(result.confirmed);
+    assert_int_equal(r.saved, 1);
+    end(&r);
+}
+
 static void not_found(struct run *r, unsigned n, struct mu_http_response *response)
 {
     (void)r;
@@ -889,6 +917,7 @@ int main(void)
         cmocka_unit_test(a_certificate_for_another_key_is_rejected),
         cmocka_unit_test(a_certificate_that_leads_nowhere_is_rejected),
         cmocka_unit_test(a_confirmation_that_is_not_accepted_is_M508),
+        cmocka_unit_test(what_the_ca_has_confirmed_already_is_accepted),
         cmocka_unit_test(what_http_says_besides),
         cmocka_unit_test(a_revocation_is_signed_by_the_certificate),
         cmocka_unit_test(questions_have_their_answers),
