@@ -15,6 +15,24 @@ static enum mu_code one_only(size_t n, const char *what, struct mu_err *err)
 
 /* ---- requests for certificates ---- */
 
+/* CMP-62: a signature over poposkInput says nothing of the request but its key, so it has to say who
+ * made it: else one that somebody saw would prove his key for himself (RFC 4211 4.1). */
+static enum mu_code check_input_sender(
+    const struct mu_cmp_server *s, const struct mu_cmp_cert_req *req, struct mu_err *err)
+{
+    struct mu_bytes in = req->popo_input_sender;
+    struct mu_der name = {0};
+
+    if (req->popo_input.p == NULL)
+        return MU_OK;
+    if (in.p != NULL && mu_der_get(&in, MU_DER_CONTEXT_CONSTRUCTED(4), &name)
+        && s->msg->header.sender.p != NULL
+        && mu_pki_name_equal(name.value, s->msg->header.sender))
+        return MU_OK;
+    return mu_err_set(err, MU_AUTH, MU_REFUSE_POP,
+        "cmp: poposkInput does not name the sender of this message (RFC 4211 4.1)");
+}
+
 /* CMP-60..CMP-65. */
 static enum mu_code check_possession(struct mu_cmp_server *s,
     const struct mu_credential *credential, const struct mu_cmp_cert_req *req, struct mu_err *err)
@@ -23,6 +41,8 @@ static enum mu_code check_possession(struct mu_cmp_server *s,
 
     switch (req->popo) {
     case MU_CMP_POPO_SIGNATURE:
+        if ((rc = check_input_sender(s, req, err)) != MU_OK)
+            return rc;
         rc = mu_cmp_crmf_verify_popo(req, credential->allow_legacy, NULL, err);
         if (rc == MU_UNSUPPORTED)
             mu_err_narrow(err, MU_REFUSE_ALGORITHM);
@@ -67,7 +87,7 @@ static enum mu_code check_update(struct mu_cmp_server *s, const struct mu_creden
 /* CMP-80: the algorithm may be named though the key is not there. */
 static void key_wish(const struct mu_cmp_template *tmpl, struct mu_pki_key_spec *spec)
 {
-    struct mu_der seq, alg, oid, curve;
+    struct mu_der seq, alg, oid, curve = {0};
 
     if (!tmpl->spki.p || !mu_der_only(tmpl->spki, MU_DER_SEQUENCE, &seq)
         || !mu_der_get(&seq.value, MU_DER_SEQUENCE, &alg)

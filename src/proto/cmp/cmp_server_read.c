@@ -53,10 +53,6 @@ static enum mu_code check_signature(struct mu_cmp_server *s,
 
     if (!s->signature_ok && (rc = check_kept_signer(s, err)) != MU_OK)
         return rc;
-    if (s->weak && !credential->allow_legacy)
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
-            "cmp: a signature with a digest too weak to be taken without allow-legacy "
-            "(RFC 9481 7.1)");
     s->verified = true;
     mu_cmp_server_trace(s, MU_TRACE_CHECK, "message signature ok");
     return MU_OK;
@@ -71,6 +67,12 @@ static enum mu_code check_protection(struct mu_cmp_server *s,
         rc = check_mac(s, credential, err);
     else if (s->protection == MU_CMP_BY_SIGNATURE)
         rc = check_signature(s, credential, err);
+    if (rc == MU_OK && s->weak && !credential->allow_legacy) { /* its own, or the RA's around it */
+        s->verified = s->protection == MU_CMP_BY_MAC;
+        rc = mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
+            "cmp: a signature with a digest too weak to be taken without allow-legacy "
+            "(RFC 9481 7.1)");
+    }
     if (rc == MU_OK && s->outer != NULL && !credential->ra_verified_ok)
         rc = mu_err_set(err, MU_DENIED, MU_REFUSE_NOT_ENTITLED,
             "cmp: the signer around the nested message is no RA of this CA (RFC 9483 5.2.2)");

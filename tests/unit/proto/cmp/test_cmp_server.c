@@ -449,12 +449,13 @@ static void an_error_message_is_acknowledged(void **state)
 
 /* ---- RA ---- */
 
-static void nest(struct sw *w, struct mu_buf *out)
+static void nest_by(struct sw *w, enum mu_pki_digest digest, struct mu_buf *out)
 {
     struct mu_buf inner = {0};
     struct mu_cmp_body body = {.type = MU_CMP_NESTED};
     struct mu_pki_certs extra = {0};
-    const struct mu_cmp_protector how = {.key = sw_key(SW_RA), .cert = w->ra};
+    const struct mu_cmp_protector how = {
+        .key = sw_key(SW_RA), .cert = w->ra, .digest = digest};
     struct mu_cmp_header header = w->header;
     sw_encode(w, &inner);
     body.u.nested.n = 1;
@@ -463,6 +464,32 @@ static void nest(struct sw *w, struct mu_buf *out)
     sw_ok(mu_cmp_protect_encode(&header, &body, &how, &extra, out, &sw_err));
     mu_pki_certs_clear(&extra);
     mu_buf_clear(&inner);
+}
+
+static void nest(struct sw *w, struct mu_buf *out)
+{
+    nest_by(w, MU_PKI_DIGEST_NONE, out);
+}
+
+/* CMP-22, CMP-107: a weak signature around a good MAC is still a weak one. */
+static void a_weak_signature_around_is_refused(void **state)
+{
+    struct mu_buf message = {0};
+    struct sw w;
+    sw_init(&w);
+    w.credential.ra_verified_ok = true;
+    sw_begin(&w);
+    sw_by_mac(&w, "fortinet1");
+    sw_crmf(&w, MU_CMP_IR, SW_NEW);
+    nest_by(&w, MU_PKI_SHA1, &message);
+    sw_post(&w, mu_buf_bytes(&message));
+    assert_false(w.read_ok);
+    assert_int_equal(w.failed, MU_REFUSE_ALGORITHM);
+    w.credential.allow_legacy = true;
+    sw_post(&w, mu_buf_bytes(&message));
+    sw_expect_issued(&w, MU_CMP_IP);
+    mu_buf_clear(&message);
+    sw_clear(&w);
 }
 
 /* CMP-107, CMP-110: an RA adds its protection; the answer is not nested. */
@@ -579,6 +606,7 @@ int main(void)
         cmocka_unit_test(a_root_update_is_told),
         cmocka_unit_test(an_error_message_is_acknowledged),
         cmocka_unit_test(nested_by_an_ra),
+        cmocka_unit_test(a_weak_signature_around_is_refused),
         cmocka_unit_test(ra_verified),
         cmocka_unit_test(http_mapping),
     };

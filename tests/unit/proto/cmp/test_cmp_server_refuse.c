@@ -293,8 +293,8 @@ static void bodies_of_requests(void **state)
 /* CMP-62: poposkInput is what is signed where it is there, and its key has to be the template's. */
 static void proof_over_its_own_input(void **state)
 {
-    for (int i = 0; i < 3; i++) {
-        struct mu_buf input = {0}, alg = {0}, signature = {0};
+    for (int i = 0; i < 5; i++) {
+        struct mu_buf input = {0}, alg = {0}, signature = {0}, sender = {0};
         struct mu_pki_key *key = sw_key(SW_NEW);
         struct mu_cmp_cert_req *req;
         struct sw w;
@@ -303,8 +303,11 @@ static void proof_over_its_own_input(void **state)
         start(&w);
         req = &w.body.u.req.req;
         seq = mu_der_open(&input, MU_DER_SEQUENCE);
-        choice = mu_der_open(&input, MU_DER_CONTEXT_CONSTRUCTED(0)); /* authInfo: sender */
-        mu_der_put(&input, MU_DER_CONTEXT_CONSTRUCTED(4), w.ca->subject);
+        sw_ok(mu_pki_name_parse("/CN=fgt100f", &sender, &sw_err));
+        /* authInfo: the sender of the message; another; a MAC that nobody checks */
+        choice = mu_der_open(&input, i == 4 ? MU_DER_SEQUENCE : MU_DER_CONTEXT_CONSTRUCTED(0));
+        mu_der_put(&input, MU_DER_CONTEXT_CONSTRUCTED(4),
+            i == 3 ? w.ca->subject : mu_buf_bytes(&sender));
         mu_der_close(&input, choice);
         mu_buf_put_bytes(&input, mu_pki_key_spki(sw_key(i == 1 ? SW_CLIENT : SW_NEW)));
         mu_der_close(&input, seq);
@@ -324,8 +327,34 @@ static void proof_over_its_own_input(void **state)
         mu_buf_clear(&input);
         mu_buf_clear(&alg);
         mu_buf_clear(&signature);
+        mu_buf_clear(&sender);
         sw_clear(&w);
     }
+}
+
+/* CMP-80: an algorithm that lacks its curve wishes for nothing in particular. */
+static void a_wish_without_its_curve(void **state)
+{
+    struct mu_buf spki = {0};
+    size_t seq = mu_der_open(&spki, MU_DER_SEQUENCE), alg = mu_der_open(&spki, MU_DER_SEQUENCE);
+    struct sw w;
+
+    mu_der_put_oid(&spki, "1.2.840.10045.2.1");
+    mu_der_close(&spki, alg);
+    mu_der_put_bits(&spki, mu_bytes("", 0));
+    mu_der_close(&spki, seq);
+    sw_init(&w);
+    start(&w);
+    w.header.pvno = 3;
+    w.body.u.req.req.tmpl.spki = mu_buf_bytes(&spki);
+    w.body.u.req.req.cert_req = mu_bytes(NULL, 0);
+    w.body.u.req.req.popo = MU_CMP_POPO_NONE;
+    w.generated = sw_key(SW_NEW);
+    sw_send(&w);
+    sw_expect_issued(&w, MU_CMP_IP);
+    assert_int_equal(w.key_type, MU_PKI_KEY_EC);
+    mu_buf_clear(&spki);
+    sw_clear(&w);
 }
 
 /* CMP-54, CMP-55 */
@@ -498,6 +527,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(bodies_of_requests),
         cmocka_unit_test(proof_over_its_own_input),
+        cmocka_unit_test(a_wish_without_its_curve),
         cmocka_unit_test(updates),
         cmocka_unit_test(refusals_of_the_ca),
         cmocka_unit_test(confirmations),
