@@ -134,6 +134,14 @@ bool mu_agent_watch_save(struct mu_agent_watch *watch, const char *name, const s
     return rc == MU_OK;
 }
 
+/* A kill left the key of a request that is done, or was never sent: nobody will ask for it. While a
+ * job runs it has the lock. */
+static bool has_orphan(struct mu_agent_watch *watch, const char *name)
+{
+    return mu_keystore_has(watch->own.store, MU_KEYSTORE_STATE, name, "key")
+        && !mu_keystore_has(watch->own.store, MU_KEYSTORE_STATE, name, "pending");
+}
+
 /* Settled again under the lock: whoever had it may have written meanwhile. */
 static bool settle_and_save(
     struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_agent_life *life)
@@ -144,6 +152,8 @@ static bool settle_and_save(
 
     if (rc == MU_OK)
         rc = mu_agent_life_read(watch->own.store, entry->name, life, &err);
+    if (rc == MU_OK && has_orphan(watch, entry->name))
+        rc = mu_keystore_remove(watch->own.store, MU_KEYSTORE_STATE, entry->name, "key", &err);
     if (rc == MU_OK && mu_agent_life_settle(&watch->own, entry->name, life))
         rc = mu_agent_life_write(watch->own.store, entry->name, life, &err);
     if (rc == MU_OK && life->is_damaged) {
@@ -170,7 +180,7 @@ static enum mu_code life_read(
         mu_agent_watch_note(watch, entry->name, &err);
         return rc;
     }
-    if (!mu_agent_life_settle(&watch->own, entry->name, life))
+    if (!mu_agent_life_settle(&watch->own, entry->name, life) && !has_orphan(watch, entry->name))
         return MU_OK;
     *unsaved = true;
     if (watch->saves_left > 0) {

@@ -5,82 +5,11 @@
  */
 #include "world.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "keystore/keystore_io.h"
-
-static unsigned calls, stop_at; /* 0: never */
-
-static bool alive(void)
-{
-    calls++;
-    if (stop_at == 0 || calls < stop_at)
-        return true;
-    errno = EIO;
-    return false;
-}
-
-int __real_mu_keystore_io_create(int dir, const char *name, unsigned mode);
-int __real_mu_keystore_io_write(int fd, const void *p, size_t n);
-int __real_mu_keystore_io_fsync(int fd);
-int __real_mu_keystore_io_close(int fd);
-int __real_mu_keystore_io_rename(int dir, const char *from, const char *to);
-int __real_mu_keystore_io_symlink(int dir, const char *name, const char *target);
-int __real_mu_keystore_io_unlink(int dir, const char *name);
-int __real_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode);
-int __wrap_mu_keystore_io_create(int dir, const char *name, unsigned mode);
-int __wrap_mu_keystore_io_write(int fd, const void *p, size_t n);
-int __wrap_mu_keystore_io_fsync(int fd);
-int __wrap_mu_keystore_io_close(int fd);
-int __wrap_mu_keystore_io_rename(int dir, const char *from, const char *to);
-int __wrap_mu_keystore_io_symlink(int dir, const char *name, const char *target);
-int __wrap_mu_keystore_io_unlink(int dir, const char *name);
-int __wrap_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode);
-
-int __wrap_mu_keystore_io_create(int dir, const char *name, unsigned mode)
-{
-    return alive() ? __real_mu_keystore_io_create(dir, name, mode) : -1;
-}
-
-int __wrap_mu_keystore_io_write(int fd, const void *p, size_t n)
-{
-    return alive() ? __real_mu_keystore_io_write(fd, p, n) : -1;
-}
-
-int __wrap_mu_keystore_io_fsync(int fd)
-{
-    return alive() ? __real_mu_keystore_io_fsync(fd) : -1;
-}
-
-int __wrap_mu_keystore_io_close(int fd)
-{
-    int rc = __real_mu_keystore_io_close(fd);
-
-    return alive() ? rc : -1;
-}
-
-int __wrap_mu_keystore_io_rename(int dir, const char *from, const char *to)
-{
-    return alive() ? __real_mu_keystore_io_rename(dir, from, to) : -1;
-}
-
-int __wrap_mu_keystore_io_symlink(int dir, const char *name, const char *target)
-{
-    return alive() ? __real_mu_keystore_io_symlink(dir, name, target) : -1;
-}
-
-int __wrap_mu_keystore_io_unlink(int dir, const char *name)
-{
-    return alive() ? __real_mu_keystore_io_unlink(dir, name) : -1;
-}
-
-int __wrap_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode)
-{
-    return alive() ? __real_mu_keystore_io_mkdir(dir, name, mode) : -1;
-}
+#include "killed.h"
 
 /* One key for all: making them is not what is looked at. */
 static void use_one_key(struct world *w)
@@ -104,7 +33,7 @@ static void use_one_key(struct world *w)
 /* The command again after the kill, in a new process so to say. */
 static void restart(struct world *w)
 {
-    stop_at = 0;
+    killed_at = 0;
     world_restart(w);
 }
 
@@ -141,10 +70,10 @@ static void kill_everywhere(struct world *w, unsigned pend, unsigned least)
 
         snprintf(name, sizeof(name), "k%u", n);
         snprintf(whole, sizeof(whole), "certs/%s/latest.crt", name);
-        calls = 0;
-        stop_at = n;
+        killed_calls = 0;
+        killed_at = n;
         world_enroll(w, name, request);
-        killed = calls >= n;
+        killed = killed_calls >= n;
         restart(w);
         if (kit_has(w->kit, whole)) /* key and certificate, or neither */
             mu_pki_cert_free(world_latest(w, name));
@@ -193,21 +122,21 @@ static void test_next_ca_killed_anywhere(void **state)
         snprintf(name, sizeof(name), "n%u", n);
         world_enroll(w, name, request);
         world_expect(w, MU_AGENT_ISSUED);
-        calls = 0;
-        stop_at = n;
+        killed_calls = 0;
+        killed_at = n;
         world_renew(w, name, (struct mu_agent_renew){.next_ca = true});
-        killed = calls >= n;
+        killed = killed_calls >= n;
         restart(w);
         mu_pki_cert_free(world_latest(w, name));
         world_renew(w, name, (struct mu_agent_renew){.next_ca = true});
         assert_int_equal(w->err.code, MU_OK);
         expect_clean(w, name);
         assert_true(mu_keystore_next(w->kit->store, name, stem));
-        calls = 0;
-        stop_at = n;
+        killed_calls = 0;
+        killed_at = n;
         if (mu_agent_activate(&w->agent, name, false, &saved, NULL) == MU_OK)
             assert_string_equal(saved.stem, stem);
-        killed = killed || calls >= n;
+        killed = killed || killed_calls >= n;
         restart(w);
         mu_pki_cert_free(world_latest(w, name));
         if (mu_keystore_next(w->kit->store, name, stem))
@@ -241,10 +170,10 @@ static void test_renew_killed_anywhere(void **state)
         world_enroll(w, name, request);
         world_expect(w, MU_AGENT_ISSUED);
         before = w->peer.txn_n;
-        calls = 0;
-        stop_at = n;
+        killed_calls = 0;
+        killed_at = n;
         world_renew(w, name, (struct mu_agent_renew){.force = true});
-        killed = calls >= n;
+        killed = killed_calls >= n;
         restart(w);
         mu_pki_cert_free(world_latest(w, name)); /* at every moment a pair in use */
         world_renew(w, name, (struct mu_agent_renew){0});
@@ -279,8 +208,8 @@ static void test_what_cannot_be_saved_is_fetched_again(void **state)
         snprintf(name, sizeof(name), "s%u", n);
         snprintf(pending, sizeof(pending), "state/%s.pending", name);
         snprintf(crt, sizeof(crt), "certs/%s/latest.crt", name);
-        calls = 0;
-        stop_at = n;
+        killed_calls = 0;
+        killed_at = n;
         world_enroll(w, name, request);
         restart(w);
         if (!kit_has(w->kit, pending) || kit_has(w->kit, crt)) {

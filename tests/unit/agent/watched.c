@@ -156,7 +156,7 @@ static void watch_make(struct watched *t)
 
 void watched_config(struct watched *t, const char *text)
 {
-    char all[8192];
+    char all[16384];
 
     snprintf(all, sizeof(all),
         "[ca \"a\"]\nprotocol = scep\nurl = http://ca.example/app/cert/scep/\n"

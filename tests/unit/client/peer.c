@@ -85,7 +85,8 @@ static struct peer_transaction *txn_get(struct peer *peer, const char *id, bool 
 
 static void issue(struct peer *peer, const struct peer *by, struct peer_transaction *txn)
 {
-    uint8_t serial[2] = {0x4A, (uint8_t)(txn - peer->txn)};
+    size_t at_n = (size_t)(txn - peer->txn);
+    uint8_t serial[2] = {(uint8_t)(0x4A + at_n / 256), (uint8_t)at_n};
     struct mu_buf exts = {0}, der = {0}, subject = {0};
     struct mu_pki_csr *csr = NULL;
     struct mu_pki_tbs tbs = {.serial_magnitude = {serial, 2}, .issuer = by->cert->subject,

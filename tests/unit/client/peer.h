@@ -17,7 +17,7 @@
 #include "http/http_msg.h"
 #include "pki/pki_cert.h"
 
-enum { PEER_TRANSACTIONS = 256 };
+enum { PEER_TRANSACTIONS = 2048 };
 
 struct peer_transaction {
     char id[MU_LIMIT_TRANSACTION_ID + 1];
