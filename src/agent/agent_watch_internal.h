@@ -98,6 +98,7 @@ struct mu_watch_look {
     struct mu_agent_life life;
     struct mu_lifecycle_policy policy;
     struct mu_lifecycle_decision decision;
+    bool is_dry; /* is there something to tell? nothing is told */
 };
 enum mu_lifecycle_action mu_agent_watch_look(
     struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look);

@@ -52,12 +52,13 @@ static void hook(struct mu_agent_watch *watch, struct mu_watch_entry *entry,
 }
 
 static bool tell_once(struct mu_agent_watch *watch, const struct mu_watch_entry *entry,
-    struct mu_agent_life *life, enum told bit, enum mu_agent_event_kind kind, enum mu_reason code)
+    struct mu_watch_look *look, enum told bit, enum mu_agent_event_kind kind, enum mu_reason code)
 {
-    if ((life->told & (uint32_t)bit) != 0)
+    if ((look->life.told & (uint32_t)bit) != 0)
         return false;
-    life->told |= (uint32_t)bit;
-    mu_agent_watch_emit(watch, entry->name, kind, code, 0, NULL);
+    look->life.told |= (uint32_t)bit;
+    if (!look->is_dry)
+        mu_agent_watch_emit(watch, entry->name, kind, code, 0, NULL);
     return true;
 }
 
@@ -69,18 +70,19 @@ static bool tell_rules(
     bool told = false;
 
     if (look->decision.why == MU_M(602))
-        told |= tell_once(watch, entry, life, TOLD_602, MU_AGENT_EVENT_HELD, MU_M(602));
+        told |= tell_once(watch, entry, look, TOLD_602, MU_AGENT_EVENT_HELD, MU_M(602));
     if (look->decision.why == MU_M(603))
-        told |= tell_once(watch, entry, life, TOLD_603, MU_AGENT_EVENT_HELD, MU_M(603));
+        told |= tell_once(watch, entry, look, TOLD_603, MU_AGENT_EVENT_HELD, MU_M(603));
     if (look->decision.why == MU_M(607))
-        told |= tell_once(watch, entry, life, TOLD_607, MU_AGENT_EVENT_EXPIRED, MU_M(607));
+        told |= tell_once(watch, entry, look, TOLD_607, MU_AGENT_EVENT_EXPIRED, MU_M(607));
     if (life->ca_not_after_s != 0 && now_s + (end_s - life->life.not_before_s) > life->ca_not_after_s
         && end_s != 0 && look->decision.action == MU_LIFECYCLE_RENEW)
-        told |= tell_once(watch, entry, life, TOLD_606, MU_AGENT_EVENT_CA_CHANGED, MU_M(606));
+        told |= tell_once(watch, entry, look, TOLD_606, MU_AGENT_EVENT_CA_CHANGED, MU_M(606));
     if (end_s != 0 && now_s >= end_s
-        && tell_once(watch, entry, life, TOLD_EXPIRED, MU_AGENT_EVENT_EXPIRED, MU_M(601))) {
+        && tell_once(watch, entry, look, TOLD_EXPIRED, MU_AGENT_EVENT_EXPIRED, MU_M(601))) {
         told = true;
-        hook(watch, entry, MU_AGENT_HOOK_EXPIRED, MU_M(601));
+        if (!look->is_dry)
+            hook(watch, entry, MU_AGENT_HOOK_EXPIRED, MU_M(601));
     }
     return told;
 }
@@ -99,6 +101,8 @@ static bool tell_days(
 
     if (days < 0)
         return false;
+    if (look->is_dry)
+        return true;
     r->warned_s = now_s;
     mu_agent_watch_emit(watch, entry->name, MU_AGENT_EVENT_WARNING, code, days, NULL);
     hook(watch, entry, MU_AGENT_HOOK_WARNING, code);
@@ -257,11 +261,11 @@ static bool resume(struct mu_agent_watch *watch, struct mu_watch_entry *entry, s
 {
     const struct mu_lifecycle_happened what = {.event = MU_LIFECYCLE_RESUME};
 
-    if (!entry->resume || watch->saves_left == 0)
-        return false;
+    if (!entry->resume || !look->life.life.stopped || look->is_dry) {
+        entry->resume = entry->resume && look->life.life.stopped;
+        return entry->resume;
+    }
     entry->resume = false;
-    if (!look->life.life.stopped)
-        return false;
     (void)mu_enroll_lifecycle_apply(
         &look->life.life, &what, &look->policy, mu_env_now(watch->own.env));
     return true;
@@ -281,31 +285,28 @@ void mu_agent_watch_hold(struct mu_agent_watch *watch, struct mu_watch_entry *en
             mu_enroll_lifecycle_spread("", entry->name), entry->holds, pause_s / 5 + 1);
 }
 
-/* What is told has to be written, or it is told again; so it waits for its turn. */
+/* What is told has to be written, or it is told again; so it may have to wait for its turn. */
 static void tell(struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look,
     bool *unsaved)
 {
     struct mu_agent_life before = look->life;
     bool changed;
 
-    if (watch->saves_left == 0) {
-        *unsaved = true;
-        return;
-    }
-    changed = resume(watch, entry, look);
-    if (changed)
+    look->is_dry = watch->saves_left == 0;
+    if ((changed = resume(watch, entry, look)))
         mu_enroll_lifecycle_decide(
             &look->life.life, &look->policy, mu_env_now(watch->own.env), &look->decision);
     if (give_up(look)) {
-        mu_agent_watch_emit(watch, entry->name, MU_AGENT_EVENT_PENDING, MU_M(313), 0, NULL);
+        if (!look->is_dry)
+            mu_agent_watch_emit(watch, entry->name, MU_AGENT_EVENT_PENDING, MU_M(313), 0, NULL);
         changed = true;
     }
     changed |= tell_rules(watch, entry, look);
     changed |= tell_days(watch, entry, look);
     if (!changed)
         return;
-    watch->saves_left--;
-    if (mu_agent_watch_save(watch, entry->name, &look->life))
+    watch->saves_left -= !look->is_dry;
+    if (!look->is_dry && mu_agent_watch_save(watch, entry->name, &look->life))
         return;
     look->life = before;
     *unsaved = true;

@@ -182,9 +182,9 @@ static enum mu_code lock_take(
     }
     n = pread(fd, pid, sizeof(pid) - 1, 0); /* as its last holder left it */
     pid[n > 0 ? n : 0] = '\0';
-    *clean = boot[0] != '\0' && strstr(pid, boot) != NULL;
+    *clean = n == 0 || (boot[0] != '\0' && strstr(pid, boot) != NULL); /* empty: nobody had it yet */
     len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || mu_keystore_io_write(fd, pid, (size_t)len) != 0)
+    if (mu_keystore_io_write(fd, pid, (size_t)len) != 0 || ftruncate(fd, len) != 0)
         return mu_err_set(err, MU_STORAGE, MU_M(702), "cannot write the lock of %s: %s", name,
             strerror(errno));
     return MU_OK;
