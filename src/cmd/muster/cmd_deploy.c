@@ -153,6 +153,22 @@ static bool has_plan(struct mu_cmd *cmd, const char *name, bool failure)
     return has;
 }
 
+/* What is issued and not in use is gone on with whenever somebody comes by, without an agent too: a kill
+ * was between, it failed, a script of pre said "later", or its time has come. */
+static bool is_owed(struct mu_cmd_job *job)
+{
+    struct mu_agent *agent = &job->cmd->agent;
+    struct mu_lifecycle life = {0};
+
+    if (job->failed.code != MU_OK || job->cmd->args.dry_run)
+        return false;
+    if (mu_agent_deploy_held(agent, job->name, NULL))
+        return true;
+    return mu_agent_life_load(agent->store, job->name, &life, NULL) == MU_OK
+        && (life.state == MU_LIFECYCLE_ISSUED || life.state == MU_LIFECYCLE_FAILED)
+        && has_plan(job->cmd, job->name, false);
+}
+
 void mu_cmd_deploy_after(struct mu_cmd_job *job)
 {
     struct run r = {.cmd = job->cmd, .name = job->name};
@@ -166,8 +182,7 @@ void mu_cmd_deploy_after(struct mu_cmd_job *job)
 
     if (job->name == NULL || job->answer != NULL || job->cmd->store == NULL)
         return;
-    /* What waits is looked at again whenever somebody comes by: pre said "later", or its time has come. */
-    if (failed || !mu_agent_deploy_held(&job->cmd->agent, job->name, NULL)) {
+    if (failed || !is_owed(job)) {
         if ((!failed && !job->issued) || !has_plan(job->cmd, job->name, failed))
             return;
     }
