@@ -162,7 +162,8 @@ class Postgres(Service):
         assert (self.bin / "initdb").exists(), "postgresql-15 is not installed: script/bootstrap installs it"
         shutil.chown(dir, "postgres")
         self.user = ["runuser", "-u", "postgres", "--"]
-        subprocess.run([*self.user, self.bin / "initdb", "-D", data, "-A", "trust", "-N"], check=True, capture_output=True, cwd="/")
+        made = subprocess.run([*self.user, self.bin / "initdb", "-D", data, "-A", "trust", "-N"], capture_output=True, text=True, cwd="/")
+        assert made.returncode == 0, made.stdout + made.stderr
         with open(data / "postgresql.conf", "a") as f:
             f.write(f"listen_addresses='127.0.0.1'\nport={port}\nunix_socket_directories=''\nfsync=off\nssl=on\n"
                     f"ssl_cert_file='{cert}'\nssl_key_file='{key}'\n")
