@@ -188,6 +188,7 @@ enum mu_code mu_keystore_ca_from_put(
     snprintf(file, sizeof(file), "%s.from", name);
     if (mu_keystore_ca_from_get(store, name, &lines) && has_line(&lines, line))
         goto out;
+    mu_keystore_dir_tidy_dead(&store->ca); /* of one that was killed here */
     mu_buf_putf(&lines, "%s\n", line);
     if ((rc = mu_buf_check(&lines, "where a CA comes from", err)) == MU_OK)
         rc = mu_keystore_dir_put(&store->ca, file, 0644, mu_buf_bytes(&lines), err);

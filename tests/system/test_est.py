@@ -166,8 +166,13 @@ def test_E002_only_https_and_TLS_before_the_first_request(unit):
     r = unit.enroll("e", "--url", unit.url.replace("https", "http"))
     assert r.code == 4 or r.code == 1, r
     assert "M201" in r.err and "https://" in r.err, r
-    r = unit.ok("e")
-    in_order(trace(r), "est tls: TLS", "est http: GET")
+    for r in (unit.ok("e"), unit.renew("e")):
+        assert r.code == 0, r
+        t = trace(r)
+        in_order(t, "est tls: TLSv1.3", "est http: ")
+        first = next(i for i, x in enumerate(t) if x.startswith("est http:"))
+        assert any(x.startswith("est tls: TLSv1.3") for x in t[:first]), r
+        assert all("https://" in x for x in t if x.startswith(("est http: GET", "est http: POST"))), r
 
 
 # ---- what is given ----
@@ -265,9 +270,11 @@ def test_E013_TLS_SRP(unit, demo):
     right, wrong = unit.secret("srp", "srppwd"), unit.secret("bad", "wrong-one")
     r = unit.ok("e", auth=["--srp-user", "srpuser", "--srp-password-file", right])
     assert any("TLSv1.2" in x for x in lines(r, "tls")), r
-    assert "deprecated" in r.err
-    r = unit.enroll("x", auth=["--srp-user", "srpuser", "--srp-password-file", wrong])
-    assert r.code != 0 and "M206" in r.err, r
+    assert "deprecated" in r.err and not any("TLSv1.3" in x for x in lines(r, "tls")), r
+    for user, password in (("srpuser", wrong), ("nobody", right)):
+        r = unit.enroll("x", auth=["--srp-user", user, "--srp-password-file", password])
+        assert r.code == 2 and "M206" in r.err, r
+        assert not any(x.startswith("est http:") for x in trace(r)) and not (unit.store / "certs/x/latest.crt").exists(), r
     r = unit.renew("e")
     assert r.code == 0 and any("TLSv1.3" in x for x in lines(r, "tls")), r
 
@@ -616,6 +623,20 @@ def test_E067_passwords_are_stars_at_every_level(unit):
             assert secret not in r.out + r.err, (flags, secret)
 
 
+def test_E068_linked_by_tls_exporter_where_a_label_demands_it(unit, demo, muster_ca):
+    """EST-58, EST-60, TLS 1.3: our client against our responder, which refuses what is not linked."""
+    ca = lambda *a: run(muster_ca, "--dir", demo.dir, *a)
+    word = unit.dir / "linker"
+    ca("profile", "new", "exporter", "protocols=est", "est=link", "max-requests=0", "renew-before=any")
+    r = ca("entry", "new", "linker", "--profile", "exporter", "--reusable", "--out", word)
+    assert r.code == 0, r
+    auth = ["--user", "linker", "--password-file", word]
+    r = unit.ok("e", "--label", "exporter", auth=auth)
+    assert any(x.startswith("est tls: TLSv1.3") for x in trace(r)) and any("linked to TLS 1" in x for x in lines(r, "request")), r
+    r = unit.renew("e")
+    assert r.code == 0 and any("linked to TLS 1" in x for x in lines(r, "request")), r
+
+
 def test_E068_linked_by_tls_unique_where_the_server_wants_it(muster, start_double, tmp_path):
     d = start_double(version=ssl.TLSVersion.TLSv1_2)
     d.csrattrs = attrs(oid("1.2.840.113549.1.9.7"))
@@ -768,15 +789,16 @@ jwIhAKUkqfWPAzwcxQaNQw6pyYvo18ymB9aEheeIXZfGI+tV
 def test_E110_E113_reenroll_path_answer_and_what_show_then_says(unit):
     unit.ok("e", "--subject", "CN=x")
     before = unit.show("e")
+    time.sleep(1.1)  # dates have whole seconds
     r = unit.renew("e")
     t = trace(r)
     in_order(t, f"est http: POST {unit.url}/.well-known/est/simplereenroll", "est http: HTTP result code 200",
              "est cert: version 3", f"est saved: e, ", "est result: ok (0)")
     assert f"replaces {before['serial']}" in r.err
     after = unit.show("e")
-    for key in ("serial", "sha256", "not_after"):
-        assert key == "not_after" or before[key] != after[key], key
-    assert after["not_after"] >= before["not_after"]
+    for key in ("serial", "sha256", "not_before", "not_after"):
+        assert before[key] != after[key], key
+    assert after["not_after"] > before["not_after"] and after["not_before"] > before["not_before"]
     for key in ("url", "user", "ca", "subject", "renew_days"):
         assert before[key] == after[key], key
 

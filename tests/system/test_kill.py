@@ -60,6 +60,14 @@ def own_key(tmp_path_factory):
     return p
 
 
+@pytest.fixture(scope="module")
+def password(tmp_path_factory):
+    p = tmp_path_factory.mktemp("password") / "estpwd"
+    p.touch(mode=0o600)
+    p.write_text("estpwd\n")
+    return p
+
+
 # ---- the interposed calls ----
 
 class Call(NamedTuple):
@@ -134,6 +142,11 @@ def muster(release, store, *args, env=None, timeout=60):
                           env=full, capture_output=True, text=True, timeout=timeout)
 
 
+def enroll_est(release, ca, store, name, password, env=None, key=None):
+    return muster(release, store, "enroll", name, "--via", "est", "--url", ca.est, "--ca-cert", ca.root, "--subject", f"/CN={name}",
+                  "--user", "estuser", "--password-file", password, *(["--key-file", key] if key else []), env=env)
+
+
 def enroll(release, ca, store, name, secret, env=None, key=None, more=()):
     return muster(release, store, "enroll", name, "--via", "scep", "--url", ca.url, "--subject", f"/CN={name}", "--challenge-file", secret,
                   "--pin", ca.pin, *(["--key-file", key] if key else []), *more, env=env)
@@ -178,18 +191,20 @@ def check_nothing_left(store, name):
 # ---- the client ----
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_client_killed_at_every_visible_call(release, ca, secret, own_key, tmp_path, when):
+@pytest.mark.parametrize("via", ["scep", "est"])
+def test_client_killed_at_every_visible_call(release, ca, secret, password, own_key, tmp_path, via, when):
     """Killed in an enrollment and started again. Before each call with a key that it makes itself,
     after each with one that is there (then a forgotten request is made again as it was)."""
+    enroll, secret = (enroll_est, password) if via == "est" else (globals()["enroll"], secret)
     key = own_key if when == "after" else None
-    log = tmp_path / "calls"
-    r = enroll(release, ca, tmp_path / "whole", f"{when}-whole", secret, preload(release, log), key)
+    log, begin = tmp_path / "calls", f"{via}-{when}-"
+    r = enroll(release, ca, tmp_path / "whole", f"{begin}whole", secret, preload(release, log), key)
     assert r.returncode == 0, r.stderr
     total = len(events(log))
     assert total > 50, "the log has too few calls to be true"
-    kills, serials = 0, {f"{when}-whole": pair(tmp_path / "whole", f"{when}-whole")}
+    kills, serials = 0, {f"{begin}whole": pair(tmp_path / "whole", f"{begin}whole")}
     for n in range(1, total + 1):
-        name = f"{when}-{n}"
+        name = f"{begin}{n}"
         store = tmp_path / name
         r = enroll(release, ca, store, name, secret, preload(release, None, n, when), key)
         assert r.returncode == KILLED, f"not killed {when} call {n}: {r.stderr}"
@@ -201,7 +216,7 @@ def test_client_killed_at_every_visible_call(release, ca, secret, own_key, tmp_p
         assert serials[name] and had in (None, serials[name]), f"killed {when} call {n}: another pair than before"
         check_nothing_left(store, name)
         shutil.rmtree(store)
-    assert records(release, ca, f"CN={when}-") == {name: [serial] for name, serial in serials.items()}
+    assert records(release, ca, f"CN={begin}") == {name: [serial] for name, serial in serials.items()}
     print(f"client, enrollment, {when}: {kills} kills at {total} calls")
 
 
