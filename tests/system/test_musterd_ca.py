@@ -293,7 +293,7 @@ def test_ca_down_then_up(world):
     world.agent.start()
     c = world.agent.wait_state("d", "RETRYING")
     assert c["last"]["code"] == "M102" and c["next_try"], c
-    world.demo = Demo(world.build, world.dir / "demo", "--port", str(port))
+    world.demo = Demo(world.build, world.dir / "demo", "--port", str(port), "--est-port", "0")
     world.agent.wait_state("d", "OK", 120)  # the first pause is a minute
     assert subject_counts(world) == {"d": 1}
 
