@@ -64,7 +64,7 @@ static const struct given cases[] = {
         .module = RUNS, .line = "Certificate enrollment"},
     {"not asked any more", 999, -1, .is_pending = true, .result = "pending",
         .life = {.state = MU_LIFECYCLE_REQUESTED, .pending_since_s = NOW_S - 9000, .stopped = true},
-        .state = MU_AGENT_PENDING, .class = 2, .module = RUNS, .line = "Certificate enrollment"},
+        .state = MU_AGENT_PENDING, .class = 2, .module = NOT, .line = "Certificate not enrolled"}, /* R014 */
     {"cut off, tried again", 999, -1, .is_pending = true, .result = "failed", .attempts = 2,
         .state = MU_AGENT_RETRYING, .class = 2, .module = NOT, .line = "Certificate not enrolled"},
     {"refused", 999, -1, .result = "refused", .attempts = 1, .state = MU_AGENT_REJECTED, .class = 2, .module = NOT,
