@@ -164,7 +164,7 @@ def test_SCEP_23_a_missing_scepstandard_ends_it_where_expected(cli, relay, tmp_p
 
     p = relay(cut)
     conf = tmp_path / "muster.conf"
-    conf.write_text(f'[ca "c"]\nurl = {p.url}\nchallenge = file:{cli.challenge}\nscep-standard = expect\n')
+    conf.write_text(f'[ca "c"]\nprotocol = scep\nurl = {p.url}\nchallenge = file:{cli.challenge}\nscep-standard = expect\n')
     for args in (["--url", p.url, "--challenge-file", cli.challenge, "--expect-standard"], ["--config", conf, "--ca", "c"]):
         r = cli("enroll", "strict", "--cn", "strict", "--new", *args)
         assert r.code != 0 and "M303" in r.err and "SCEPStandard" in r.err, r
