@@ -165,3 +165,15 @@ verify = tls:127.0.0.1:{port}
     assert "missing" in finding(findings, "secrets", "bad")["what"]
     f = finding(findings, "in use", "bad")
     assert f["code"] == "M902" and "muster deploy web" in f["do"], f
+
+
+def test_a_cmp_server_is_asked_in_the_entrys_name(cli, tmp_path):
+    """It answers nobody without a secret, so a probe alone would call every one of them bad."""
+    secret = cli.demo.secret("fgt100f", tmp_path / "secret")
+    r = cli("enroll", "c1", "--via", "cmp", "--url", f"{cli.demo.host}/app/cert/cmp2", "--cn", "c1", "--ref", "fgt100f",
+            "--secret-file", secret)
+    assert r.code == 0, r
+    code, found = doctor(cli, "c1")
+    assert finding(found, "server", "ok")["what"].endswith(" answers"), found
+    assert not [f for f in found if f["level"] == "bad"], found
+    assert finding(found, "CA shown", "ok")

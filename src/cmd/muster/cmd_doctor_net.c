@@ -115,7 +115,7 @@ void mu_cmd_doctor_server(struct mu_cmd_doctor *d)
 {
     const struct mu_agent_settings *s = &d->entry.settings;
     const struct mu_agent_host host = {.ctx = d, .on_done = on_probed};
-    const struct mu_agent_query query = {.op = MU_AGENT_QUERY_PROBE, .url = s->url, .settings = s,
+    struct mu_agent_query query = {.op = MU_AGENT_QUERY_PROBE, .url = s->url, .settings = s,
         .only = s->protocol != NULL ? mu_proto_parse(s->protocol) : MU_PROTO_NONE};
     struct mu_agent_job *job = NULL;
     struct mu_err err = {0};
@@ -125,6 +125,10 @@ void mu_cmd_doctor_server(struct mu_cmd_doctor *d)
         mu_err_next(&err, "muster config set %s ca NAME, or enroll it with --url", d->name);
         mu_cmd_doctor_note(d, "server", &err);
         return;
+    }
+    if (query.only == MU_PROTO_CMP) { /* answers nobody without a secret: asked in the entry's name */
+        query.op = MU_AGENT_QUERY_CA;
+        query.name = d->name;
     }
     if (mu_agent_query(&d->cmd->agent, &query, &host, &job, &err) != MU_OK)
         mu_cmd_doctor_bad(d, check_of(&err), &err);
