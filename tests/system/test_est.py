@@ -933,7 +933,7 @@ def test_serverkeygen_keeps_the_pair_that_the_server_made(other, unit, double):
 def test_one_connection_for_an_enrollment_and_one_for_a_renewal(other, double):
     other.ok("e")
     assert double.connections == 1 and {a.connection for a in double.asked} == {1}
-    assert "401" not in other.renew("e").err
+    assert "HTTP result code 401" not in other.renew("e").err
     assert double.connections == 2
 
 

@@ -85,7 +85,7 @@ key = rsa:2048
     def all_in(self, state, seconds=60, names=None):
         def look():
             c = self.agent.certs()
-            return c if c and all(c[n]["state"] == state for n in (names or c)) else None
+            return c if c and all(c.get(n, {}).get("state") == state for n in (names or c)) else None
         try:
             return wait_for(look, seconds)
         except AssertionError:
