@@ -165,7 +165,7 @@ static void part_done(struct mu_agent_deploy *d, int exit_code, const char *line
     if (err != NULL && item->kind == MU_AGENT_DEPLOY_PRE) {
         d->is_vetoed = true;
         if (exit_code <= 0 || exit_code == EXIT_LATER) /* nothing against it, but not now */
-            item->state = MU_AGENT_DEPLOY_TODO;
+            item->state = MU_AGENT_DEPLOY_OPEN;
     }
     item->exit_code = exit_code;
     item->code = part.code;
@@ -339,7 +339,7 @@ static void go_on(void *cookie)
     item = &d->record.parts.v[d->at];
     if (item->kind == MU_AGENT_DEPLOY_FAILURE && d->record.parts.v[d->at - (d->at > 0)].kind != MU_AGENT_DEPLOY_FAILURE)
         tell_failure(d);
-    item->state = MU_AGENT_DEPLOY_TODO;
+    item->state = MU_AGENT_DEPLOY_OPEN;
     write_down(d);
     if (item->kind == MU_AGENT_DEPLOY_SWITCH) {
         run_switch(d);
@@ -379,7 +379,7 @@ static void take_over(struct mu_agent_deploy *d, struct mu_agent_deploy_record *
             if (old->what == NULL || strcmp(old->what, item->what) != 0)
                 continue;
             /* A service that did not take it is told again; scripts run once. */
-            item->state = was_stale && item->kind == MU_AGENT_DEPLOY_RECIPE ? MU_AGENT_DEPLOY_TODO : old->state;
+            item->state = was_stale && item->kind == MU_AGENT_DEPLOY_RECIPE ? MU_AGENT_DEPLOY_OPEN : old->state;
             item->exit_code = old->exit_code;
             item->code = old->code;
             item->at_s = old->at_s;

@@ -16,7 +16,7 @@ enum mu_agent_deploy_kind {
     MU_AGENT_DEPLOY_POST,    /* of hooks.d/post */
     MU_AGENT_DEPLOY_FAILURE, /* failure-script and hooks.d/failed: only after something failed */
 };
-enum mu_agent_deploy_state { MU_AGENT_DEPLOY_TODO, MU_AGENT_DEPLOY_DONE, MU_AGENT_DEPLOY_FAILED };
+enum mu_agent_deploy_state { MU_AGENT_DEPLOY_OPEN, MU_AGENT_DEPLOY_DONE, MU_AGENT_DEPLOY_FAILED };
 
 /* Owns its texts. */
 struct mu_agent_deploy_item {

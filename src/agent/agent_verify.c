@@ -88,7 +88,6 @@ enum mu_code mu_agent_verify_parse(struct mu_bytes text, struct mu_agent_verify_
         return wrong(text, err);
     memcpy(copy, text.p, text.n);
     copy[text.n] = '\0';
-    copy[text.n] = '\0';
     while (*rest == ' ' || *rest == '\t')
         rest++;
     if (mu_text_starts(rest, "file:")) {
