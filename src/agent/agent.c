@@ -265,7 +265,7 @@ static struct mu_agent_secrets secrets_of(const struct mu_agent_enroll *request)
 {
     return (struct mu_agent_secrets){
         request->challenge, request->key_password, request->password, request->srp_password,
-        request->secret};
+        request->secret, request->shared_key};
 }
 
 static enum mu_code enroll_new(
@@ -410,7 +410,7 @@ static enum mu_code renew_decide(
 {
     const struct mu_agent_secrets secrets = {
         request->challenge, request->key_password, request->password, request->srp_password,
-        request->secret};
+        request->secret, request->shared_key};
     char why[320], stem[MU_KEYSTORE_STEM];
     bool is_pending = false, due;
     enum mu_code rc;

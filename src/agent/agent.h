@@ -203,6 +203,7 @@ struct mu_agent_enroll {
     const struct mu_secret *key_password; /* encrypts a new key, opens a given one */
     const struct mu_secret *password, *srp_password; /* EST */
     const struct mu_secret *secret;      /* CMP: of settings.ref */
+    const struct mu_secret *shared_key;  /* EST: that of server-key-to, in hex */
     bool replace;     /* a new key and certificate although there is one */
     bool drop_pending; /* --new: forget a pending request first */
     bool no_wait;     /* PENDING: return, do not poll */
@@ -219,6 +220,7 @@ struct mu_agent_renew {
     const struct mu_secret *key_password;
     const struct mu_secret *password, *srp_password; /* EST, where a renewal needs them */
     const struct mu_secret *secret; /* CMP */
+    const struct mu_secret *shared_key; /* EST */
     bool drop_pending; /* forget a pending request first */
     bool force;       /* although not due */
     bool regenerate;  /* now, with the same key unless rekey */
@@ -262,7 +264,7 @@ struct mu_agent_adopt {
     const char *name, *key_file;
     const struct mu_pki_certs *certs;
     const struct mu_agent_settings *settings;
-    const struct mu_secret *challenge, *key_password, *password, *srp_password, *secret;
+    const struct mu_secret *challenge, *key_password, *password, *srp_password, *secret, *shared_key;
 };
 enum mu_code mu_agent_adopt(struct mu_agent *agent, const struct mu_agent_adopt *adopt,
     struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;

@@ -45,7 +45,7 @@ static enum mu_code take_pair(struct mu_agent *agent, const struct mu_agent_adop
 {
     struct mu_buf text = {.max = MU_LIMIT_FILE, .secret = true};
     const struct mu_agent_secrets secrets = {adopt->challenge, adopt->key_password, adopt->password,
-        adopt->srp_password, adopt->secret};
+        adopt->srp_password, adopt->secret, adopt->shared_key};
     struct mu_agent_settings settings = {0};
     struct mu_keystore_pair pair = {.cert = mu_pki_certs_by_key(adopt->certs, mu_pki_key_spki(key))};
     struct mu_pki_certs chain = {0};

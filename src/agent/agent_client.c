@@ -292,6 +292,7 @@ enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err)
     struct mu_client_config config = {.op = MU_CLIENT_ENROLL};
     bool renews = job->pending.operation == MU_AGENT_RENEW;
     struct mu_buf subject = {0}, extensions = {0};
+    struct mu_secret kek = {0};
     enum mu_code rc;
 
     if ((rc = mu_agent_trusted_load(job->agent, &job->settings, &job->trusted, err)) != MU_OK)
@@ -315,8 +316,11 @@ enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err)
         : csr_config(job, &config, err);
     if (rc == MU_OK)
         rc = mu_agent_cmp_config(job, &config, err);
+    if (rc == MU_OK && config.server_key && !job->bootstrap)
+        rc = mu_agent_delivery_take(job, &config, &kek, err);
     if (rc == MU_OK)
         rc = mu_client_new(&config, &job->client, err);
+    mu_secret_clear(&kek);
     mu_buf_clear(&subject);
     mu_buf_clear(&extensions);
     return rc == MU_OK ? mu_client_start(job->client, err) : rc;

@@ -164,7 +164,7 @@ static const char **secret_of(struct mu_agent_config_secrets *secrets, const cha
         const char **at;
     } words[] = {{"challenge", &secrets->challenge}, {"password", &secrets->password},
         {"srp-password", &secrets->srp_password}, {"key-password", &secrets->key_password},
-        {"secret", &secrets->secret}};
+        {"secret", &secrets->secret}, {"shared-key", &secrets->shared_key}};
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcmp(words[i].word, word) == 0)

@@ -58,7 +58,7 @@ bool mu_agent_config_has_ca(const struct mu_agent_config *config, const char *na
 /* Where a secret is: "file:PATH", "credential:NAME", "secret:NAME", or the thing itself. Borrowed from
  * the config; NULL: nothing is said. */
 struct mu_agent_config_secrets {
-    const char *challenge, *password, *srp_password, *key_password, *secret;
+    const char *challenge, *password, *srp_password, *key_password, *secret, *shared_key;
 };
 
 /* Everything about one certificate. Owns its settings; deploy and the like are views of them, ca and the

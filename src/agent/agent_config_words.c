@@ -60,6 +60,8 @@ static const struct mu_agent_config_word words[] = {
     {"csrattrs", CA, NULL, "use", false, false},
     {"renew-auth", CA, NULL, "certificate", false, false},
     {"server-key", CA, V(answer), "no", false, false},
+    {"server-key-to", CA, NULL, "tls", false, false},
+    {"shared-key", CA, V(reference), NULL, true, true},
     {"path", CA, V(path), "/app/cert/cmp2", false, false},
     {"server-cert", CA, NULL, NULL, false, false},
     {"ref", CA, NULL, NULL, false, false},

@@ -146,7 +146,7 @@ static enum mu_code take_ca(struct mu_agent *agent, const char *name, const char
 
     if (rc == MU_OK && (rc = mu_agent_secret_where_take(&held, &where, &request, err)) == MU_OK) {
         secrets = (struct mu_agent_secrets){request.challenge, request.key_password, request.password,
-            request.srp_password, request.secret};
+            request.srp_password, request.secret, request.shared_key};
         rc = mu_agent_secrets_keep(agent, name, &secrets, err);
     }
     mu_agent_secret_where_clear(&held);

@@ -51,10 +51,10 @@ void mu_agent_last_clear(struct mu_agent_last *last);
 /* ---- agent_secret.c ---- */
 struct mu_agent_secrets {
     const struct mu_secret *challenge, *key_password, *password, *srp_password,
-        *secret; /* NULL: not given */
+        *secret, *shared_key; /* NULL: not given */
 };
 struct mu_agent_secret_values {
-    struct mu_secret challenge, key_password, password, srp_password, secret;
+    struct mu_secret challenge, key_password, password, srp_password, secret, shared_key;
 };
 /* What is given, else what is kept for the entry. */
 enum mu_code mu_agent_secrets_take(struct mu_agent *agent, const char *name,
@@ -186,6 +186,11 @@ enum mu_code mu_agent_job_request(struct mu_agent_job *job, struct mu_err *err) 
 enum mu_code mu_agent_job_resume(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* ---- agent_client.c: a client for what is in the job, and off ---- */
 enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+
+/* ---- agent_delivery.c ---- */
+/* server-key-to: what the key that the server makes is encrypted to; kek holds it for config. */
+enum mu_code mu_agent_delivery_take(struct mu_agent_job *job, struct mu_client_config *config,
+    struct mu_secret *kek, struct mu_err *err) MU_CHECK;
 
 /* ---- agent_identity.c ---- */
 /* TLS identity of the settings for https: the CAs that trust names, else the CA store and the

@@ -51,7 +51,9 @@ enum mu_code mu_agent_secrets_take(struct mu_agent *agent, const char *name,
     if ((rc = take(agent, name, "srp-password", given->srp_password, &to->srp_password, err))
         != MU_OK)
         return rc;
-    return take(agent, name, "secret", given->secret, &to->secret, err);
+    if ((rc = take(agent, name, "secret", given->secret, &to->secret, err)) != MU_OK)
+        return rc;
+    return take(agent, name, "shared-key", given->shared_key, &to->shared_key, err);
 }
 
 static enum mu_code keep(struct mu_agent *agent, const char *name, const char *kind,
@@ -76,13 +78,15 @@ enum mu_code mu_agent_secrets_keep(struct mu_agent *agent, const char *name,
         return rc;
     if ((rc = keep(agent, name, "srp-password", given->srp_password, err)) != MU_OK)
         return rc;
-    return keep(agent, name, "secret", given->secret, err);
+    if ((rc = keep(agent, name, "secret", given->secret, err)) != MU_OK)
+        return rc;
+    return keep(agent, name, "shared-key", given->shared_key, err);
 }
 
 enum mu_code mu_agent_secrets_remove(struct mu_agent *agent, const char *name, struct mu_err *err)
 {
     static const char *const kinds[] = {
-        "challenge", "key-password", "password", "srp-password", "secret"};
+        "challenge", "key-password", "password", "srp-password", "secret", "shared-key"};
     enum mu_code rc = MU_OK;
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && rc == MU_OK; i++)
@@ -97,4 +101,5 @@ void mu_agent_secrets_clear(struct mu_agent_secret_values *values)
     mu_secret_clear(&values->password);
     mu_secret_clear(&values->srp_password);
     mu_secret_clear(&values->secret);
+    mu_secret_clear(&values->shared_key);
 }

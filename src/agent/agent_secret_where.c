@@ -21,6 +21,7 @@ static const struct {
     KIND("srp-password", srp_password),
     KIND("key-password", key_password),
     KIND("secret", secret),
+    KIND("shared-key", shared_key),
 #undef KIND
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };

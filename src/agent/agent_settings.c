@@ -42,6 +42,7 @@ static const struct word words[] = {
     {"mac-iterations", TEXT, AT(mac_iterations), OWN, mu_agent_value_mac_iterations},
     {"cmp-request", TEXT, AT(cmp_request), OWN, mu_agent_value_cmp_request},
     {"csrattrs", TEXT, AT(csrattrs), OWN, mu_agent_value_csrattrs},
+    {"server-key-to", TEXT, AT(server_key_to), ASKED, mu_agent_value_server_key_to},
     {"renew-auth", TEXT, AT(renew_auth), OWN, mu_agent_value_renew_auth},
     {"pin-sha256", TEXT, AT(pin_sha256), OWN, mu_agent_value_pin},
     {"subject", TEXT, AT(subject), ASKED, mu_agent_value_subject},
@@ -79,7 +80,7 @@ static const struct word words[] = {
     {"reuse-key", YES_NO, AT(reuse_key), OWN, NULL},
     {"challenge-once", YES_NO, AT(challenge_once), OWN, NULL},
     {"allow-legacy", YES_NO, AT(allow_legacy), OWN, NULL},
-    {"server-key", YES_NO, AT(server_key), OWN, NULL},
+    {"server-key", YES_NO, AT(server_key), ASKED, NULL},
     {"implicit-confirm", YES_NO, AT(implicit_confirm), OWN, NULL},
     {"no-confirm", YES_NO, AT(no_confirm), OWN, NULL},
     {"ignore-key-usage", YES_NO, AT(ignore_key_usage), OWN, NULL},
@@ -312,6 +313,11 @@ static bool same_parts(
 
         if (words[i].part < least)
             continue;
+        if (words[i].kind == YES_NO) {
+            if ((yes_no_of(a, &words[i]) > 0) != (yes_no_of(b, &words[i]) > 0))
+                return false;
+            continue;
+        }
         x = text_of(a, &words[i]);
         y = text_of(b, &words[i]);
         if ((x == NULL) != (y == NULL) || (x != NULL && strcmp(x, y) != 0))

@@ -28,6 +28,7 @@ struct mu_agent_settings {
     char *cmp_request;      /* CMP: "ir", "cr" or "p10cr" */
     char *csrattrs;         /* "use" or "ignore" */
     char *renew_auth;       /* "certificate" or "password" */
+    char *server_key_to;    /* EST: "tls", "certificate" or "shared:ID", whose key lies under secrets/ */
     char *subject;          /* as typed */
     char *san;
     char *key;              /* "rsa:2048" */

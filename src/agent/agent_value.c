@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "pki/pki_alg.h"
 #include "pki/pki_ext.h"
@@ -58,6 +59,25 @@ enum mu_code mu_agent_value_mac_iterations(const char *value, struct mu_err *err
     int64_t n;
 
     return mu_text_int(value, 100, 100000, &n, err);
+}
+
+const char *mu_agent_value_shared_id(const char *value)
+{
+    return value != NULL && mu_text_starts(value, "shared:") ? value + strlen("shared:") : NULL;
+}
+
+/* The ID is what both sides call the key: DecryptKeyIdentifier (RFC 7030 4.4.1.1). */
+enum mu_code mu_agent_value_server_key_to(const char *value, struct mu_err *err)
+{
+    static const char *const words[] = {"tls", "certificate", "shared:ID", NULL};
+    const char *id = mu_agent_value_shared_id(value);
+
+    if (id == NULL)
+        return one_of(value, words, err);
+    if (id[0] == '\0' || strlen(id) > MU_LIMIT_KEK_ID)
+        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
+            "shared:ID needs an identifier of 1 to %d octets", MU_LIMIT_KEK_ID);
+    return MU_OK;
 }
 
 enum mu_code mu_agent_value_pin(const char *value, struct mu_err *err)

@@ -17,7 +17,8 @@ mu_agent_value_check mu_agent_value_protocol, mu_agent_value_method, mu_agent_va
     mu_agent_value_cmp_request, mu_agent_value_tls_min, mu_agent_value_pin, mu_agent_value_subject,
     mu_agent_value_san, mu_agent_value_key, mu_agent_value_key_usage, mu_agent_value_eku, mu_agent_value_digest,
     mu_agent_value_cipher, mu_agent_value_renew, mu_agent_value_warn, mu_agent_value_window,
-    mu_agent_value_recipes, mu_agent_value_verify, mu_agent_value_mode, mu_agent_value_account;
+    mu_agent_value_recipes, mu_agent_value_verify, mu_agent_value_mode, mu_agent_value_account,
+    mu_agent_value_server_key_to;
 /* ---- of [agent] and [ca] alone ---- */
 mu_agent_value_check mu_agent_value_path, mu_agent_value_url, mu_agent_value_address, mu_agent_value_proxy,
     mu_agent_value_socket, mu_agent_value_ui, mu_agent_value_metrics, mu_agent_value_notify, mu_agent_value_level,
@@ -34,6 +35,8 @@ enum mu_code mu_agent_value_parse_renew(const char *value, int *days, int *perce
 enum mu_code mu_agent_value_parse_warn(const char *value, int days[8], int *n, struct mu_err *err) MU_CHECK;
 /* "learned": 0. */
 enum mu_code mu_agent_value_parse_window(const char *value, int64_t *out_s, struct mu_err *err) MU_CHECK;
+/* "shared:ID": ID, a view into value; NULL: it says something else. */
+const char *mu_agent_value_shared_id(const char *value);
 /* "20%" or "20". */
 enum mu_code mu_agent_value_parse_percent(const char *value, int *out, struct mu_err *err) MU_CHECK;
 /* "16M", "512K", "1G", octets. */

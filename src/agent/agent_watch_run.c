@@ -161,6 +161,7 @@ static enum mu_code renew(struct mu_watch_run *run, const struct mu_agent_enroll
         .password = given->password,
         .srp_password = given->srp_password,
         .secret = given->secret,
+        .shared_key = given->shared_key,
         .drop_pending = given->drop_pending,
         .force = !run->is_wish || run->wish != MU_AGENT_WISH_RENEW,
         .regenerate = run->is_wish && run->wish >= MU_AGENT_WISH_REGENERATE,

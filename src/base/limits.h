@@ -15,6 +15,8 @@ enum {
     MU_LIMIT_NONCE = 64,                /* 16 by the RFC; some send 20 or 32 */
     MU_LIMIT_CHALLENGE = 255,           /* RFC 2985 5.4.1 */
     MU_LIMIT_KEPT = 32 * 1024,          /* what an engine keeps of a transaction */
+    MU_LIMIT_KEK_ID = 64,               /* name of a shared AES key */
+    MU_LIMIT_KEK_TEXT = 128,            /* the key in hex; 64 digits, and colons between them */
     MU_LIMIT_NAME = 8 * 1024,           /* DER of a Name */
     MU_LIMIT_EXTENSIONS = 32 * 1024,    /* DER of requested extensions */
     MU_LIMIT_PBKDF2 = 1000000,          /* iterations accepted from a peer */

@@ -92,6 +92,10 @@ struct mu_client_config {
     struct mu_pki_key_spec key_spec;    /* type 0: the CA's wish */
     bool key_spec_is_choice;            /* the user's own */
     bool server_key;                    /* the server makes the key (serverkeygen) */
+    const struct mu_secret *kek;        /* EST: and encrypts it to this AES key, */
+    struct mu_bytes kek_id;             /* which is called so by both sides, */
+    struct mu_pki_cert *decrypt_cert;   /* or to this certificate; NULL both: no more than TLS */
+    struct mu_pki_key *decrypt_key;
     bool ignore_csrattrs;
     const char *user;                   /* HTTP user; NULL: none */
     const struct mu_secret *password;

@@ -48,6 +48,32 @@ def wrap(der):
     return "".join(text[i:i + 64] + "\r\n" for i in range(0, len(text), 64)).encode()
 
 
+def tlv(tag, *content):
+    value = b"".join(content)
+    size = len(value).to_bytes((len(value).bit_length() + 7) // 8 or 1, "big")
+    return bytes([tag]) + (size if len(value) < 128 else bytes([0x80 | len(size)]) + size) + value
+
+
+def value_of(der):
+    """Content of the first element, and what is behind it."""
+    n, at = der[1], 2
+    if n >= 128:
+        n, at = int.from_bytes(der[2:2 + n - 128], "big"), 2 + n - 128
+    return der[at:at + n], der[at + n:]
+
+
+# Attributes by which a key is asked for encrypted (RFC 7030 4.4.1).
+DECRYPT_KEY = bytes.fromhex("060b2a864886f70d010910022531")
+ASYMMETRIC_DECRYPT_KEY = bytes.fromhex("060b2a864886f70d010910023631")
+DATA, SIGNED_DATA = bytes.fromhex("06092a864886f70d010701"), bytes.fromhex("06092a864886f70d010702")
+
+
+def wish(csr, attribute):
+    """The identifier in that attribute of a CSR; None: it has none."""
+    at = csr.find(attribute)
+    return None if at < 0 else value_of(value_of(csr[at + len(attribute) - 1:])[0])[0]
+
+
 class Asked:
     def __init__(self, connection, method, path, headers, body, client, version):
         self.connection, self.method, self.path, self.headers = connection, method, path, headers
@@ -80,6 +106,8 @@ class EstDouble:
         self.days = 365
         self.need_client = False    # a request without a client certificate: 401
         self.one_line = False       # bodies without line breaks
+        self.shared = (b"", "")     # name and hex of the AES key that a key may be encrypted to
+        self.client_pem = None      # or the certificate: the one that the client shows
         self.linked = []            # of each request: challengePassword equals tls-unique
         self.asked, self.connections, self.issued, self.lock = [], 0, [], threading.Lock()
         key, csr, cert = self.dir / "tls.key", self.dir / "tls.csr", self.dir / "tls.pem"
@@ -200,11 +228,25 @@ class EstDouble:
         self.issued.append(cert)
         if key is None:
             return self.pkcs7(cert)
-        pkcs8 = openssl("pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER")
-        body = (b"preamble\r\n--part\r\nContent-Type: application/pkcs8\r\n\r\n" + wrap(pkcs8)
+        kind, delivered = self.deliver(der, openssl("pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER"))
+        body = (b"preamble\r\n--part\r\nContent-Type: " + kind + b"\r\n\r\n" + wrap(delivered)
                 + b"\r\n--part\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\n\r\n"
                 + certs_only(self.dir, cert) + b"\r\n--part--\r\nepilogue\r\n")
         return 200, {"Content-Type": "multipart/mixed; boundary=part"}, body
+
+    def deliver(self, csr, pkcs8):
+        """Media type and content of the part with the key (RFC 7030 4.4.2)."""
+        by_name, by_cert = wish(csr, DECRYPT_KEY), wish(csr, ASYMMETRIC_DECRYPT_KEY)
+        if by_name is None and by_cert is None:
+            return b"application/pkcs8", pkcs8
+        assert by_cert is not None or by_name == self.shared[0], by_name
+        signed = openssl("cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-keyid", "-econtent_type", "2.16.840.1.101.2.1.2.78.5",
+                         "-signer", self.root, "-inkey", self.dir / f"{self.ca}.key", input=tlv(0x30, pkcs8))
+        bare, _ = value_of(value_of(value_of(signed)[0])[1])
+        to = [self.client_pem] if by_name is None else ["-secretkey", self.shared[1], "-secretkeyid", self.shared[0].hex()]
+        enveloped = openssl("cms", "-encrypt", "-binary", "-aes256", "-outform", "DER", *to, input=bare)
+        assert enveloped.count(DATA) == 1
+        return b"application/pkcs7-mime; smime-type=server-generated-key", enveloped.replace(DATA, SIGNED_DATA)
 
     def is_linked(self, csr, handler):
         """tls-unique in challengePassword (RFC 7030 3.5)? None: there is no challengePassword."""

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from conftest import need, run
-from est_double import EstDouble, make_ca, openssl
+from est_double import EstDouble, make_ca, openssl, tlv
 
 T1 = "MCYGBysGAQEBARYGCSqGSIb3DQEJAQYFK4EEACIGCWCGSAFlAwQCAg=="
 SUBJECT = "CN=firewall-portal1,DC=local,DC=COM"
@@ -115,12 +115,6 @@ def trace(r):
 
 def lines(r, step):
     return [x for x in trace(r) if x.startswith(f"est {step}:")]
-
-
-def tlv(tag, *content):
-    body = b"".join(content)
-    n = bytes([len(body)]) if len(body) < 128 else bytes([0x81, len(body)])
-    return bytes([tag]) + n + body
 
 
 def oid(dotted):
@@ -928,6 +922,86 @@ def test_serverkeygen_keeps_the_pair_that_the_server_made(other, unit, double):
         assert "/serverkeygen" in r.err
         assert u.key(name, "-pubout").strip() == u.cert(name, "-pubkey").strip()
         assert not (u.store / f"state/{name}.key").exists()
+
+
+AES = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+
+def keygen(unit, name, *args, **kw):
+    r = unit.ok(name, *args, **kw)
+    assert "/serverkeygen" in r.err and "key *, made by" in r.err and "signature ok" in r.err, r
+    assert unit.key(name, "-pubout").strip() == unit.cert(name, "-pubkey").strip()
+
+
+def test_EST76_a_generated_key_comes_encrypted_to_a_shared_key(other, double):
+    """Name and value are what both sides agreed upon; the value is in no argument, trace or setting."""
+    double.shared = (b"fleet", AES)
+    key = other.secret("aes", AES)
+    keygen(other, "k1", "--server-key-to", "shared:fleet", "--shared-key-file", key)
+    assert (other.store / "secrets/k1.shared-key").stat().st_mode & 0o777 == 0o600
+    assert AES not in (other.store / "state/k1.conf").read_text()
+    keygen(other, "k2", "--server-key-to", "shared:fleet", env={"MUSTER_SECRET_SHARED_KEY": AES})
+    double.user = None
+    r = other.renew("k1")  # nothing is asked for again
+    assert r.code == 0 and "key *, made by" in r.err and AES not in r.err, r
+    double.shared = (b"fleet", "ff" * 32)
+    r = other.enroll("k3", "--server-key-to", "shared:fleet", "--shared-key-file", key)
+    assert r.code != 0 and not (other.store / "certs/k3/latest.crt").exists(), r
+
+
+def test_EST76_a_generated_key_comes_encrypted_to_the_certificate_of_tls(other, double):
+    double.user = None
+    for name, key in (("ec", "ec:P-256"), ("rsa", "rsa:2048")):
+        other.ok(name, "--key", key, auth=[])
+        double.client_pem = other.store / f"certs/{name}/latest.crt"
+        keygen(other, f"{name}-made", "--server-key-to", "certificate", "--client-cert", name, auth=[])
+        double.client_pem = other.store / f"certs/{name}-made/latest.crt"  # a renewal shows its own
+        r = other.renew(f"{name}-made")
+        assert r.code == 0 and "key *, made by" in r.err, r
+    r = other.enroll("x", "--server-key-to", "certificate", auth=[])
+    assert r.code == 1 and "--client-cert" in r.err, r
+
+
+def test_a_generated_key_in_the_clear_is_not_taken_where_it_was_to_be_encrypted(other, double):
+    double.deliver = lambda csr, pkcs8: (b"application/pkcs8", pkcs8)
+    r = other.enroll("x", "--server-key-to", "shared:fleet", "--shared-key-file", other.secret("aes", AES))
+    assert r.code != 0 and "in the clear" in r.err and not (other.store / "certs/x/latest.crt").exists(), r
+
+
+@pytest.mark.parametrize("text", ["00" * 15, "zz" * 16, ""])
+def test_a_shared_key_that_is_none_is_told_without_it(other, text):
+    r = other.enroll("x", "--server-key-to", "shared:fleet", "--shared-key-file", other.secret("aes", text))
+    assert r.code == 1 and "shared key" in r.err and (text == "" or text not in r.err), r
+
+
+def test_the_configuration_says_how_a_generated_key_comes(other, double):
+    double.shared = (b"fleet", AES)
+    conf = other.dir / "muster.conf"
+    conf.write_text(f"""[certificate "k"]
+protocol = est
+url = {double.url}
+trust = CA_Cert_1
+user = estuser
+password = file:{other.password}
+subject = /CN=k
+server-key = yes
+server-key-to = shared:fleet
+shared-key = file:{other.secret("aes", AES)}
+""")
+    assert other("--config", conf, "config", "check").code == 0
+    r = other("--config", conf, "--debug", "est", "enroll", "k")
+    assert r.code == 0 and "key *, made by" in r.err, r
+    r = other("--config", conf, "config", "show", "k")
+    assert "shared:fleet" in r.out and AES not in r.out, r
+
+
+def test_who_makes_the_key_is_part_of_what_is_asked_for(other, double):
+    """Other settings than those of the present certificate are told, and --replace is the way."""
+    other.ok("k")
+    r = other.enroll("k", "--server-key")
+    assert r.code == 1 and "other settings" in r.err and "--replace" in r.err, r
+    other.ok("k", "--server-key", "--replace")
+    assert double.ops()[-1] == "serverkeygen"
 
 
 def test_one_connection_for_an_enrollment_and_one_for_a_renewal(other, double):

@@ -109,6 +109,12 @@ static const struct option options[] = {
 
     {"server-key", 0, FLAG, MU_ARGS_ENROLL, AT(server_key), NULL, NULL,
         "EST: the server makes the key (serverkeygen)"},
+    {"server-key-to", 0, TEXT, MU_ARGS_ENROLL, AT(server_key_to), NULL, "WHOM",
+        "EST: encrypted inside TLS as well: certificate, or shared:ID"},
+    {"shared-key-file", 0, TEXT, MU_ARGS_AUTH, AT(shared_key_file), NULL, "FILE",
+        "AES key of shared:ID in hex: first line of FILE, '-' is stdin"},
+    {"shared-key-fd", 0, TEXT, MU_ARGS_AUTH, AT(shared_key_fd), NULL, "N",
+        "AES key of shared:ID in hex: from this open descriptor"},
 
     {"challenge-file", 0, TEXT, MU_ARGS_AUTH, AT(challenge_file), NULL, "FILE",
         "challenge password: first line of FILE, '-' is stdin"},

@@ -70,6 +70,7 @@ struct mu_cmd_args {
     const char *mac_iterations;
     const char *user, *password_file, *password_fd, *client_cert;
     const char *srp_user, *srp_password_file, *srp_password_fd;
+    const char *server_key_to, *shared_key_file, *shared_key_fd;
     /* the rest */
     bool replace, fresh, no_wait, wait, all, force, dry_run, next_ca, activate;
     const char *await_result, *max_await_result, *output, *as, *name, *sha256, *serial;

@@ -101,6 +101,7 @@ static enum mu_code adopt(struct mu_cmd *cmd, const char *name, const struct mu_
         request.password = mu_cmd_secrets_given(&secrets->password);
         request.srp_password = mu_cmd_secrets_given(&secrets->srp_password);
         request.secret = mu_cmd_secrets_given(&secrets->secret);
+        request.shared_key = mu_cmd_secrets_given(&secrets->shared_key);
         rc = mu_agent_adopt(&cmd->agent, &request, saved, err);
     }
     mu_agent_settings_clear(&settings);

@@ -7,6 +7,7 @@
 #include "agent/agent_deploy.h"
 #include "agent/agent_hook.h"
 #include "agent/agent_secret_where.h"
+#include "agent/agent_value.h"
 #include "base/time.h"
 #include "cmd/muster/cmd_doctor.h"
 
@@ -169,6 +170,8 @@ void mu_cmd_doctor_secrets(struct mu_cmd_doctor *d)
     check_secret(d, "srp-password", where->srp_password, s->srp_user != NULL && (is_new || renews_by_password));
     check_secret(d, "key-password", where->key_password, false);
     check_secret(d, "secret", where->secret, s->ref != NULL && is_new);
+    check_secret(d, "shared-key", where->shared_key,
+        s->server_key > 0 && mu_agent_value_shared_id(s->server_key_to) != NULL);
 }
 
 /* ---- hooks and recipes ---- */

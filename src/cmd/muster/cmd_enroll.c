@@ -33,6 +33,7 @@ int mu_cmd_enroll(struct mu_cmd *cmd)
     request.password = mu_cmd_secrets_given(&secrets.password);
     request.srp_password = mu_cmd_secrets_given(&secrets.srp_password);
     request.secret = mu_cmd_secrets_given(&secrets.secret);
+    request.shared_key = mu_cmd_secrets_given(&secrets.shared_key);
     rc = mu_agent_enroll(&cmd->agent, &request, &job.host, &job.running, &err);
     exit_code = mu_cmd_job_finish(&job, rc, &err);
 out:

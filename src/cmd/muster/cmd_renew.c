@@ -48,6 +48,8 @@ static int renew(struct mu_cmd *cmd, const struct mu_agent_renew *how, bool is_o
     request.key_password = mu_cmd_secrets_given(&secrets.key_password);
     request.password = mu_cmd_secrets_given(&secrets.password);
     request.srp_password = mu_cmd_secrets_given(&secrets.srp_password);
+    request.secret = mu_cmd_secrets_given(&secrets.secret);
+    request.shared_key = mu_cmd_secrets_given(&secrets.shared_key);
     rc = mu_agent_renew(&cmd->agent, &request, &job.host, &job.running, &err);
     exit_code = mu_cmd_job_finish(&job, rc, &err);
 out:

@@ -19,7 +19,7 @@ static enum mu_code check_key(const char *key, struct mu_err *err)
             return MU_OK;
     }
     mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-        "'%s' is none of challenge, password, srp-password, key-password, secret", key);
+        "'%s' is none of challenge, password, srp-password, key-password, secret, shared-key", key);
     if ((near = mu_text_nearest(key, words)) != NULL)
         mu_err_next(err, "Did you mean %s?", near);
     return MU_INPUT;

@@ -10,7 +10,7 @@
 #include "cmd/muster/cmd_ask.h"
 #include "cmd/muster/cmd_print.h"
 
-enum { KINDS = 5 };
+enum { KINDS = 6 };
 
 struct kind {
     const char *key, *word, *variable;
@@ -30,6 +30,7 @@ static const struct kind kinds[KINDS] = {
     ROW(password, "password", "PASSWORD", password_file, FD(password_fd)),
     ROW(srp_password, "srp-password", "SRP_PASSWORD", srp_password_file, FD(srp_password_fd)),
     ROW(secret, "secret", "SECRET", secret_file, FD(secret_fd)),
+    ROW(shared_key, "shared-key", "SHARED_KEY", shared_key_file, FD(shared_key_fd)),
 };
 
 static struct mu_secret *secret_at(struct mu_cmd_secrets *secrets, size_t at)

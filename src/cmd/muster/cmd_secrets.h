@@ -14,7 +14,7 @@ struct mu_agent_settings;
 struct mu_agent_enroll;
 
 struct mu_cmd_secrets {
-    struct mu_secret challenge, key_password, password, srp_password, secret;
+    struct mu_secret challenge, key_password, password, srp_password, secret, shared_key;
 };
 void mu_cmd_secrets_clear(struct mu_cmd_secrets *secrets);
 

@@ -134,6 +134,8 @@ static const struct {
     {CA, "csrattrs", "ignore", "no"},
     {CA, "renew-auth", "password", "none"},
     {CA, "server-key", "yes", "please"},
+    {CA, "server-key-to", "shared:fleet", "everybody"},
+    {CA, "shared-key", "secret:fleet", "secret:a/b"},
     {CA, "path", "/pkix/", "pkix"},
     {CA, "server-cert", "fac.root", NULL},
     {CA, "ref", "fgt100f", NULL},

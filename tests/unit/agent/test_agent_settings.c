@@ -52,6 +52,11 @@ static const struct {
     {"tls-min", "1.0", "1.0"}, /* judged where allow-legacy is known */
     {"tls-min", "1.4", NULL},
     {"server-key", "yes", "yes"},
+    {"server-key-to", "certificate", "certificate"},
+    {"server-key-to", "shared:", NULL},
+    {"server-key-to", "shared", NULL},
+    {"server-key-to", "shared:0123456789012345678901234567890123456789012345678901234567890123x", NULL},
+    {"server-key-to", "shared:fleet", "shared:fleet"},
     {"user", "estuser", "estuser"},
     {"no-such", "x", NULL},
 };
@@ -120,6 +125,15 @@ static void test_what_is_kept_reads_back(void **state)
     assert_true(mu_agent_settings_same_content(&s, &back));
     assert_int_equal(mu_agent_settings_set(&back, "san", "DNS:other", NULL), MU_OK);
     assert_false(mu_agent_settings_same_request(&s, &back));
+    assert_false(mu_agent_settings_same_content(&s, &back));
+    /* Who makes the key, and how it comes, is part of what is asked for. */
+    mu_agent_settings_clear(&back);
+    assert_int_equal(mu_agent_settings_copy(&s, &back, NULL), MU_OK);
+    assert_int_equal(mu_agent_settings_set(&back, "server-key", "no", NULL), MU_OK);
+    assert_false(mu_agent_settings_same_content(&s, &back));
+    assert_int_equal(mu_agent_settings_set(&back, "server-key", "yes", NULL), MU_OK);
+    assert_true(mu_agent_settings_same_content(&s, &back));
+    assert_int_equal(mu_agent_settings_set(&back, "server-key-to", "tls", NULL), MU_OK);
     assert_false(mu_agent_settings_same_content(&s, &back));
     mu_agent_settings_clear(&s);
     mu_agent_settings_clear(&back);
