@@ -277,6 +277,8 @@ static bool set_easy(struct mu_net_session *s)
     SET(CURLOPT_CLOSESOCKETDATA, s);
     SET(CURLOPT_PREREQFUNCTION, mu_net_exchange_connected);
     SET(CURLOPT_PREREQDATA, s);
+    SET(CURLOPT_DEBUGFUNCTION, mu_net_exchange_written);
+    SET(CURLOPT_DEBUGDATA, s);
     SET(CURLOPT_HEADERFUNCTION, mu_net_exchange_header);
     SET(CURLOPT_HEADERDATA, s);
     SET(CURLOPT_WRITEFUNCTION, mu_net_exchange_body);

@@ -100,12 +100,27 @@ static void trace_opened(struct mu_net_session *s)
 
 static void trace_request(struct mu_net_session *s)
 {
+    s->sent = 0;
     for (size_t i = 0; i < s->request->note_n; i++)
         TRACE(s, s->request->notes[i].step, "%s", s->request->notes[i].text);
     if (s->request->body.n > 0)
         TRACE(s, MU_TRACE_HTTP, "%s %s, %zu bytes", s->request->method, s->url_text, s->request->body.n);
     else
         TRACE(s, MU_TRACE_HTTP, "%s %s", s->request->method, s->url_text);
+}
+
+/* C032: each write of the body, as much of it as went out; the rest has a line of its own. */
+int mu_net_exchange_written(CURL *easy, curl_infotype type, char *p, size_t n, void *cookie)
+{
+    struct mu_net_session *s = cookie;
+
+    (void)easy;
+    (void)p;
+    if (type == CURLINFO_DATA_OUT && s->request != NULL) {
+        TRACE(s, MU_TRACE_HTTP, "sent %zu bytes, pos %zu of %zu", n, s->sent, s->request->body.n);
+        s->sent += n;
+    }
+    return 0;
 }
 
 /* EST-22: any CA of the system's store may vouch for whoever answers in the host's name, and a
@@ -232,6 +247,9 @@ enum mu_code mu_net_exchange_start(struct mu_net_session *s, struct mu_err *err)
     if ((rc = set_headers(s, err)) != MU_OK)
         return rc;
     set_method(s);
+    /* nothing but the sizes of what goes out is looked at */
+    curl_easy_setopt(
+        s->easy, CURLOPT_VERBOSE, s->proto == MU_PROTO_CMP && s->env != NULL && mu_trace_on(s->env) ? 1L : 0L);
     if (curl_easy_setopt(s->easy, CURLOPT_PROTOCOLS_STR, s->url.scheme) != CURLE_OK
         || curl_easy_setopt(s->easy, CURLOPT_URL, s->url_text) != CURLE_OK
         || curl_multi_add_handle(s->multi, s->easy) != CURLM_OK)
@@ -261,11 +279,8 @@ static void take_status(struct mu_net_session *s, const char *line)
     s->head_done = s->has_length = false;
     s->response.minor = strncmp(line, "HTTP/1.0", 8) == 0 ? 0 : 1;
     s->response.status = status != NULL ? atoi(status) : 0;
-    if (s->response.status >= 200) {
-        if (s->request->body.n > 0 && s->proto == MU_PROTO_CMP)
-            TRACE(s, MU_TRACE_HTTP, "sent %zu bytes, pos 0 of %zu", s->request->body.n, s->request->body.n);
+    if (s->response.status >= 200)
         TRACE(s, MU_TRACE_HTTP, "HTTP result code %d", s->response.status);
-    }
 }
 
 static void take_field(struct mu_net_session *s, char *line)

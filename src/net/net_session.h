@@ -56,6 +56,7 @@ struct mu_net_session {
     struct mu_err err;      /* what was found out on the way, before curl says a word */
     bool connected;         /* the request was or could be sent */
     bool opened;            /* on a connection made for it */
+    size_t sent;            /* of the request's body */
     bool closed_later;      /* CMP: that it was closed is told behind what came of the answer */
     bool resolved;          /* the address was traced */
     bool head_done, has_length, body_too_long, refused_new;
@@ -85,6 +86,7 @@ curl_socket_t mu_net_exchange_open_socket(
 int mu_net_exchange_close_socket(void *cookie, curl_socket_t fd);
 int mu_net_exchange_connected(
     void *cookie, char *peer_ip, char *own_ip, int peer_port, int own_port);
+int mu_net_exchange_written(CURL *easy, curl_infotype type, char *p, size_t n, void *cookie);
 size_t mu_net_exchange_header(char *p, size_t size, size_t n, void *cookie);
 size_t mu_net_exchange_body(char *p, size_t size, size_t n, void *cookie);
 

@@ -75,6 +75,9 @@ enum mu_code mu_pki_key_verify(const struct mu_pki_key *key, struct mu_bytes sig
 /* The digest a signature algorithm hashes with: out of its parameters for RSA-PSS, SHA-512 for
  * Ed25519; NONE for Ed448 and what is not known. CMP names a certificate by it (RFC 9481 3.3). */
 enum mu_pki_digest mu_pki_sig_digest(struct mu_bytes sig_alg);
+/* data hashed as that algorithm says; for Ed448 it is 64 octets of SHAKE256. Octets written, 0 if the
+ * algorithm is not known. */
+size_t mu_pki_sig_hash(struct mu_bytes sig_alg, struct mu_bytes data, uint8_t out[64]);
 
 /* RSA key transport. decrypt never tells padding errors apart from success: it gives want octets,
  * random ones if the padding was wrong (COM-13); oaep_alg is the AlgorithmIdentifier. */

@@ -318,6 +318,26 @@ enum mu_pki_digest mu_pki_sig_digest(struct mu_bytes sig_alg)
     return row->family == SIG_ED25519 ? MU_PKI_SHA512 : row->digest;
 }
 
+static size_t shake256(struct mu_bytes data, uint8_t out[64])
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_shake256(), NULL) == 1
+        && EVP_DigestUpdate(ctx, data.p, data.n) == 1 && EVP_DigestFinalXOF(ctx, out, 64) == 1;
+    EVP_MD_CTX_free(ctx);
+    ERR_clear_error();
+    return ok ? 64 : 0;
+}
+
+size_t mu_pki_sig_hash(struct mu_bytes sig_alg, struct mu_bytes data, uint8_t out[64])
+{
+    enum mu_pki_digest digest = mu_pki_sig_digest(sig_alg);
+    struct mu_bytes params;
+    const struct sig_row *row = row_by_alg(sig_alg, &params, NULL);
+    if (digest != MU_PKI_DIGEST_NONE)
+        return mu_pki_digest(digest, data, out);
+    return row && row->family == SIG_ED448 ? shake256(data, out) : 0;
+}
+
 /* ---- RSA key transport ---- */
 
 enum mu_code mu_pki_key_transport_encrypt(const struct mu_pki_key *key, struct mu_bytes content_key,

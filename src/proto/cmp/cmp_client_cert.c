@@ -10,9 +10,7 @@ enum { SKEW_S = 86400 };
 
 size_t mu_cmp_client_cert_hash(const struct mu_pki_cert *cert, uint8_t out[64])
 {
-    enum mu_pki_digest digest = mu_pki_sig_digest(cert->sig_alg);
-
-    return digest != MU_PKI_DIGEST_NONE ? mu_pki_digest(digest, cert->der, out) : 0;
+    return mu_pki_sig_hash(cert->sig_alg, cert->der, out);
 }
 
 /* The key may be encoded in another way than ours is. */

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "proto/cmp/cmp_client_internal.h"
+#include "proto/cmp/cmp_genm.h"
 
 static enum mu_cmp_it asked(const struct mu_cmp_client *c)
 {
@@ -18,31 +19,20 @@ static enum mu_cmp_it asked(const struct mu_cmp_client *c)
     }
 }
 
-/* SEQUENCE OF CRLStatus { source issuer [1] GeneralNames }, of one, without thisUpdate: whatever
- * there is (CMP-97). */
-static void put_crl_status(struct mu_buf *out, struct mu_bytes issuer)
-{
-    size_t list = mu_der_open(out, MU_DER_SEQUENCE), one = mu_der_open(out, MU_DER_SEQUENCE);
-    size_t source = mu_der_open(out, MU_DER_CONTEXT_CONSTRUCTED(1));
-    size_t names = mu_der_open(out, MU_DER_SEQUENCE);
-
-    mu_der_put(out, MU_DER_CONTEXT_CONSTRUCTED(4), issuer);
-    mu_der_close(out, names);
-    mu_der_close(out, source);
-    mu_der_close(out, one);
-    mu_der_close(out, list);
-}
-
 void mu_cmp_client_info_ask(
     const struct mu_cmp_client *c, struct mu_cmp_body *body, struct mu_buf *value)
 {
+    struct mu_cmp_crl_status status = {.this_update_s = 0}; /* whatever there is (CMP-97) */
+
     body->u.gen.n = 1; /* CMP-91 */
     body->u.gen.v[0].oid = mu_cmp_it_oid((int)asked(c));
-    if (c->config.op == MU_CMP_CLIENT_ROOT_UPDATE)
+    if (c->config.op == MU_CMP_CLIENT_ROOT_UPDATE) {
         mu_buf_put_bytes(value, c->trusted.v[0]->der);
-    else if (c->config.op == MU_CMP_CLIENT_CRL)
-        put_crl_status(value,
-            c->config.signer_cert != NULL ? c->config.signer_cert->issuer : c->trusted.v[0]->subject);
+    } else if (c->config.op == MU_CMP_CLIENT_CRL) {
+        status.issuer = c->config.signer_cert != NULL ? c->config.signer_cert->issuer
+                                                      : c->trusted.v[0]->subject;
+        mu_cmp_genm_crl_status_encode(&status, value);
+    }
     if (value->n != 0)
         body->u.gen.v[0].value = mu_buf_bytes(value);
 }

@@ -205,7 +205,7 @@ bool mu_cmp_genm_crl_status_decode(struct mu_bytes value, struct mu_cmp_crl_stat
         return false;
     if (source.tag == MU_DER_CONTEXT_CONSTRUCTED(1)) {
         s.issuer = directory_name(source.value);
-        /* EXPLICIT GeneralNames is forgiven */
+        /* EXPLICIT is right, IMPLICIT is forgiven */
         if (s.issuer.p == NULL && mu_der_only(source.value, MU_DER_SEQUENCE, &names))
             s.issuer = directory_name(names.value);
     } else if (source.tag == MU_DER_CONTEXT_CONSTRUCTED(0)) {
@@ -226,9 +226,11 @@ bool mu_cmp_genm_crl_status_decode(struct mu_bytes value, struct mu_cmp_crl_stat
 void mu_cmp_genm_crl_status_encode(const struct mu_cmp_crl_status *status, struct mu_buf *out)
 {
     size_t list = mu_der_open(out, MU_DER_SEQUENCE), one = mu_der_open(out, MU_DER_SEQUENCE);
-    size_t source = mu_der_open(out, MU_DER_CONTEXT_CONSTRUCTED(1));
+    size_t source = mu_der_open(out, MU_DER_CONTEXT_CONSTRUCTED(1)); /* EXPLICIT (CMP-01) */
+    size_t names = mu_der_open(out, MU_DER_SEQUENCE);
 
     mu_der_put(out, MU_DER_CONTEXT_CONSTRUCTED(4), status->issuer);
+    mu_der_close(out, names);
     mu_der_close(out, source);
     if (status->this_update_s != 0)
         mu_der_put_time(out, status->this_update_s);

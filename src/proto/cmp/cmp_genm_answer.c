@@ -233,7 +233,7 @@ enum mu_op mu_cmp_genm_op(const struct mu_cmp_body *genm)
 enum mu_code mu_cmp_genm_ask(
     const struct mu_cmp_body *genm, struct mu_question *question, struct mu_err *err)
 {
-    size_t known = 0;
+    size_t known = 0, for_ca = 0;
 
     if (genm->u.gen.n > MU_CMP_INFOS)
         return mu_err_set(err, MU_INPUT, MU_REFUSE_UNSUPPORTED,
@@ -245,7 +245,9 @@ enum mu_code mu_cmp_genm_ask(
 
         if (row < 0)
             continue;
-        if (rows[row].op != MU_OP_INFO && rows[row].op != mu_cmp_genm_op(genm))
+        /* what the CA answers is one thing: a list for each of two issuers it has no place for */
+        for_ca += rows[row].op != MU_OP_INFO;
+        if (for_ca > 1)
             return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,
                 "cmp: this mixture of questions is not served, one genm asks one (RFC 9483 4.3)");
         known++;
@@ -279,7 +281,7 @@ enum mu_code mu_cmp_genm_answer(const struct mu_cmp_body *genm,
     struct mu_cmp_body *genp, struct mu_buf *keep, struct mu_err *err)
 {
     struct answer answers[MU_CMP_INFOS + 1];
-    size_t ends[MU_CMP_INFOS + 1], n = 0, start = 0;
+    size_t ends[MU_CMP_INFOS + 1], n = 0, start = keep->n;
     bool unknown = false;
     enum mu_code rc;
 

@@ -190,6 +190,13 @@ static enum mu_code open_nested(struct mu_cmp_server *s, struct mu_err *err)
 
 /* ---- open ---- */
 
+/* CMP-122: ckuann, cann, rann and crlann have no answer in CMP, HTTP alone says what became of them. */
+static bool is_announcement(const struct mu_cmp_server *s)
+{
+    return s->first.has_body && s->first.body.type >= MU_CMP_CKUANN
+        && s->first.body.type <= MU_CMP_CRLANN;
+}
+
 static enum mu_code open_message(struct mu_cmp_server *s, struct mu_err *err)
 {
     enum mu_code rc = mu_cmp_msg_decode(s->request->body, &s->first, err);
@@ -208,6 +215,10 @@ static enum mu_code open_message(struct mu_cmp_server *s, struct mu_err *err)
             rc = mu_cmp_header_check(&s->first.header, s->first.protection.p != NULL, err);
         return rc;
     }
+    if (is_announcement(s))
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,
+            "cmp: announcements (%s) are not taken here (RFC 9811 3.5)",
+            mu_cmp_type_name(s->first.body.type));
     rc = mu_cmp_header_check(&s->first.header, s->first.protection.p != NULL, err);
     if (rc == MU_OK && s->first.body.type == MU_CMP_NESTED)
         rc = open_nested(s, err);
@@ -265,7 +276,7 @@ enum mu_code mu_cmp_server_open(const struct mu_env *env, const struct mu_http_r
     rc = open_http(s, err);
     if (rc == MU_OK)
         rc = open_message(s, err);
-    if (rc != MU_OK && !s->first.has_header) {
+    if (rc != MU_OK && (!s->first.has_header || is_announcement(s))) {
         mu_cmp_server_free(s);
         return rc;
     }

@@ -126,6 +126,26 @@ static enum mu_code check_state(struct mu_cmp_server *s, struct mu_err *err)
     return check_first(s, err);
 }
 
+/* CMP-18: one name, or the first would be taken for all that was meant. */
+static enum mu_code take_profile(
+    struct mu_cmp_server *s, struct mu_question *question, struct mu_err *err)
+{
+    const struct mu_cmp_header *h = &s->msg->header;
+
+    if (h->cert_profile_n == 0)
+        return MU_OK;
+    if (h->cert_profile_n > 1 || h->cert_profile.n == 0
+        || memchr(h->cert_profile.p, 0, h->cert_profile.n) != NULL)
+        return mu_err_set(err, MU_INPUT, MU_REFUSE_UNSUPPORTED,
+            "cmp: certProfile holds %zu names, exactly one is served (RFC 9483 3.1)",
+            h->cert_profile_n);
+    mu_buf_put_bytes(&s->profile_name, h->cert_profile);
+    if (mu_buf_check(&s->profile_name, "certProfile", err) != MU_OK)
+        return err->code;
+    question->profile_name = mu_buf_str(&s->profile_name);
+    return MU_OK;
+}
+
 struct mu_bytes mu_cmp_server_kept_signer(struct mu_bytes in)
 {
     struct mu_cmp_kept kept;
@@ -160,13 +180,8 @@ enum mu_code mu_cmp_server_read(struct mu_cmp_server *s, const struct mu_credent
                 &s->msg->header, mu_env_now(s->env), credential->time_slack_s, err))
             != MU_OK)
         return rc;
-    if ((rc = check_state(s, err)) != MU_OK)
+    if ((rc = check_state(s, err)) != MU_OK || (rc = take_profile(s, question, err)) != MU_OK)
         return rc;
-    if (s->msg->header.cert_profile.n != 0) {
-        mu_buf_put_bytes(&s->profile_name, s->msg->header.cert_profile);
-        if (memchr(s->profile_name.p, 0, s->profile_name.n) == NULL)
-            question->profile_name = mu_buf_str(&s->profile_name);
-    }
     question->implicit_confirm = s->has_kept ? s->kept.implicit_asked : s->msg->header.implicit_confirm;
     if (s->protection == MU_CMP_BY_MAC && s->verified)
         question->mac_key = &s->mac.key;

@@ -130,6 +130,34 @@ static void names_are_resolved_and_traced(void **state)
     mu_transport_close(s);
 }
 
+/* C032: what goes out in parts has a line for each, with its offset; together they are the body. */
+static void each_write_of_the_body_is_traced(void **state)
+{
+    struct mu_http_session_spec spec = {.proto = MU_PROTO_CMP};
+    struct mu_http_session *s = fix_open(&spec);
+    struct mu_buf body = {.max = 1 << 20};
+    struct mu_http_request r = {.method = "POST"};
+    size_t at = 0, lines = 0;
+
+    for (size_t i = 0; i < 20000; i++)
+        mu_buf_put_str(&body, "0123456789");
+    r.target = url_to(fix_serve(echo, NULL), "/x");
+    r.body = mu_buf_bytes(&body);
+    assert_int_equal(fix_ask_request(s, &r), MU_OK);
+    for (const char *p = fix_trace(); (p = strstr(p, "cmp http: sent ")) != NULL; p++, lines++) {
+        size_t n, pos, all;
+
+        assert_int_equal(sscanf(p, "cmp http: sent %zu bytes, pos %zu of %zu\n", &n, &pos, &all), 3);
+        assert_int_equal(pos, at);
+        assert_int_equal(all, 200000);
+        at += n;
+    }
+    assert_int_equal(at, 200000);
+    assert_true(lines >= 2);
+    mu_buf_clear(&body);
+    mu_transport_close(s);
+}
+
 static void headers_of_the_caller_are_sent(void **state)
 {
     struct mu_http_session_spec spec = {0};
@@ -575,6 +603,7 @@ int main(void)
         TEST(get_and_post),
         TEST(the_trace_of_exchanges),
         TEST(names_are_resolved_and_traced),
+        TEST(each_write_of_the_body_is_traced),
         TEST(headers_of_the_caller_are_sent),
         TEST(an_answer_may_end_with_the_connection),
         TEST(interim_answers_and_trailers_are_left_out),

@@ -406,6 +406,28 @@ static void one_key_serves_several_threads(void **state)
     mu_pki_key_free(NULL);
 }
 
+/* CMP-76, RFC 9481 3.3; python: hashlib.shake_256(b'abc').hexdigest(64), hashlib.sha512(b'abc').hexdigest() */
+static void what_a_signature_hashes_with(void **state)
+{
+    static const struct { uint8_t last; const char *hex; } rows[] = {
+        {0x71, "483366601360a8771c6863080cc4114d8db44530f8f1e1ee4f94ea37e78b5739"
+               "d5a15bef186a5386c75744c0527e1faa9f8726e462a12a4feb06bd8801e751e4"}, /* Ed448 */
+        {0x70, "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+               "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"}, /* Ed25519 */
+        {0x72, ""},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        const uint8_t alg[] = {0x30, 5, 6, 3, 0x2b, 0x65, rows[i].last};
+        uint8_t out[64];
+        struct mu_buf hex = {0};
+        size_t n = mu_pki_sig_hash(mu_bytes(alg, sizeof alg), mu_bytes("abc", 3), out);
+        for (size_t k = 0; k < n; k++)
+            mu_buf_putf(&hex, "%02x", out[k]);
+        assert_string_equal(mu_buf_str(&hex), rows[i].hex);
+        mu_buf_clear(&hex);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +440,7 @@ int main(void)
         cmocka_unit_test(rsa_files_of_all_forms_give_the_same_key),
         cmocka_unit_test(damaged_rsa_files_are_refused),
         cmocka_unit_test(public_keys_are_not_written_as_private_ones),
+        cmocka_unit_test(what_a_signature_hashes_with),
         cmocka_unit_test(signatures_verify_and_damage_is_seen),
         cmocka_unit_test(signature_identifiers_carry_the_right_parameters),
         cmocka_unit_test(weak_and_unknown_algorithms_are_refused),

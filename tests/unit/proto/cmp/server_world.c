@@ -146,7 +146,8 @@ static void issue(struct sw *w, const struct mu_pki_csr *csr)
 
     mu_pki_cert_free(w->issued);
     w->issued = NULL;
-    sw_ok(mu_pki_cert_make(&tbs, sw_key(SW_CA), MU_PKI_DIGEST_NONE, &der, &sw_err));
+    sw_ok(mu_pki_cert_make(&tbs, w->issuer_key != NULL ? w->issuer_key : sw_key(SW_CA),
+        MU_PKI_DIGEST_NONE, &der, &sw_err));
     sw_ok(mu_pki_cert_decode(mu_buf_bytes(&der), &w->issued, &sw_err));
     mu_buf_clear(&der);
 }

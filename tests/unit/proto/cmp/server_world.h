@@ -45,6 +45,7 @@ struct sw {
     const char *words;
     bool modified, implicit_ok;
     struct mu_pki_key *generated; /* KEYGEN: SW_NEW */
+    struct mu_pki_key *issuer_key; /* certificates are signed by it instead; NULL: by SW_CA */
     struct mu_buf kept; /* as the CA keeps it with the transaction */
     struct mu_pki_cert *issued;
     struct mu_bytes crl, csr_attrs;

@@ -1,0 +1,605 @@
+/* Rows of RFC 9483 and 9810 that need a message no client of ours would send: kinds of body, odd
+ * headers, templates, proofs, nested and general messages, and certificates signed by Ed448. */
+#include "server_world.h"
+
+#include "pki/pki_name.h"
+#include "proto/cmp/cmp_genm.h"
+
+static void start(struct sw *w)
+{
+    sw_init(w);
+    sw_begin(w);
+    sw_by_mac(w, "fortinet1");
+    sw_crmf(w, MU_CMP_IR, SW_NEW);
+}
+
+/* The header with any body (the whole element) under the MAC of fgt100f. */
+static void send_raw(struct sw *w, struct mu_bytes body)
+{
+    struct mu_cmp_header h = w->header;
+    struct mu_buf alg = {0}, name = {0}, part = {0}, out = {0};
+    uint8_t mac[MU_PKI_MAC_SIZE];
+    size_t n, mark;
+
+    mu_pki_mac_encode(&w->mac.mac, &alg);
+    sw_ok(mu_pki_name_parse("/CN=fgt100f", &name, &sw_err));
+    h.protection_alg = mu_buf_bytes(&alg);
+    h.sender = mu_buf_bytes(&name);
+    h.sender_kid = mu_bytes_str("fgt100f");
+    mark = mu_der_open(&part, MU_DER_SEQUENCE);
+    mu_cmp_header_encode(&h, &part);
+    mu_buf_put_bytes(&part, body);
+    mu_der_close(&part, mark);
+    sw_ok(mu_pki_mac_make(&w->mac.mac, &w->mac.key, mu_buf_bytes(&part), mac, &n, &sw_err));
+    sw_ok(mu_cmp_msg_encode(mu_buf_bytes(&part), mu_bytes(mac, n), NULL, &out, &sw_err));
+    sw_post(w, mu_buf_bytes(&out));
+    mu_buf_clear(&alg);
+    mu_buf_clear(&name);
+    mu_buf_clear(&part);
+    mu_buf_clear(&out);
+}
+
+/* ---- kinds of body ---- */
+
+/* CMP-02, CMP-67: what is no request here is refused by its name. */
+static void kinds_that_are_no_requests(void **state)
+{
+    static const struct { int tag, bit; } rows[] = {{MU_CMP_POPDECC, MU_CMP_BAD_REQUEST},
+        {MU_CMP_POPDECR, MU_CMP_BAD_REQUEST}, {MU_CMP_KRR, MU_CMP_BAD_REQUEST},
+        {MU_CMP_KRP, MU_CMP_BAD_REQUEST}, {MU_CMP_CCR, MU_CMP_BAD_REQUEST},
+        {MU_CMP_CCP, MU_CMP_BAD_REQUEST}, {MU_CMP_IP, MU_CMP_BAD_DATA_FORMAT},
+        {27, MU_CMP_BAD_REQUEST}, {30, MU_CMP_BAD_REQUEST}};
+    struct mu_buf text = {0};
+    struct sw w;
+
+    start(&w);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const uint8_t body[] = {(uint8_t)(0xa0 | rows[i].tag), 2, 0x05, 0x00};
+
+        send_raw(&w, mu_bytes(body, sizeof body));
+        sw_expect_error(&w, rows[i].bit);
+        mu_buf_reset(&text);
+        mu_cmp_text_format(w.answer.body.u.error.status.text, &text);
+        if (rows[i].tag < MU_CMP_TYPES)
+            assert_non_null(strstr(mu_buf_str(&text), mu_cmp_type_name(rows[i].tag)));
+    }
+    mu_buf_clear(&text);
+    sw_clear(&w);
+}
+
+/* CMP-122: no CMP message answers an announcement. */
+static void announcements_are_refused_by_http(void **state)
+{
+    struct sw w;
+
+    start(&w);
+    for (int tag = MU_CMP_CKUANN; tag <= MU_CMP_CRLANN; tag++) {
+        const uint8_t body[] = {(uint8_t)(0xa0 | tag), 2, 0x05, 0x00};
+
+        send_raw(&w, mu_bytes(body, sizeof body));
+        assert_false(w.has_answer);
+        assert_int_equal(w.response.status, 501);
+    }
+    sw_clear(&w);
+}
+
+/* CMP-40, CMP-41: names and numbers of RFC 9810 5.2.3, one by one. */
+static void names_are_those_of_the_rfc(void **state)
+{
+    static const char *const bits[] = {"badAlg", "badMessageCheck", "badRequest", "badTime", "badCertId",
+        "badDataFormat", "wrongAuthority", "incorrectData", "missingTimeStamp", "badPOP", "certRevoked",
+        "certConfirmed", "wrongIntegrity", "badRecipientNonce", "timeNotAvailable", "unacceptedPolicy",
+        "unacceptedExtension", "addInfoNotAvailable", "badSenderNonce", "badCertTemplate",
+        "signerNotTrusted", "transactionIdInUse", "unsupportedVersion", "notAuthorized", "systemUnavail",
+        "systemFailure", "duplicateCertReq"};
+    static const char *const states[] = {"accepted", "grantedWithMods", "rejection", "waiting",
+        "revocationWarning", "revocationNotification", "keyUpdateWarning"};
+
+    assert_int_equal(MU_CMP_FAILS, 27);
+    for (int i = 0; i < 27; i++)
+        assert_string_equal(mu_cmp_fail_name(i), bits[i]);
+    for (int i = 0; i < 7; i++)
+        assert_string_equal(mu_cmp_status_name(i), states[i]);
+    assert_string_equal(mu_cmp_fail_name(27), "unknown");
+}
+
+/* ---- header ---- */
+
+static size_t put_info(struct mu_buf *out, const char *oid)
+{
+    size_t mark = mu_der_open(out, MU_DER_SEQUENCE);
+
+    mu_der_put_oid(out, oid);
+    return mark;
+}
+
+/* CMP-06, CMP-17: what is not known, free text, and an origPKIMessage change nothing. */
+static void what_is_not_known_in_a_header_is_ignored(void **state)
+{
+    struct mu_buf infos = {0}, text = {0}, name = {0};
+    struct sw w;
+    size_t mark, list;
+
+    for (int by_cert = 0; by_cert < 2; by_cert++) {
+        start(&w);
+        if (by_cert)
+            sw_by_cert(&w, w.client, SW_CLIENT);
+        mu_buf_reset(&infos);
+        mu_buf_reset(&text);
+        mark = put_info(&infos, "1.3.6.1.4.1.99999.1");
+        mu_der_put_int(&infos, 7);
+        mu_der_close(&infos, mark);
+        mark = put_info(&infos, "1.3.6.1.5.5.7.4.15");
+        list = mu_der_open(&infos, MU_DER_SEQUENCE);
+        mu_der_put(&infos, MU_DER_SEQUENCE, mu_bytes(NULL, 0));
+        mu_der_close(&infos, list);
+        mu_der_close(&infos, mark);
+        mu_cmp_text_put(&text, "hello");
+        w.header.general_info = mu_buf_bytes(&infos);
+        w.header.free_text = mu_buf_bytes(&text);
+        w.header.recipient = w.rogue->subject; /* any value is taken */
+        sw_send(&w);
+        sw_expect_issued(&w, MU_CMP_IP);
+        assert_int_equal(w.answer.header.general_info.n != 0, 1); /* confirmWaitTime alone */
+        assert_null(memmem(w.answer.header.general_info.p, w.answer.header.general_info.n, "\x86\x8d\x1f", 3));
+        /* the recipient is who asked */
+        mu_buf_reset(&name);
+        assert_true(mu_pki_name_get(w.answer.header.recipient, "CN", &name));
+        assert_string_equal(mu_buf_str(&name), by_cert ? "device" : "fgt100f");
+        sw_clear(&w);
+    }
+    mu_buf_clear(&infos);
+    mu_buf_clear(&text);
+    mu_buf_clear(&name);
+}
+
+/* CMP-18: exactly one name, and one that can be a name. */
+static void a_profile_has_one_name(void **state)
+{
+    static const struct { const char *a; size_t n; bool twice; } rows[]
+        = {{"a", 1, true}, {"", 0, false}, {"a\0b", 3, false}};
+    struct mu_buf infos = {0};
+    struct sw w;
+    size_t mark, list;
+
+    for (size_t i = 0; i < 3; i++) {
+        start(&w);
+        mu_buf_reset(&infos);
+        mark = put_info(&infos, "1.3.6.1.5.5.7.4.21");
+        list = mu_der_open(&infos, MU_DER_SEQUENCE);
+        mu_der_put(&infos, MU_DER_UTF8_STRING, mu_bytes(rows[i].a, rows[i].n));
+        if (rows[i].twice)
+            mu_der_put(&infos, MU_DER_UTF8_STRING, mu_bytes_str("b"));
+        mu_der_close(&infos, list);
+        mu_der_close(&infos, mark);
+        w.header.general_info = mu_buf_bytes(&infos);
+        sw_send(&w);
+        sw_expect_rejection(&w, MU_CMP_IP, MU_CMP_BAD_REQUEST);
+        sw_clear(&w);
+    }
+    mu_buf_clear(&infos);
+}
+
+/* The request of w with this protectionAlg and protection, whatever they are. */
+static void send_protected(
+    struct sw *w, struct mu_bytes alg, struct mu_bytes protection, struct mu_pki_cert *cert)
+{
+    struct mu_cmp_header h = w->header;
+    struct mu_buf part = {0}, out = {0}, signature = {0};
+
+    h.sender = cert->subject;
+    h.sender_kid = cert->exts.skid;
+    h.protection_alg = alg;
+    mu_cmp_msg_encode_part(&h, &w->body, &part);
+    if (protection.n == 1) { /* a place holder: the client's signature */
+        sw_ok(mu_pki_key_sign(sw_key(SW_CLIENT), MU_PKI_SHA256, mu_buf_bytes(&part), &signature, &sw_err));
+        protection = mu_buf_bytes(&signature);
+    }
+    sw_ok(mu_cmp_msg_encode(mu_buf_bytes(&part), protection, &w->extra, &out, &sw_err));
+    sw_post(w, mu_buf_bytes(&out));
+    mu_buf_clear(&part);
+    mu_buf_clear(&out);
+    mu_buf_clear(&signature);
+}
+
+/* CMP-08: both or none, and of the key's kind. */
+static void protection_and_its_algorithm_belong_together(void **state)
+{
+    struct mu_buf ecdsa = {0}, rsa = {0};
+    struct sw w;
+
+    start(&w);
+    sw_by_cert(&w, w.client, SW_CLIENT);
+    mu_pki_key_sign_alg(sw_key(SW_CLIENT), MU_PKI_SHA256, &ecdsa);
+    mu_pki_key_sign_alg(sw_key(SW_RSA), MU_PKI_SHA256, &rsa);
+    send_protected(&w, mu_buf_bytes(&ecdsa), mu_bytes("x", 1), w.client); /* as it should be */
+    sw_expect_issued(&w, MU_CMP_IP);
+    sw_begin(&w);
+    send_protected(&w, mu_buf_bytes(&ecdsa), mu_bytes(NULL, 0), w.client);
+    sw_expect_error(&w, MU_CMP_BAD_MESSAGE_CHECK);
+    send_protected(&w, mu_bytes(NULL, 0), mu_bytes("x", 1), w.client);
+    sw_expect_error(&w, MU_CMP_BAD_MESSAGE_CHECK);
+    send_protected(&w, mu_buf_bytes(&rsa), mu_bytes("x", 1), w.client);
+    assert_false(w.read_ok);
+    assert_string_equal(mu_cmp_type_name(w.answer.body.type), "error");
+    mu_buf_clear(&ecdsa);
+    mu_buf_clear(&rsa);
+    sw_clear(&w);
+}
+
+/* CMP-13: no nonce of ours comes twice. */
+static void nonces_are_fresh(void **state)
+{
+    uint8_t seen[6][16];
+    struct sw w;
+
+    start(&w);
+    w.verdict = MU_VERDICT_PENDING;
+    for (int i = 0; i < 6; i++) {
+        sw_send(&w);
+        memcpy(seen[i], w.answer.header.sender_nonce.p, 16);
+        for (int j = 0; j < i; j++)
+            assert_memory_not_equal(seen[i], seen[j], 16);
+        sw_poll(&w);
+    }
+    sw_clear(&w);
+}
+
+/* CMP-46: an error message with a bad header is answered by one. */
+static void an_error_with_a_bad_header_gets_an_error(void **state)
+{
+    struct sw w;
+
+    start(&w);
+    memset(&w.body, 0, sizeof w.body);
+    w.body.type = MU_CMP_ERROR;
+    w.body.u.error.status.status = MU_CMP_REJECTION;
+    w.header.sender_nonce.n = 4;
+    sw_send(&w);
+    sw_expect_error(&w, MU_CMP_BAD_SENDER_NONCE);
+    sw_clear(&w);
+}
+
+/* CMP-37: certificates nobody needs, in any order, as many as there is room for. */
+static void surplus_certificates_are_taken_and_bounded(void **state)
+{
+    struct sw w;
+    struct mu_buf message = {0};
+    struct mu_pki_certs many = {0};
+
+    start(&w);
+    sw_by_cert(&w, w.client, SW_CLIENT);
+    mu_pki_certs_clear(&w.extra);
+    sw_ok(mu_pki_certs_add(&w.extra, w.rogue, &sw_err));
+    sw_ok(mu_pki_certs_add(&w.extra, w.ca, &sw_err));
+    sw_ok(mu_pki_certs_add(&w.extra, w.rsa, &sw_err));
+    sw_ok(mu_pki_certs_add(&w.extra, w.client, &sw_err));
+    sw_send(&w);
+    sw_expect_issued(&w, MU_CMP_IP);
+    sw_begin(&w);
+    struct mu_pki_cert *row[40];
+    for (size_t i = 0; i < 40; i++)
+        row[i] = w.client;
+    many.v = row;
+    many.n = 40;
+    sw_ok(mu_cmp_protect_encode(&w.header, &w.body, &w.how, &many, &message, &sw_err));
+    sw_post(&w, mu_buf_bytes(&message));
+    sw_expect_error(&w, MU_CMP_BAD_DATA_FORMAT);
+    mu_buf_clear(&message);
+    sw_clear(&w);
+}
+
+/* ---- requests ---- */
+
+/* CMP-49: two CertReqMsgs in one message. */
+static void two_requests_are_one_too_many(void **state)
+{
+    struct mu_buf body = {0};
+    struct sw w;
+    size_t mark, list;
+
+    start(&w);
+    mark = mu_der_open(&body, MU_DER_CONTEXT_CONSTRUCTED(MU_CMP_IR));
+    list = mu_der_open(&body, MU_DER_SEQUENCE);
+    mu_cmp_crmf_encode(&w.body.u.req.req, &body);
+    mu_cmp_crmf_encode(&w.body.u.req.req, &body);
+    mu_der_close(&body, list);
+    mu_der_close(&body, mark);
+    send_raw(&w, mu_buf_bytes(&body));
+    sw_expect_rejection(&w, MU_CMP_IP, MU_CMP_BAD_REQUEST);
+    mu_buf_clear(&body);
+    sw_clear(&w);
+}
+
+static void version_1(struct sw *w) { w->body.u.req.req.tmpl.version = 1; }
+static void version_2(struct sw *w) { w->body.u.req.req.tmpl.version = 2; }
+static void signing_alg(struct sw *w)
+{
+    mu_buf_reset(&w->spare);
+    mu_pki_key_sign_alg(sw_key(SW_NEW), MU_PKI_SHA256, &w->spare);
+    w->body.u.req.req.tmpl.signing_alg = mu_buf_bytes(&w->spare);
+}
+static void tokens(struct sw *w) /* CMP-58 */
+{
+    w->body.u.req.req.reg_token = mu_bytes_str("once");
+    w->body.u.req.req.authenticator = mu_bytes_str("my mother's name");
+}
+static void encipherment_only(struct sw *w) /* CMP-63 */
+{
+    size_t mark;
+
+    mu_buf_reset(&w->spare);
+    mark = mu_der_open(&w->spare, MU_DER_SEQUENCE);
+    mu_pki_ext_put_key_usage(&w->spare, true, MU_KU_KEY_ENCIPHERMENT);
+    mu_der_close(&w->spare, mark);
+    w->body.u.req.req.tmpl.extensions = mu_buf_bytes(&w->spare);
+}
+
+/* CMP-50, CMP-58, CMP-63: what a template and its controls may hold. */
+static void templates_and_controls(void **state)
+{
+    static const struct {
+        void (*change)(struct sw *w);
+        int bit; /* -1: issued */
+    } rows[] = {{version_1, MU_CMP_BAD_CERT_TEMPLATE}, {version_2, -1},
+        {signing_alg, MU_CMP_BAD_CERT_TEMPLATE}, {tokens, -1}, {encipherment_only, -1}};
+    struct sw w;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        start(&w);
+        rows[i].change(&w);
+        sw_prove(&w, SW_NEW);
+        sw_send(&w);
+        if (rows[i].bit < 0)
+            sw_expect_issued(&w, MU_CMP_IP);
+        else
+            sw_expect_rejection(&w, MU_CMP_IP, rows[i].bit);
+        sw_clear(&w);
+    }
+}
+
+/* CMP-50: unique identifiers, which our encoder does not write. */
+static void unique_identifiers_are_refused(void **state)
+{
+    struct mu_buf body = {0}, request = {0};
+    struct mu_der el, id, tmpl;
+    struct mu_bytes in;
+    struct sw w;
+    size_t mark, list, msg, req, t;
+
+    start(&w);
+    mu_cmp_crmf_request_encode(&w.body.u.req.req, &request);
+    assert_true(mu_der_only(mu_buf_bytes(&request), MU_DER_SEQUENCE, &el));
+    in = el.value;
+    assert_true(mu_der_get(&in, MU_DER_INTEGER, &id) && mu_der_get(&in, MU_DER_SEQUENCE, &tmpl));
+    mark = mu_der_open(&body, MU_DER_CONTEXT_CONSTRUCTED(MU_CMP_IR));
+    list = mu_der_open(&body, MU_DER_SEQUENCE);
+    msg = mu_der_open(&body, MU_DER_SEQUENCE);
+    req = mu_der_open(&body, MU_DER_SEQUENCE);
+    mu_der_put_int(&body, 0);
+    t = mu_der_open(&body, MU_DER_SEQUENCE);
+    mu_buf_put_bytes(&body, tmpl.value);
+    mu_der_put(&body, MU_DER_CONTEXT(7), mu_bytes("\0\1", 2)); /* issuerUID */
+    mu_der_close(&body, t);
+    mu_der_close(&body, req);
+    mu_der_close(&body, msg);
+    mu_der_close(&body, list);
+    mu_der_close(&body, mark);
+    send_raw(&w, mu_buf_bytes(&body));
+    sw_expect_rejection(&w, MU_CMP_IP, MU_CMP_BAD_CERT_TEMPLATE);
+    mu_buf_clear(&body);
+    mu_buf_clear(&request);
+    sw_clear(&w);
+}
+
+/* CMP-60, CMP-66, CMP-68, CMP-130: proofs for keys that cannot sign, a private key among them. */
+static void other_proofs_are_not_served(void **state)
+{
+    struct mu_buf body = {0};
+    struct sw w;
+
+    for (int i = 0; i < 4; i++) {
+        start(&w);
+        w.body.u.req.req.popo = i % 2 ? MU_CMP_POPO_KEY_AGREEMENT : MU_CMP_POPO_KEY_ENCIPHERMENT;
+        w.body.u.req.req.subsequent_message = 0;
+        mu_buf_reset(&body);
+        mu_cmp_body_encode(&w.body, &body);
+        /* [2] or [3] { [1] 0 }, subsequentMessage encrCert: the last five octets */
+        assert_memory_equal(body.p + body.n - 5, i % 2 ? "\xa3\3\x81\1\0" : "\xa2\3\x81\1\0", 5);
+        if (i >= 2)
+            body.p[body.n - 3] = 0x80; /* thisMessage, the private key itself */
+        send_raw(&w, mu_buf_bytes(&body));
+        sw_expect_rejection(&w, MU_CMP_IP, MU_CMP_BAD_POP);
+        assert_null(w.issued);
+        sw_clear(&w);
+    }
+    mu_buf_clear(&body);
+}
+
+/* ---- certConf ---- */
+
+static void confirm_with(struct sw *w, const uint8_t *hash, size_t n)
+{
+    sw_conf(w);
+    mu_buf_reset(&w->request);
+    mu_buf_put(&w->request, hash, n);
+    w->body.u.conf.status.cert_hash = mu_buf_bytes(&w->request);
+    sw_send(w);
+}
+
+/* CMP-76: of a certificate signed by Ed448 the hash is SHAKE256 of 64 octets, by Ed25519 SHA-512. */
+static void the_hash_is_that_of_the_signature(void **state)
+{
+    static const struct mu_pki_key_spec specs[] = {{MU_PKI_KEY_ED448, 0}, {MU_PKI_KEY_ED25519, 0}};
+    uint8_t hash[64], other[64];
+    struct sw w;
+
+    for (int i = 0; i < 3; i++) { /* the last: by another hash than Ed448's */
+        start(&w);
+        sw_ok(mu_pki_key_generate(&specs[i % 2], &w.issuer_key, &sw_err));
+        sw_send(&w);
+        sw_expect_issued(&w, MU_CMP_IP);
+        assert_int_equal(mu_pki_digest(MU_PKI_SHA512, w.issued->der, other), 64);
+        assert_int_equal(mu_pki_sig_hash(w.issued->sig_alg, w.issued->der, hash), 64);
+        assert_int_equal(memcmp(hash, other, 64) == 0, i == 1);
+        confirm_with(&w, i == 2 ? other : hash, 64);
+        if (i == 2) {
+            sw_expect_error(&w, MU_CMP_BAD_CERT_ID);
+        } else {
+            assert_int_equal(w.answer.body.type, MU_CMP_PKICONF);
+            assert_true(w.confirm_accepted);
+        }
+        mu_pki_key_free(w.issuer_key);
+        w.issuer_key = NULL;
+        sw_clear(&w);
+    }
+}
+
+/* ---- nested ---- */
+
+/* CMP-108: batches are refused, once and to the RA. */
+static void a_batch_is_refused(void **state)
+{
+    struct mu_buf both = {0}, out = {0};
+    struct mu_cmp_body body = {.type = MU_CMP_NESTED};
+    struct mu_pki_certs extra = {0};
+    struct sw w;
+
+    start(&w);
+    w.credential.ra_verified_ok = true;
+    sw_encode(&w, &both);
+    sw_encode(&w, &both);
+    const struct mu_cmp_protector how = {.key = sw_key(SW_RA), .cert = w.ra};
+    body.u.nested.n = 2;
+    body.u.nested.messages = mu_buf_bytes(&both);
+    sw_ok(mu_pki_certs_add(&extra, w.ra, &sw_err));
+    sw_ok(mu_cmp_protect_encode(&w.header, &body, &how, &extra, &out, &sw_err));
+    sw_post(&w, mu_buf_bytes(&out));
+    sw_expect_error(&w, MU_CMP_BAD_REQUEST);
+    assert_null(w.issued);
+    mu_pki_certs_clear(&extra);
+    mu_buf_clear(&both);
+    mu_buf_clear(&out);
+    sw_clear(&w);
+}
+
+/* ---- general messages ---- */
+
+static void two_infos(struct sw *w, int first, struct mu_bytes value, int second)
+{
+    sw_begin(w);
+    sw_genm(w, first, value);
+    w->body.u.gen.n = 2;
+    w->body.u.gen.v[1] = (struct mu_cmp_info){.oid = mu_cmp_it_oid(second), .value = value};
+    sw_send(w);
+}
+
+/* CMP-91, CMP-97: two questions that the CA itself answers do not fit into one message. */
+static void one_question_for_the_ca(void **state)
+{
+    struct mu_cmp_crl_status have = {0};
+    struct mu_buf status = {0};
+    struct sw w;
+
+    start(&w);
+    have.issuer = w.ca->subject;
+    mu_cmp_genm_crl_status_encode(&have, &status);
+    two_infos(&w, MU_CMP_IT_CRL_STATUS_LIST, mu_buf_bytes(&status), MU_CMP_IT_CRL_STATUS_LIST);
+    sw_expect_error(&w, MU_CMP_BAD_REQUEST);
+    two_infos(&w, MU_CMP_IT_CURRENT_CRL, mu_bytes(NULL, 0), MU_CMP_IT_CERT_REQ_TEMPLATE);
+    sw_expect_error(&w, MU_CMP_BAD_REQUEST);
+    two_infos(&w, MU_CMP_IT_CA_CERTS, mu_bytes(NULL, 0), MU_CMP_IT_SUPP_LANG_TAGS);
+    assert_int_equal(w.answer.body.type, MU_CMP_GENP);
+    assert_int_equal(w.answer.body.u.gen.n, 2);
+    mu_buf_clear(&status);
+    sw_clear(&w);
+}
+
+/* CMP-99: what is not known beside what is: its OID, and only that, in unsupportedOIDs. */
+static void unknown_questions_are_listed(void **state)
+{
+    struct mu_der seq, oid;
+    struct sw w;
+
+    start(&w);
+    two_infos(&w, MU_CMP_IT_CA_CERTS, mu_bytes(NULL, 0), 1 /* caProtEncCert */);
+    assert_int_equal(w.answer.body.u.gen.n, 2);
+    assert_int_equal(mu_cmp_it_of(w.answer.body.u.gen.v[1].oid), MU_CMP_IT_UNSUPPORTED_OIDS);
+    assert_true(mu_der_only(w.answer.body.u.gen.v[1].value, MU_DER_SEQUENCE, &seq));
+    assert_true(mu_der_get(&seq.value, MU_DER_OID, &oid) && seq.value.n == 0);
+    assert_int_equal(mu_cmp_it_of(oid.value), 1);
+    sw_clear(&w);
+}
+
+/* CMP-97: a distribution point is a name to look up by and nothing else. */
+static void a_distribution_point_is_a_name(void **state)
+{
+    static const uint8_t url[] = {0x30, 0x16, 0x30, 0x14, 0xa0, 0x12, 0xa0, 0x10, 0x86, 0x0e, 'h', 't', 't',
+        'p', ':', '/', '/', 'a', '.', 'b', '/', 'c', 'r', 'l'};
+    struct mu_cmp_crl_status back, have = {.this_update_s = SW_NOW};
+    struct mu_buf der = {0};
+    struct sw w;
+
+    start(&w);
+    assert_true(mu_cmp_genm_crl_status_decode(mu_bytes(url, sizeof url), &back));
+    assert_null(back.issuer.p); /* so the CA's own list is what is asked for */
+    have.issuer = w.ca->subject;
+    mu_cmp_genm_crl_status_encode(&have, &der);
+    assert_true(mu_cmp_genm_crl_status_decode(mu_buf_bytes(&der), &back));
+    assert_true(mu_bytes_equal(back.issuer, w.ca->subject));
+    assert_int_equal(back.this_update_s, SW_NOW);
+    mu_buf_clear(&der);
+    sw_clear(&w);
+}
+
+/* ---- HTTP ---- */
+
+/* CMP-116: pollReq's own media type is taken for the same, any other is not. */
+static void media_types(void **state)
+{
+    static const struct { const char *type; bool ok; } rows[] = {{"application/pkixcmp", true},
+        {"application/pkixcmp-poll", true}, {"Application/PKIXCMP; charset=x", true},
+        {"application/pkixcmp-polls", false}, {"application/octet-stream", false}};
+    struct mu_buf message = {0};
+    struct sw w;
+
+    start(&w);
+    sw_encode(&w, &message);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct mu_http_header type = {"Content-Type", rows[i].type};
+        const struct mu_http_request request = {.method = "POST", .target = w.target, .minor = 1,
+            .headers = &type, .header_n = 1, .body = mu_buf_bytes(&message)};
+
+        mu_http_response_clear(&w.response);
+        sw_serve(&w, &request);
+        assert_int_equal(w.response.status, rows[i].ok ? 200 : 400);
+    }
+    mu_buf_clear(&message);
+    sw_clear(&w);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds_that_are_no_requests),
+        cmocka_unit_test(announcements_are_refused_by_http),
+        cmocka_unit_test(names_are_those_of_the_rfc),
+        cmocka_unit_test(what_is_not_known_in_a_header_is_ignored),
+        cmocka_unit_test(a_profile_has_one_name),
+        cmocka_unit_test(protection_and_its_algorithm_belong_together),
+        cmocka_unit_test(nonces_are_fresh),
+        cmocka_unit_test(an_error_with_a_bad_header_gets_an_error),
+        cmocka_unit_test(surplus_certificates_are_taken_and_bounded),
+        cmocka_unit_test(two_requests_are_one_too_many),
+        cmocka_unit_test(templates_and_controls),
+        cmocka_unit_test(unique_identifiers_are_refused),
+        cmocka_unit_test(other_proofs_are_not_served),
+        cmocka_unit_test(the_hash_is_that_of_the_signature),
+        cmocka_unit_test(a_batch_is_refused),
+        cmocka_unit_test(one_question_for_the_ca),
+        cmocka_unit_test(unknown_questions_are_listed),
+        cmocka_unit_test(a_distribution_point_is_a_name),
+        cmocka_unit_test(media_types),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
