@@ -174,6 +174,7 @@ struct mu_agent_outcome {
     const char *url;                        /* probe: the one that answered */
     enum mu_proto proto;                    /* probe: what it speaks */
     struct mu_bytes csr_attrs;              /* probe, EST: what the CA wants in a request; n 0: nothing */
+    const char *paths;                      /* probe, CMP, of a bare host: where it answered; "" */
     bool has_clock;
     int64_t clock_difference_s;             /* server minus us */
 };

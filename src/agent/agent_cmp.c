@@ -50,7 +50,7 @@ enum mu_code mu_agent_cmp_config(
 
     if (!mu_agent_settings_is_cmp(&job->settings))
         return MU_OK;
-    if ((rc = check_trusted(job, err)) != MU_OK || (rc = load_server_certs(job, err)) != MU_OK)
+    if ((job->query.op != MU_AGENT_QUERY_PROBE && (rc = check_trusted(job, err)) != MU_OK) || (rc = load_server_certs(job, err)) != MU_OK)
         return rc;
     config->server_certs = job->server_certs.n != 0 ? &job->server_certs : NULL;
     config->server_cert = job->settings.server_cert;

@@ -159,7 +159,7 @@ struct mu_agent_job {
     enum mu_proto probe_only;
     bool has_scheme, has_path, may_try_tls;
     struct mu_client *attrs;
-    struct mu_buf csr_attrs;
+    struct mu_buf csr_attrs, paths;
     struct mu_err first_err;
     struct mu_buf file;
     struct mu_err err;
@@ -238,6 +238,18 @@ bool mu_agent_hold_load(struct mu_agent *agent, const char *name, struct mu_keys
 enum mu_code mu_agent_hold_switch(struct mu_agent *agent, const char *name,
     struct mu_keystore_saved *saved, struct mu_err *err) MU_CHECK;
 void mu_agent_hold_tell(struct mu_agent_job *job);
+
+/* ---- agent_query.c: for agent_probe.c ---- */
+void mu_agent_query_start(void *job);
+/* Answers the host; err NULL: fine. */
+void mu_agent_query_end(struct mu_agent_job *job, const struct mu_err *err);
+/* ---- agent_probe.c ---- */
+/* Sets protocol and URL of the next way; false: there is none. */
+bool mu_agent_probe_next(struct mu_agent_job *job);
+/* Another way to try, and it is under way; who does not answer at all is asked once per protocol. */
+bool mu_agent_probe_on(struct mu_agent_job *job, const struct mu_err *err);
+/* Something answered: there is more to ask, and it is under way. */
+bool mu_agent_probe_more(struct mu_agent_job *job);
 
 /* ---- agent_trust.c ---- */
 /* A file name for a CA out of its CN; "" if that cannot be one. */

@@ -55,6 +55,7 @@ void mu_agent_job_free(struct mu_agent_job *job)
     mu_client_free(job->attrs);
     mu_client_free(job->client);
     mu_buf_clear(&job->csr_attrs);
+    mu_buf_clear(&job->paths);
     mu_transport_close(job->session);
     mu_loop_timer_free(job->agent->loop, job->timer);
     mu_agent_identity_free(job->identity);

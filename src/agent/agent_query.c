@@ -1,4 +1,4 @@
-/* Questions that change no certificate: CA certificates, a certificate, a CRL, what a URL speaks. */
+/* Questions that change no certificate: CA certificates, a certificate, a CRL. What a URL speaks: agent_probe.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,29 +9,7 @@
 #include "pki/pki_crl.h"
 #include "pki/pki_name.h"
 
-/*
- * What a URL may speak, and where: EST is HTTPS only and has one path; SCEP has many, which are tried
- * for a URL that names only the host. A host without a scheme is asked over http for SCEP, then over
- * https for EST.
- */
-static const struct usual {
-    enum mu_proto proto;
-    const char *scheme; /* NULL: the one given */
-    const char *path;
-} usual[] = {
-    {MU_PROTO_EST, NULL, ""},
-    {MU_PROTO_SCEP, NULL, ""},
-    {MU_PROTO_SCEP, NULL, "/scep"},
-    {MU_PROTO_SCEP, NULL, "/cgi-bin/pkiclient.exe"},
-    {MU_PROTO_SCEP, NULL, "/app/cert/scep/"},
-    {MU_PROTO_SCEP, NULL, "/certsrv/mscep/mscep.dll"},
-    {MU_PROTO_EST, "https", ""},
-};
-enum { USUAL = sizeof(usual) / sizeof(usual[0]) };
-
-static void question_start(void *cookie);
-
-static void question_end(struct mu_agent_job *job, const struct mu_err *err)
+void mu_agent_query_end(struct mu_agent_job *job, const struct mu_err *err)
 {
     struct mu_agent_outcome outcome = {.result = MU_AGENT_ANSWERED, .url = job->settings.url};
     struct mu_client_result answer = {0};
@@ -45,6 +23,7 @@ static void question_end(struct mu_agent_job *job, const struct mu_err *err)
     if (job->settings.protocol != NULL)
         outcome.proto = mu_proto_parse(job->settings.protocol);
     outcome.csr_attrs = mu_buf_bytes(&job->csr_attrs);
+    outcome.paths = mu_buf_str(&job->paths);
     if (job->file.n > 0)
         outcome.file = mu_buf_str(&job->file);
     if (err != NULL && job->first_err.code != MU_OK)
@@ -126,7 +105,7 @@ static void crl_end(void *cookie)
 {
     struct mu_agent_job *job = cookie;
 
-    question_end(job, job->err.code != MU_OK ? &job->err : NULL);
+    mu_agent_query_end(job, job->err.code != MU_OK ? &job->err : NULL);
 }
 
 static void on_crl(void *cookie, struct mu_http_response *response, const struct mu_http_facts *facts,
@@ -174,108 +153,22 @@ static void on_trust(void *ctx, struct mu_client *client, const struct mu_pki_ce
     mu_client_trust(client, job->query.op == MU_AGENT_QUERY_CA || job->query.op == MU_AGENT_QUERY_PROBE);
 }
 
-/* Does the i-th way fit what was asked: the URL with a path as it is, the protocol of --via alone,
- * EST over https? */
-static bool probe_fits(const struct mu_agent_job *job, unsigned i)
-{
-    const struct usual *u = &usual[i];
-    bool over_tls = u->scheme != NULL || mu_agent_url_is_tls(job->url);
-
-    if (job->probe_only != MU_PROTO_NONE && u->proto != job->probe_only)
-        return false;
-    if (u->scheme != NULL && (job->has_scheme || job->has_path))
-        return false;
-    if (job->has_path && u->path[0] != '\0')
-        return false;
-    return u->proto != MU_PROTO_EST || over_tls;
-}
-
-/* Sets protocol and URL of the next way; false: there is none. */
-static bool probe_next(struct mu_agent_job *job)
-{
-    char url[2048];
-
-    while (job->probe_next < USUAL && !probe_fits(job, job->probe_next))
-        job->probe_next++;
-    if (job->probe_next == USUAL)
-        return false;
-    snprintf(url, sizeof(url), "%s%s%s", usual[job->probe_next].scheme != NULL ? "https" : "",
-        usual[job->probe_next].scheme != NULL ? strstr(job->url, "://") : job->url,
-        usual[job->probe_next].path);
-    if (mu_agent_settings_set(
-            &job->settings, "protocol", mu_proto_name(usual[job->probe_next].proto), NULL) != MU_OK)
-        return false;
-    job->probe_next++;
-    return mu_agent_settings_set(&job->settings, "url", url, NULL) == MU_OK;
-}
-
-/* Another way to try; who does not answer at all is asked once per protocol. */
-static bool probe_on(struct mu_agent_job *job, const struct mu_err *err)
-{
-    bool absent = err->reason >= MU_M(101) && err->reason <= MU_M(104);
-    enum mu_proto asked = mu_proto_parse(job->settings.protocol);
-
-    if (job->query.op != MU_AGENT_QUERY_PROBE || job->url == NULL || err->code == MU_MEMORY)
-        return false;
-    if (job->first_err.code == MU_OK)
-        job->first_err = *err; /* nothing fits: the first way's reason is the one to tell */
-    while (absent && job->probe_next < USUAL && usual[job->probe_next].proto == asked)
-        job->probe_next++;
-    if (absent && (err->reason == MU_M(101) || !job->may_try_tls))
-        return false;
-    return probe_next(job) && mu_agent_job_later(job, question_start, NULL) == MU_OK;
-}
-
-/* What the CA wants in a request is a question of its own; that there is no answer is one too. */
-static void on_attrs(void *ctx, struct mu_client *client, const struct mu_err *err)
-{
-    struct mu_agent_job *job = ctx;
-    struct mu_client_result r;
-
-    mu_client_result(client, &r);
-    if (err == NULL && r.csr_attrs.n > 0)
-        mu_buf_put_bytes(&job->csr_attrs, r.csr_attrs);
-    question_end(job, NULL);
-}
-
-static bool ask_attrs(struct mu_agent_job *job)
-{
-    struct mu_client_config config = {.op = MU_CLIENT_ATTRS};
-    struct mu_client_result r;
-
-    if (job->query.op != MU_AGENT_QUERY_PROBE || !mu_agent_settings_is_est(&job->settings))
-        return false;
-    /* Over TLS that is not verified nothing but cacerts is asked for (EST-18): the server has to be
-     * what it says of itself, at least. */
-    mu_client_result(job->client, &r);
-    for (size_t i = 0; r.ca_certs != NULL && i < r.ca_certs->n; i++)
-        if (mu_pki_certs_add(&job->trusted.certs, r.ca_certs->v[i], NULL) != MU_OK)
-            return false;
-    if (mu_agent_job_identity(job, false, NULL) != MU_OK)
-        return false;
-    mu_agent_client_config(job->agent, &job->settings, &job->trusted, &config);
-    config.host = (struct mu_client_host){.ctx = job, .on_done = on_attrs};
-    config.identity = job->identity;
-    return mu_client_new(&config, &job->attrs, NULL) == MU_OK
-        && mu_client_start(job->attrs, NULL) == MU_OK;
-}
-
 static void on_done(void *ctx, struct mu_client *client, const struct mu_err *err)
 {
     struct mu_agent_job *job = ctx;
     struct mu_client_result answer;
 
     if (err != NULL) {
-        if (!probe_on(job, err))
-            question_end(job, err);
+        if (!mu_agent_probe_on(job, err))
+            mu_agent_query_end(job, err);
         return;
     }
     mu_client_result(client, &answer);
     if (job->query.op == MU_AGENT_QUERY_CRL
         && crl_take(job, answer.crl, answer.ca, &job->err) != MU_OK)
-        question_end(job, &job->err);
-    else if (!ask_attrs(job))
-        question_end(job, NULL);
+        mu_agent_query_end(job, &job->err);
+    else if (!mu_agent_probe_more(job))
+        mu_agent_query_end(job, NULL);
 }
 
 static enum mu_client_op client_op(enum mu_agent_query_op op)
@@ -289,8 +182,9 @@ static enum mu_client_op client_op(enum mu_agent_query_op op)
         return MU_CLIENT_CRL;
     case MU_AGENT_QUERY_REVOKE:
         return MU_CLIENT_REVOKE;
-    case MU_AGENT_QUERY_CA:
     case MU_AGENT_QUERY_PROBE:
+        return MU_CLIENT_PROBE;
+    case MU_AGENT_QUERY_CA:
         break;
     }
     return MU_CLIENT_CA;
@@ -329,14 +223,14 @@ static enum mu_code over_engine(struct mu_agent_job *job, struct mu_err *err)
     return rc == MU_OK ? mu_client_start(job->client, err) : rc;
 }
 
-static void question_start(void *cookie)
+void mu_agent_query_start(void *cookie)
 {
     struct mu_agent_job *job = cookie;
     bool by_url = job->query.op == MU_AGENT_QUERY_CRL && job->name[0] == '\0';
     enum mu_code rc = by_url ? crl_by_url(job, &job->err) : over_engine(job, &job->err);
 
     if (rc != MU_OK)
-        question_end(job, &job->err);
+        mu_agent_query_end(job, &job->err);
 }
 
 /* ---- asking ---- */
@@ -383,7 +277,7 @@ static enum mu_code url_take(struct mu_agent_job *job, const char *url, struct m
     job->may_try_tls = !job->has_scheme && !job->has_path;
     if ((rc = mu_text_dup(whole, &job->url, err)) != MU_OK)
         return rc;
-    return probe_next(job) ? MU_OK
+    return mu_agent_probe_next(job) ? MU_OK
                            : mu_err_set(err, MU_INPUT, MU_M(201), "EST does not work over http://");
 }
 
@@ -429,7 +323,7 @@ enum mu_code mu_agent_query(struct mu_agent *agent, const struct mu_agent_query 
     if ((rc = mu_agent_job_new(agent, NULL, host, &job, err)) != MU_OK)
         return rc;
     if ((rc = query_prepare(job, query, err)) == MU_OK)
-        rc = mu_agent_job_later(job, question_start, err);
+        rc = mu_agent_job_later(job, mu_agent_query_start, err);
     if (rc != MU_OK) {
         mu_agent_job_free(job);
         return rc;

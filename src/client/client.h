@@ -20,6 +20,7 @@ enum mu_client_op {
     MU_CLIENT_CRL,
     MU_CLIENT_ATTRS,   /* EST: what the CA wants in a request */
     MU_CLIENT_REVOKE,  /* CMP: signer_cert */
+    MU_CLIENT_PROBE,   /* what is there; as CA, but nothing that comes is believed */
 };
 enum mu_client_request { MU_CLIENT_REQUEST_IR, MU_CLIENT_REQUEST_CR, MU_CLIENT_REQUEST_P10CR };
 enum mu_client_method { MU_CLIENT_METHOD_AUTO, MU_CLIENT_METHOD_GET, MU_CLIENT_METHOD_POST };
@@ -157,6 +158,7 @@ struct mu_client_result {
     bool used_post, used_renewal;
     const char *refusal;                   /* the wire's words: "badRequest"; NULL: none */
     const char *warnings;                  /* lines; "" if none */
+    const char *protection, *needs;        /* PROBE, CMP: how the answer is protected, what to bring; NULL */
     int64_t server_date_s;                 /* 0: unknown */
     int64_t answer_at_s;                   /* our clock when it came */
     int64_t retry_after_s;                 /* so long the last answer asks to stay away (Retry-After,

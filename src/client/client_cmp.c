@@ -1,4 +1,5 @@
 /* CMP's row in the driver's table. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "client/client_proto.h"
@@ -39,6 +40,9 @@ static enum mu_code op_of(
         return MU_OK;
     case MU_CLIENT_ATTRS:
         *op = MU_CMP_CLIENT_TEMPLATE;
+        return MU_OK;
+    case MU_CLIENT_PROBE:
+        *op = MU_CMP_CLIENT_PROBE;
         return MU_OK;
     case MU_CLIENT_REVOKE:
         *op = MU_CMP_CLIENT_RR;
@@ -179,6 +183,11 @@ static void cmp_result(const void *engine, struct mu_client_result *out)
         .warnings = r.warnings != NULL ? r.warnings : "",
         .server_date_s = r.server_date_s,
     };
+    if (r.offers == NULL || r.offers[0] == '\0')
+        return;
+    snprintf(out->caps, sizeof out->caps, "%s", r.offers);
+    out->protection = r.protection;
+    out->needs = r.needs;
 }
 
 const struct mu_client_proto mu_client_proto_cmp = {

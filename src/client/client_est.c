@@ -10,6 +10,7 @@ static enum mu_code op_of(
     switch (c->op) {
     case MU_CLIENT_CAPS:
     case MU_CLIENT_CA:
+    case MU_CLIENT_PROBE:
         *out = MU_EST_CLIENT_CA;
         return MU_OK;
     case MU_CLIENT_ATTRS:

@@ -12,6 +12,7 @@ static enum mu_scep_client_op op_of(enum mu_client_op op)
     case MU_CLIENT_CAPS:
         return MU_SCEP_CLIENT_CAPS;
     case MU_CLIENT_CA:
+    case MU_CLIENT_PROBE:
         return MU_SCEP_CLIENT_CA;
     case MU_CLIENT_NEXT_CA:
         return MU_SCEP_CLIENT_NEXT_CA;

@@ -515,6 +515,34 @@ def test_ca_certificates_come_by_genm(of_demo):
     assert r.code == 0 and "CN" in r.out, r
 
 
+def test_CMP92_probe_tells_where_and_by_whom(of_demo):
+    """Without a secret the refusal tells; with one the CA's certificates come. Nothing is trusted by it."""
+    host = of_demo.demo.host
+    r = of_demo("probe", host, "--via", "cmp")
+    assert r.code == 0, r
+    assert "protocol     CMP" in r.out and "paths        /.well-known/cmp /pkix/ /app/cert/cmp2" in r.out, r
+    assert re.search(r"^protection   signed by .*no CA is known here", r.out, re.M), r
+    assert re.search(r"^needs        a reference and its secret, or a certificate to sign with \(it says: ", r.out, re.M), r
+    r = of_demo("probe", host + "/app/cert/cmp2", "--ref", "fgt100f", "--secret-file", of_demo.secret("fortinet1"), "--json")
+    p = json.loads(r.out)["probe"]
+    assert p["protocol"] == "cmp" and p["capabilities"] == ["version 2", "genm", "caCerts"] and p["cas"], p
+    assert p["protection"] == "by the secret of fgt100f, and that is right" and p["needs"].startswith("nothing more"), p
+    assert "fortinet1" not in r.out + r.err
+    r = of_demo("probe", host + "/nothing/here", "--via", "cmp")
+    assert r.code != 0 and "M504" in r.err, r
+    assert json.loads(of_demo("ca", "list", "--json").out)["cas"] == []
+
+
+def test_CMP92_probe_of_a_server_with_a_certificate(client, mock):
+    """The mock answers a MAC by a MAC, a signature by a signature, and no question without either."""
+    m = mock()
+    c = client(m)
+    r = c("probe", c.url, "--via", "cmp", "--client-cert", m.dir / "cl.crt")
+    assert r.code == 0 and re.search(r"^protection   signed by .*who may answer", r.out, re.M), r
+    r = c("probe", c.url, "--via", "cmp")
+    assert r.code == 0 and re.search(r"^needs        a reference and its secret", r.out, re.M), r
+
+
 def test_server_key_by_the_secret(of_demo):
     """CMP-80..86: the CA makes the key, enveloped to the password."""
     r = of_demo("enroll", "sk", "--via", "cmp", "--demo", "--subject", "/CN=sk", "--server-key", "--trace")

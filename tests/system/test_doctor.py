@@ -177,3 +177,8 @@ def test_a_cmp_server_is_asked_in_the_entrys_name(cli, tmp_path):
     assert finding(found, "server", "ok")["what"].endswith(" answers"), found
     assert not [f for f in found if f["level"] == "bad"], found
     assert finding(found, "CA shown", "ok")
+    secret.write_text("not it\n")
+    assert cli("enroll", "c2", "--via", "cmp", "--url", f"{cli.demo.host}/app/cert/cmp2", "--cn", "c2", "--ref", "fgt100f",
+               "--secret-file", secret).code != 0
+    code, found = doctor(cli, "c2")  # no certificate to ask with: that it is there is all there is to say
+    assert "version 2" in finding(found, "server", "ok")["what"] and finding(found, "protection", "ok"), found

@@ -134,7 +134,7 @@ static const struct option options[] = {
         "its password: first line of FILE, '-' is stdin"},
     {"password-fd", 0, TEXT, MU_ARGS_AUTH, AT(password_fd), NULL, "N",
         "its password: from this open descriptor"},
-    {"client-cert", 0, TEXT, MU_ARGS_AUTH, AT(client_cert), NULL, "NAME",
+    {"client-cert", 0, TEXT, MU_ARGS_AUTH | MU_ARGS_SECRET, AT(client_cert), NULL, "NAME",
         "EST shows, CMP signs with this: an entry here, or a file with its key inside or beside it"},
     {"srp-user", 0, TEXT, MU_ARGS_AUTH, AT(srp_user), NULL, "U",
         "EST: user of TLS-SRP (deprecated, TLS 1.2 only)"},

@@ -105,6 +105,8 @@ static void on_probed(void *ctx, const struct mu_agent_outcome *outcome, const s
         mu_cmd_doctor_ok(d, "server", "%s answers%s%s", outcome->url != NULL ? outcome->url : d->entry.settings.url,
             outcome->answer != NULL && outcome->answer->caps[0] != '\0' ? ": " : "",
             outcome->answer != NULL ? outcome->answer->caps : "");
+        if (outcome->answer != NULL && outcome->answer->protection != NULL)
+            mu_cmd_doctor_ok(d, "protection", "%s", outcome->answer->protection);
         check_server_clock(d, outcome);
         check_shown(d, outcome->answer);
     }
@@ -118,6 +120,7 @@ void mu_cmd_doctor_server(struct mu_cmd_doctor *d)
     struct mu_agent_query query = {.op = MU_AGENT_QUERY_PROBE, .url = s->url, .settings = s,
         .only = s->protocol != NULL ? mu_proto_parse(s->protocol) : MU_PROTO_NONE};
     struct mu_agent_job *job = NULL;
+    char stem[MU_KEYSTORE_STEM];
     struct mu_err err = {0};
 
     if (s->url == NULL) {
@@ -126,7 +129,8 @@ void mu_cmd_doctor_server(struct mu_cmd_doctor *d)
         mu_cmd_doctor_note(d, "server", &err);
         return;
     }
-    if (query.only == MU_PROTO_CMP) { /* answers nobody without a secret: asked in the entry's name */
+    /* A CMP server answers nobody without a secret or a certificate: asked in the entry's name, if that has one. */
+    if (query.only == MU_PROTO_CMP && mu_keystore_current(d->cmd->store, d->name, stem)) {
         query.op = MU_AGENT_QUERY_CA;
         query.name = d->name;
     }

@@ -204,7 +204,7 @@ static void probe_json(
     mu_agent_json_open(&j, "probe", '{');
     mu_agent_json_text(&j, "protocol", mu_proto_name(outcome->proto));
     mu_agent_json_text(&j, "url", outcome->url);
-    mu_agent_json_list(&j, "capabilities", a != NULL ? a->caps : NULL, " ");
+    mu_agent_json_list(&j, "capabilities", a != NULL ? a->caps : NULL, outcome->proto == MU_PROTO_CMP ? ", " : " ");
     if (outcome->has_clock)
         mu_agent_json_int(&j, "clock_difference_s", outcome->clock_difference_s);
     else
@@ -213,6 +213,9 @@ static void probe_json(
         mu_text_base64(&attrs, outcome->csr_attrs, 0);
     mu_agent_json_text(&j, "csrattrs", attrs.n > 0 ? mu_buf_str(&attrs) : NULL);
     mu_buf_clear(&attrs);
+    mu_agent_json_list(&j, "paths", outcome->paths != NULL && outcome->paths[0] != '\0' ? outcome->paths : NULL, " ");
+    mu_agent_json_text(&j, "protection", a != NULL ? a->protection : NULL);
+    mu_agent_json_text(&j, "needs", a != NULL ? a->needs : NULL);
     mu_agent_json_list(&j, "warnings", a != NULL ? a->warnings : NULL, "\n");
     mu_cmd_certs_array(&j, "cas", a != NULL ? a->ca_certs : NULL);
     mu_agent_json_close(&j, '}');
@@ -233,7 +236,13 @@ static int probe_answer(struct mu_cmd *cmd, const struct mu_agent_outcome *outco
     }
     printf("protocol     %s\nurl          %s\n",
         outcome->proto == MU_PROTO_EST ? "EST" : outcome->proto == MU_PROTO_CMP ? "CMP" : "SCEP", outcome->url != NULL ? outcome->url : "-");
+    if (outcome->paths != NULL && outcome->paths[0] != '\0')
+        printf("paths        %s\n", outcome->paths);
     printf("offers       %s\n", a != NULL && a->caps[0] != '\0' ? a->caps : "-");
+    if (a != NULL && a->protection != NULL)
+        printf("protection   %s\n", a->protection);
+    if (a != NULL && a->needs != NULL && a->needs[0] != '\0')
+        printf("needs        %s\n", a->needs);
     if (outcome->csr_attrs.n > 0) {
         mu_text_base64(&out, outcome->csr_attrs, 0);
         printf("csrattrs     %s\n", mu_buf_str(&out));

@@ -64,7 +64,7 @@ static const struct mu_cmd_command table[] = {
     {"secret remove", "NAME KEY", "forget one", 0, 2, 2, mu_cmd_secret_remove},
     {"completion", "bash|zsh|fish", "what the shell needs to complete commands, options and names", 0, 1,
         MU_ARGS_MAX_WORDS, mu_cmd_completion},
-    {"probe", "URL [--label L]", "what a responder offers, its certificates, its clock", CA, 0, 1,
+    {"probe", "URL [--label L]", "what a responder offers, its certificates, its clock", CA | MU_ARGS_SECRET, 0, 1,
         mu_cmd_probe},
 };
 

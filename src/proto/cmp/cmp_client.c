@@ -170,6 +170,8 @@ static enum mu_code on_reply(struct mu_cmp_client *c, const struct mu_event *eve
 
     if (!may_hold_message(event->response)) {
         rc = mu_cmp_client_fail_http(c, event->response, &failed);
+    } else if (c->config.op == MU_CMP_CLIENT_PROBE) {
+        rc = mu_cmp_client_probe_take(c, event->response, &failed);
     } else {
         rc = mu_cmp_client_check(c, event->response, &msg, &failed);
         if (rc == MU_OK)
@@ -265,6 +267,7 @@ static const char *start_word(const struct mu_cmp_client *c)
         [MU_CMP_CLIENT_ROOT_UPDATE] = "genm rootCaCert",
         [MU_CMP_CLIENT_TEMPLATE] = "genm certReqTemplate",
         [MU_CMP_CLIENT_CRL] = "genm crlStatusList",
+        [MU_CMP_CLIENT_PROBE] = "genm caCerts",
     };
 
     if (c->resumed && c->phase == MU_CMP_PHASE_CONFIRM)

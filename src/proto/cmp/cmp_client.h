@@ -15,6 +15,8 @@ enum mu_cmp_client_op {
     MU_CMP_CLIENT_ROOT_UPDATE, /* genm rootCaCert */
     MU_CMP_CLIENT_TEMPLATE,    /* genm certReqTemplate */
     MU_CMP_CLIENT_CRL,         /* genm crlStatusList */
+    MU_CMP_CLIENT_PROBE,       /* genm caCerts, without protection if nothing is given to protect it by:
+                                * what answers is told, and nothing of it is believed */
 };
 enum mu_cmp_mac { MU_CMP_MAC_PBM, MU_CMP_MAC_PBMAC1 };
 
@@ -93,6 +95,8 @@ struct mu_cmp_client_result {
     int fail_bit;                          /* -1: none seen */
     const char *refusal;                   /* the wire's words: "badPOP"; NULL: none */
     const char *warnings;                  /* lines, "" if none */
+    /* PROBE: version and what was answered; how the answer is protected; what a request needs; "" */
+    const char *offers, *protection, *needs;
     int64_t server_date_s;
 };
 void mu_cmp_client_result(const struct mu_cmp_client *client, struct mu_cmp_client_result *out);

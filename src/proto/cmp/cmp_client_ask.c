@@ -71,7 +71,7 @@ static enum mu_code extra_certs(
     enum mu_code rc;
     size_t i;
 
-    if (mu_cmp_client_by_mac(c))
+    if (!mu_cmp_client_by_signature(c))
         return MU_OK;
     rc = mu_pki_certs_add(out, c->config.signer_cert, err);
     for (i = 0; !c->first_sent && i < c->signer_chain.n && rc == MU_OK; i++) {
@@ -104,7 +104,7 @@ static enum mu_code build(struct mu_cmp_client *c, struct mu_cmp_header *header,
     if (mu_cmp_client_by_mac(c)) {
         how.mac = &c->mac;
         how.reference = mu_bytes_str(c->config.ref);
-    } else {
+    } else if (mu_cmp_client_by_signature(c)) {
         how.key = c->config.signer_key;
         how.cert = c->config.signer_cert;
     }
@@ -131,6 +131,8 @@ static void note_request(struct mu_cmp_client *c)
     if (mu_cmp_client_by_mac(c)) {
         mu_buf_putf(&c->note_text[0], "reference %s, secret *",
             mu_text_escape_to(shown, sizeof shown, mu_bytes_str(c->config.ref)));
+    } else if (!mu_cmp_client_by_signature(c)) {
+        mu_buf_put_str(&c->note_text[0], "none, the question is not protected");
     } else {
         mu_pki_cert_serial_trace(c->config.signer_cert->serial, &serial);
         mu_buf_putf(&c->note_text[0], "signed with the certificate of serial %s", mu_buf_str(&serial));

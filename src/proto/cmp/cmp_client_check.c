@@ -6,10 +6,7 @@
 #include "base/text.h"
 #include "proto/cmp/cmp_client_internal.h"
 
-enum { ERROR_TEXT = 400 };
-
-/* The words of an error message, escaped; "no words" if there are none. */
-static void error_text(const struct mu_cmp_msg *msg, char out[ERROR_TEXT])
+void mu_cmp_client_error_text(const struct mu_cmp_msg *msg, char out[MU_CMP_ERROR_TEXT])
 {
     struct mu_buf text = {.max = 8 * 1024};
     int bit = mu_cmp_status_fail_bit(&msg->body.u.error.status);
@@ -26,7 +23,7 @@ static void error_text(const struct mu_cmp_msg *msg, char out[ERROR_TEXT])
             mu_buf_put_str(&text, "; ");
         mu_cmp_text_format(msg->body.u.error.details, &text);
     }
-    mu_text_escape_to(out, ERROR_TEXT, text.n != 0 ? mu_buf_bytes(&text) : mu_bytes_str("no words"));
+    mu_text_escape_to(out, MU_CMP_ERROR_TEXT, text.n != 0 ? mu_buf_bytes(&text) : mu_bytes_str("no words"));
     mu_buf_clear(&text);
 }
 
@@ -34,12 +31,12 @@ static void error_text(const struct mu_cmp_msg *msg, char out[ERROR_TEXT])
 static enum mu_code unprotected(
     struct mu_cmp_client *c, const struct mu_cmp_msg *msg, struct mu_err *err)
 {
-    char text[ERROR_TEXT];
+    char text[MU_CMP_ERROR_TEXT];
 
     if (msg->body.type != MU_CMP_ERROR)
         return mu_err_set(err, MU_AUTH, MU_M(502),
             "cmp: the answer (%s) is not protected (RFC 9483 3.5)", mu_cmp_type_name(msg->body.type));
-    error_text(msg, text);
+    mu_cmp_client_error_text(msg, text);
     mu_cmp_client_trace(c, MU_TRACE_REPLY, "error, not protected, not authenticated: \"%s\"", text);
     mu_err_set(err, MU_AUTH, MU_M(501),
         "cmp: an error without protection, not authenticated: \"%s\"", text);
@@ -51,9 +48,9 @@ static enum mu_code unprotected(
 static enum mu_code uncheckable(struct mu_cmp_client *c, const struct mu_cmp_msg *msg,
     const struct mu_err *why, struct mu_err *err)
 {
-    char text[ERROR_TEXT];
+    char text[MU_CMP_ERROR_TEXT];
 
-    error_text(msg, text);
+    mu_cmp_client_error_text(msg, text);
     mu_cmp_client_trace(
         c, MU_TRACE_REPLY, "error, protection cannot be checked, not authenticated: \"%s\"", text);
     mu_err_set(err, MU_AUTH, MU_M(503),
@@ -115,7 +112,8 @@ static enum mu_code check_signer(
     return MU_AUTH;
 }
 
-static struct mu_pki_cert *find_signer(const struct mu_cmp_client *c, const struct mu_cmp_msg *msg)
+struct mu_pki_cert *mu_cmp_client_find_signer(
+    const struct mu_cmp_client *c, const struct mu_cmp_msg *msg)
 {
     const struct mu_pki_certs *lists[] = {&c->server_certs, &c->trusted, &c->peer};
     struct mu_pki_cert *found = NULL;
@@ -126,12 +124,12 @@ static struct mu_pki_cert *find_signer(const struct mu_cmp_client *c, const stru
     return found;
 }
 
-static enum mu_code check_signature(
+enum mu_code mu_cmp_client_check_signature(
     struct mu_cmp_client *c, const struct mu_cmp_msg *msg, struct mu_err *err)
 {
     const struct mu_cmp_verify_opts opts
         = {.allow_legacy = c->config.allow_legacy, .ignore_key_usage = c->config.ignore_key_usage};
-    struct mu_pki_cert *signer = find_signer(c, msg);
+    struct mu_pki_cert *signer = mu_cmp_client_find_signer(c, msg);
     enum mu_code rc;
     size_t i;
 
@@ -183,7 +181,7 @@ static enum mu_code check_protection(
         return mu_err_set(err, MU_AUTH, MU_M(502),
             "cmp: the answer (%s) to a request by password is signed (RFC 9483 3.2)",
             mu_cmp_type_name(msg->body.type));
-    rc = check_signature(c, msg, &why);
+    rc = mu_cmp_client_check_signature(c, msg, &why);
     if (rc == MU_OK || rc == MU_MEMORY)
         return rc;
     if (msg->body.type == MU_CMP_ERROR)
@@ -217,14 +215,14 @@ static enum mu_code check_transaction(
 static enum mu_code check_version(
     struct mu_cmp_client *c, const struct mu_cmp_msg *msg, struct mu_err *err)
 {
-    char text[ERROR_TEXT];
+    char text[MU_CMP_ERROR_TEXT];
 
     if (msg->header.pvno == MU_CMP_2000 || msg->header.pvno == MU_CMP_2021)
         return MU_OK;
     if (!msg->has_body || msg->body.type != MU_CMP_ERROR)
         return mu_err_set(err, MU_UNSUPPORTED, MU_M(507), "cmp: the server speaks CMP version %d",
             msg->header.pvno);
-    error_text(msg, text); /* IOP-31 */
+    mu_cmp_client_error_text(msg, text); /* IOP-31 */
     mu_cmp_client_trace(
         c, MU_TRACE_REPLY, "error in version %d, not authenticated: \"%s\"", msg->header.pvno, text);
     return mu_err_set(err, MU_UNSUPPORTED, MU_M(507),

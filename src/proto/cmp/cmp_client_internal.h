@@ -22,7 +22,7 @@ enum mu_cmp_client_phase {
     MU_CMP_PHASE_REJECT,  /* certConf: rejected; c->rejected tells why */
 };
 
-enum { MU_CMP_NAME_TEXT = 256, MU_CMP_NOTES = 2 };
+enum { MU_CMP_NAME_TEXT = 256, MU_CMP_NOTES = 2, MU_CMP_ERROR_TEXT = 400 };
 
 struct mu_cmp_client {
     enum mu_cmp_client_state state;
@@ -69,6 +69,7 @@ struct mu_cmp_client {
     struct mu_err rejected;
     enum mu_cmp_fail reject_bit;
     struct mu_buf crl, cert_template, warnings;
+    struct mu_buf offers, protection, needs; /* PROBE */
     int64_t server_date_s;
 };
 
@@ -80,6 +81,8 @@ struct mu_cmp_client {
 void mu_cmp_client_warn(struct mu_cmp_client *c, enum mu_trace_step step, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool mu_cmp_client_by_mac(const struct mu_cmp_client *c);
+/* There is a certificate to sign with, and by_mac is false. */
+bool mu_cmp_client_by_signature(const struct mu_cmp_client *c);
 /* ir, cr, p10cr, kur */
 bool mu_cmp_client_enrolls(const struct mu_cmp_client *c);
 /* "CN=x, O=y" for a message. Returns buf. */
@@ -96,6 +99,19 @@ enum mu_code mu_cmp_client_ask_confirm(struct mu_cmp_client *c, struct mu_err *e
  * message that is not authenticated is an error here (M501, M503). out is to be cleared. */
 enum mu_code mu_cmp_client_check(struct mu_cmp_client *c, const struct mu_http_response *response,
     struct mu_cmp_msg *out, struct mu_err *err) MU_CHECK;
+/* The words of an error message, escaped; "no words" if there are none. */
+void mu_cmp_client_error_text(const struct mu_cmp_msg *msg, char out[MU_CMP_ERROR_TEXT]);
+/* Who signed it: among its certificates, or known here; NULL. Borrowed. */
+struct mu_pki_cert *mu_cmp_client_find_signer(
+    const struct mu_cmp_client *c, const struct mu_cmp_msg *msg);
+/* Signed by somebody who may answer for the CA. */
+enum mu_code mu_cmp_client_check_signature(struct mu_cmp_client *c, const struct mu_cmp_msg *msg,
+    struct mu_err *err) MU_CHECK;
+
+/* ---- cmp_client_probe.c ---- */
+/* Whatever PKIMessage came, to offers, protection and needs. */
+enum mu_code mu_cmp_client_probe_take(struct mu_cmp_client *c,
+    const struct mu_http_response *response, struct mu_err *err) MU_CHECK;
 
 /* ---- cmp_client_reply.c ---- */
 /* What a checked answer means: MU_OK with c->pending telling whether to wait; else an error.

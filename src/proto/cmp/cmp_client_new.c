@@ -96,7 +96,8 @@ static enum mu_code check_config(const struct mu_cmp_client *c, struct mu_err *e
 
     if (config->url == NULL || config->url[0] == '\0')
         lacks = "a URL";
-    else if (!by_cert && (config->ref == NULL || !mu_secret_is_set(&c->secret)))
+    else if (config->op != MU_CMP_CLIENT_PROBE && !by_cert
+        && (config->ref == NULL || !mu_secret_is_set(&c->secret)))
         lacks = "a reference and a secret, or a certificate to sign with (RFC 9483 3.2)";
     else if (config->op == MU_CMP_CLIENT_P10CR && c->csr == NULL)
         lacks = "a certificate request";
@@ -181,6 +182,9 @@ void mu_cmp_client_free(struct mu_cmp_client *c)
     mu_buf_clear(&c->crl);
     mu_buf_clear(&c->cert_template);
     mu_buf_clear(&c->warnings);
+    mu_buf_clear(&c->offers);
+    mu_buf_clear(&c->protection);
+    mu_buf_clear(&c->needs);
     for (i = 0; i < MU_CMP_NOTES; i++)
         mu_buf_clear(&c->note_text[i]);
     free(c->transaction_hex);
@@ -194,6 +198,11 @@ bool mu_cmp_client_by_mac(const struct mu_cmp_client *c)
      * the wish to use it. */
     return c->config.op != MU_CMP_CLIENT_KUR && c->config.op != MU_CMP_CLIENT_RR
         && c->config.ref != NULL && mu_secret_is_set(&c->secret);
+}
+
+bool mu_cmp_client_by_signature(const struct mu_cmp_client *c)
+{
+    return !mu_cmp_client_by_mac(c) && c->config.signer_cert != NULL && c->config.signer_key != NULL;
 }
 
 bool mu_cmp_client_enrolls(const struct mu_cmp_client *c)
@@ -244,6 +253,9 @@ void mu_cmp_client_result(const struct mu_cmp_client *c, struct mu_cmp_client_re
         .fail_bit = c->fail_bit,
         .refusal = c->fail_bit >= 0 ? mu_cmp_fail_name(c->fail_bit) : NULL,
         .warnings = mu_buf_str(&c->warnings),
+        .offers = mu_buf_str(&c->offers),
+        .protection = mu_buf_str(&c->protection),
+        .needs = mu_buf_str(&c->needs),
         .server_date_s = c->server_date_s,
     };
 }

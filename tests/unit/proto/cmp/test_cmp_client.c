@@ -771,6 +771,55 @@ static void questions_have_their_answers(void **state)
     end(&r);
 }
 
+static void strip(struct run *r, unsigned n, struct mu_http_response *response);
+static void not_found(struct run *r, unsigned n, struct mu_http_response *response);
+
+static void probed(struct run *r, const char *offers, const char *protection, const char *needs)
+{
+    struct mu_cmp_client_result result;
+
+    drive(r);
+    assert_int_equal(r->rc, MU_OK);
+    assert_int_equal(r->saved, 0);
+    mu_cmp_client_result(r->client, &result);
+    assert_string_equal(result.offers, offers);
+    assert_non_null(strstr(result.protection, protection));
+    assert_non_null(strstr(result.needs, needs));
+    mu_cmp_client_free(r->client);
+    r->client = NULL;
+}
+
+/* CMP-39, CMP-92: what answers is told whatever it is, and nothing of it is believed */
+static void a_probe_tells_what_answers(void **state)
+{
+    struct mu_secret other = {0};
+    struct run r;
+
+    (void)state;
+    begin(&r);
+    r.config.op = MU_CMP_CLIENT_PROBE;
+    probed(&r, "version 2, genm, caCerts", "by the secret of fgt100f, and that is right", "nothing more");
+    sw_ok(mu_secret_set(&other, mu_bytes_str("another"), &sw_err));
+    r.config.secret = &other;
+    probed(&r, "version 2", "signed by \"CN = ", "another reference or secret");
+    r.config.secret = NULL;
+    r.config.ref = NULL;
+    probed(&r, "version 2", "who may answer for a CA known here", "a reference and its secret, or a certificate");
+    traced(&r, "auth: none, the question is not protected");
+    r.config.trusted = NULL;
+    probed(&r, "version 2", "no CA is known here to check that by", "a reference and its secret");
+    r.tamper = strip;
+    probed(&r, "version 2", "none: anybody on the way", "a reference and its secret");
+    r.tamper = NULL;
+    by_cert(&r, MU_CMP_CLIENT_PROBE);
+    probed(&r, "version 2, genm, caCerts", "signed by \"CN = ", "nothing more");
+    r.tamper = not_found;
+    drive(&r);
+    failed(&r, MU_NOT_FOUND, 504, "CMP is not served at");
+    mu_secret_clear(&other);
+    end(&r);
+}
+
 /* CMP-80..CMP-86: the key comes by the secret */
 static void a_key_made_by_the_ca_comes_by_the_secret(void **state)
 {
@@ -921,6 +970,7 @@ int main(void)
         cmocka_unit_test(what_http_says_besides),
         cmocka_unit_test(a_revocation_is_signed_by_the_certificate),
         cmocka_unit_test(questions_have_their_answers),
+        cmocka_unit_test(a_probe_tells_what_answers),
         cmocka_unit_test(a_key_made_by_the_ca_comes_by_the_secret),
         cmocka_unit_test(a_key_made_by_the_ca_comes_by_the_certificate),
         cmocka_unit_test(a_key_from_who_may_not_make_keys_is_rejected),
