@@ -301,6 +301,10 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
     out->pbmac1 = settings->mac != NULL && strcmp(settings->mac, "pbmac1") == 0;
     out->implicit_confirm = settings->implicit_confirm > 0;
     out->mac_iterations = settings->mac_iterations != NULL ? atoi(settings->mac_iterations) : 0;
+    if (settings->mac_owf != NULL && !mu_pki_digest_parse(settings->mac_owf, &out->mac_owf))
+        out->mac_owf = MU_PKI_DIGEST_NONE;
+    if (settings->mac_hmac != NULL && !mu_pki_digest_parse(settings->mac_hmac, &out->mac_hmac))
+        out->mac_hmac = MU_PKI_DIGEST_NONE;
     out->no_confirm = settings->no_confirm > 0;
     out->ignore_key_usage = settings->ignore_key_usage > 0;
     out->trust_ca_pubs = settings->trust_ca_pubs > 0;

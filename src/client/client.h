@@ -111,6 +111,7 @@ struct mu_client_config {
     const struct mu_secret *secret;
     bool pbmac1, implicit_confirm, signs_first;
     int mac_iterations;                 /* 0: the default */
+    enum mu_pki_digest mac_owf, mac_hmac; /* NONE: the default */
     bool no_confirm, ignore_key_usage, trust_ca_pubs; /* what some servers need */
     enum mu_client_request cmp_request;
     const struct mu_pki_certs *signer_chain;

@@ -114,6 +114,8 @@ static enum mu_code cmp_open(const struct mu_client_config *c, void **engine, st
         .revoke_reason = c->revoke_reason,
         .implicit_confirm = c->implicit_confirm,
         .mac_iterations = c->mac_iterations,
+        .mac_owf = c->mac_owf,
+        .mac_hmac = c->mac_hmac,
         .disable_confirm = c->no_confirm,
         .ignore_key_usage = c->ignore_key_usage,
         .trust_ca_pubs = c->trust_ca_pubs,

@@ -187,6 +187,22 @@ enum mu_code mu_pki_mac_init(struct mu_pki_mac *mac, enum mu_pki_mac_kind kind, 
     return rc;
 }
 
+enum mu_code mu_pki_mac_choose(struct mu_pki_mac *mac, enum mu_pki_digest owf, enum mu_pki_digest hash,
+    bool allow_legacy, struct mu_err *err)
+{
+    if (owf == MU_PKI_MD5 || hash == MU_PKI_MD5)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_M(705), "mac: MD5 is not used in a MAC (RFC 9481 6)");
+    if ((owf == MU_PKI_SHA1 || hash == MU_PKI_SHA1) && !allow_legacy)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_M(705), "mac: SHA-1 is weak or legacy (RFC 9481 6)");
+    if (owf != MU_PKI_DIGEST_NONE)
+        mac->owf = owf;
+    if (hash != MU_PKI_DIGEST_NONE)
+        mac->hash = hash;
+    if (mac->kind == MU_PKI_MAC_PBMAC1) /* a key as long as the HMAC's output (RFC 9481 6.1.2) */
+        mac->key_length = (unsigned)mu_pki_digest_size(mac->hash);
+    return MU_OK;
+}
+
 bool mu_pki_mac_equal(const struct mu_pki_mac *a, const struct mu_pki_mac *b)
 {
     return a->kind == b->kind && a->owf == b->owf && a->hash == b->hash

@@ -39,9 +39,12 @@ bool mu_pki_mac_is(struct mu_bytes algorithm_identifier);
 enum mu_code mu_pki_mac_decode(struct mu_bytes algorithm_identifier, bool allow_legacy,
     struct mu_pki_mac *out, struct mu_err *err) MU_CHECK;
 void mu_pki_mac_encode(const struct mu_pki_mac *mac, struct mu_buf *out);
-/* Fresh salt; SHA-256 throughout. iterations 0: the default; bounded as a peer's. */
+/* Fresh salt; SHA-256 throughout, see mu_pki_mac_choose. iterations 0: the default; bounded as a peer's. */
 enum mu_code mu_pki_mac_init(struct mu_pki_mac *mac, enum mu_pki_mac_kind kind, unsigned iterations,
     const struct mu_env *env, struct mu_err *err) MU_CHECK;
+/* Other functions than SHA-256 in parameters just made; NONE: stays. SHA-1 needs allow_legacy: M705. */
+enum mu_code mu_pki_mac_choose(struct mu_pki_mac *mac, enum mu_pki_digest owf, enum mu_pki_digest hash,
+    bool allow_legacy, struct mu_err *err) MU_CHECK;
 bool mu_pki_mac_equal(const struct mu_pki_mac *a, const struct mu_pki_mac *b);
 
 /* The key of the HMAC: all the work of the iterations is here, so messages with the same parameters

@@ -278,6 +278,24 @@ def test_IOP35_iterations_are_configurable(client, mock):
         assert c.enroll(*c.mac(), "--mac-iterations", wrong, name="wrong").code != 0
 
 
+@pytest.mark.parametrize("options", [["--mac-owf", "sha512", "--mac-hmac", "sha384"], ["--mac-hmac", "sha1", "--allow-legacy"]])
+def test_IOP35_functions_of_the_mac_are_configurable(client, mock, options):
+    """SHA-1 as HMAC is what `openssl cmp` itself sends by default; it has to be asked for."""
+    c = client(mock())
+    is_issued(c, c.enroll(*c.mac(), *options))
+    r = c.enroll(*c.mac(), "--mac-hmac", "sha1", name="weak")
+    assert r.code == 4 and "M705" in r.err, r
+    assert c.enroll(*c.mac(), "--mac-owf", "md5", name="weak").code != 0
+
+
+@pytest.mark.parametrize("options", [["--mac-owf", "sha512", "--mac-hmac", "sha512"],
+                                     ["--mac", "pbmac1", "--mac-owf", "sha512", "--mac-hmac", "sha384"]])
+def test_IOP35_IOP39_functions_of_the_mac_against_the_demo(of_demo, options):
+    r = of_demo.enroll(*options)
+    assert r.code == 0, r
+    in_order(trace(r), "reply: ip, protection ok", "confirm: accepted")
+
+
 def test_CMP71_the_root_that_comes_with_a_mac_by_switch_only(client, mock):
     c = client(mock(), trust=False)
     r = c.enroll(*c.mac())

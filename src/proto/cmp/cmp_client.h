@@ -38,6 +38,7 @@ struct mu_cmp_client_config {
     const struct mu_secret *secret;
     enum mu_cmp_mac mac;
     int mac_iterations;                /* 0: default */
+    enum mu_pki_digest mac_owf, mac_hmac; /* NONE: SHA-256; owf is PBMAC1's PRF (IOP-35) */
     struct mu_pki_cert *signer_cert;   /* KUR, RR: the current certificate */
     const struct mu_pki_certs *signer_chain;
     struct mu_pki_key *signer_key;

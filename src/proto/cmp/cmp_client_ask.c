@@ -60,6 +60,9 @@ static enum mu_code begin_mac(struct mu_cmp_client *c, struct mu_err *err)
     rc = mu_pki_mac_init(&params,
         c->config.mac == MU_CMP_MAC_PBMAC1 ? MU_PKI_MAC_PBMAC1 : MU_PKI_MAC_PBM,
         (unsigned)c->config.mac_iterations, c->config.env, err);
+    if (rc == MU_OK)
+        rc = mu_pki_mac_choose(
+            &params, c->config.mac_owf, c->config.mac_hmac, c->config.allow_legacy, err);
     return rc == MU_OK ? mu_cmp_protect_mac_derive(&c->mac, &params, &c->secret, err) : rc;
 }
 

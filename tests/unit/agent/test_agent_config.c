@@ -143,6 +143,8 @@ static const struct {
     {CA, "mac", "pbmac1", "hmac"},
     {CA, "mac-iterations", "500", "99"},
     {CA, "mac-iterations", "100000", "100001"},
+    {CA, "mac-owf", "sha512", "md5"},
+    {CA, "mac-hmac", "sha384", "hmac"},
     {CA, "cmp-request", "p10cr", "kur"},
     {CA, "implicit-confirm", "yes", "maybe"},
     {CA, "no-confirm", "yes", "maybe"},

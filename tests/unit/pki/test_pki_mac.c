@@ -95,6 +95,40 @@ static void pbmac1_is_what_another_program_computed(void **state)
     mu_buf_clear(&hex);
 }
 
+/* IOP-35: functions of one's choice, both kinds; SHA-1 and MD5 are not chosen by mistake */
+static void functions_may_be_chosen(void **state)
+{
+    static const enum mu_pki_digest all[] = {MU_PKI_SHA256, MU_PKI_SHA384, MU_PKI_SHA512, MU_PKI_SHA1};
+
+    for (int kind = MU_PKI_MAC_PBM; kind <= MU_PKI_MAC_PBMAC1; kind++) {
+        for (size_t i = 0; i < 16; i++) {
+            enum mu_pki_digest owf = all[i / 4], hash = all[i % 4];
+            bool weak = owf == MU_PKI_SHA1 || hash == MU_PKI_SHA1;
+            struct mu_pki_mac a, b;
+            struct mu_buf der = {0};
+            uint8_t value[64];
+            size_t n;
+
+            kit_ok(mu_pki_mac_init(&a, (enum mu_pki_mac_kind)kind, 100, kit_env(), kit_err_));
+            if (weak) {
+                struct mu_err err = {0};
+
+                assert_int_equal(mu_pki_mac_choose(&a, owf, hash, false, &err), MU_UNSUPPORTED);
+                assert_int_equal(err.reason, 705);
+            }
+            kit_ok(mu_pki_mac_choose(&a, owf, hash, weak, kit_err_));
+            assert_true(a.owf == owf && a.hash == hash);
+            compute(&a, "secret", value, &n);
+            assert_int_equal(n, mu_pki_digest_size(hash));
+            mu_pki_mac_encode(&a, &der);
+            kit_ok(mu_pki_mac_decode(kit_bytes_of(&der), weak, &b, kit_err_));
+            assert_true(mu_pki_mac_equal(&a, &b));
+            assert_int_equal(mu_pki_mac_choose(&a, MU_PKI_MD5, hash, true, kit_err()), MU_UNSUPPORTED);
+            mu_buf_clear(&der);
+        }
+    }
+}
+
 static void what_is_encoded_decodes_to_the_same(void **state)
 {
     for (int kind = MU_PKI_MAC_PBM; kind <= MU_PKI_MAC_PBMAC1; kind++) {
@@ -219,6 +253,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(password_based_mac_is_that_of_openssl),
         cmocka_unit_test(pbmac1_is_what_another_program_computed),
+        cmocka_unit_test(functions_may_be_chosen),
         cmocka_unit_test(what_is_encoded_decodes_to_the_same),
         cmocka_unit_test(parameters_out_of_bounds_are_refused),
         cmocka_unit_test(malformed_parameters_are_refused),

@@ -201,6 +201,36 @@ static void each_request_is_issued_and_confirmed(void **state)
 }
 
 /* C022..C045: what the engine tells, in its order */
+/* IOP-35, IOP-39: the responder answers by the functions that the client chose */
+static void the_mac_is_of_the_functions_chosen(void **state)
+{
+    static const struct { enum mu_cmp_mac kind; enum mu_pki_digest owf, hmac; bool legacy; } rows[] = {
+        {MU_CMP_MAC_PBM, MU_PKI_SHA512, MU_PKI_SHA512, false}, {MU_CMP_MAC_PBM, MU_PKI_SHA384, 0, false},
+        {MU_CMP_MAC_PBMAC1, MU_PKI_SHA384, MU_PKI_SHA512, false}, {MU_CMP_MAC_PBMAC1, 0, MU_PKI_SHA384, false},
+        {MU_CMP_MAC_PBM, MU_PKI_SHA256, MU_PKI_SHA1, true},
+    };
+    struct run r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        begin(&r);
+        r.config.mac = rows[i].kind;
+        r.config.mac_owf = rows[i].owf;
+        r.config.mac_hmac = rows[i].hmac;
+        r.config.allow_legacy = rows[i].legacy;
+        drive(&r);
+        is_done(&r);
+        assert_true(r.w.op == MU_OP_CONFIRM && r.w.confirm_accepted);
+        end(&r);
+    }
+    begin(&r);
+    r.config.mac_hmac = MU_PKI_SHA1;
+    drive(&r);
+    failed(&r, MU_UNSUPPORTED, 705, "SHA-1");
+    assert_int_equal(r.sent, 0);
+    end(&r);
+}
+
 static void the_trace_of_an_ir(void **state)
 {
     static const char *const lines[] = {"start: ir for 'cmptest1'\n",
@@ -969,6 +999,7 @@ int main(void)
         cmocka_unit_test(what_the_ca_has_confirmed_already_is_accepted),
         cmocka_unit_test(what_http_says_besides),
         cmocka_unit_test(a_revocation_is_signed_by_the_certificate),
+        cmocka_unit_test(the_mac_is_of_the_functions_chosen),
         cmocka_unit_test(questions_have_their_answers),
         cmocka_unit_test(a_probe_tells_what_answers),
         cmocka_unit_test(a_key_made_by_the_ca_comes_by_the_secret),
