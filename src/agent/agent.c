@@ -194,6 +194,7 @@ static enum mu_code go_on(struct mu_agent_job *job, struct mu_err *err)
         if ((rc = settings_load(job, err)) != MU_OK)
             return rc;
     }
+    mu_agent_trace_resume(&job->trace, job->pending.trace);
     mu_agent_life_resume(job);
     return mu_agent_job_resume(job, err);
 }

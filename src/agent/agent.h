@@ -29,6 +29,7 @@ struct mu_agent {
     const char *hooks_dir, *recipes_dir; /* NULL: /etc/muster/hooks.d, and where they were installed */
     const char *host;    /* for the spread: stable for this machine; NULL: none */
     bool deploys;        /* who runs it deploys what is issued (agent_deploy.h): a pair may wait for that */
+    bool keeps_traces;   /* of its jobs, in the store: [agent] trace-size */
     bool by_itself;      /* its jobs are the agent's own: the storm guard counts them */
 };
 
@@ -90,6 +91,7 @@ struct mu_agent_facts {
     char *last_what, *last_likely, *last_next; /* of the error */
     char *last_reason;                /* the CA's own words; NULL: it gave none */
     char *last_txn;
+    char *last_trace;                 /* name of what is kept of the exchange */
     int64_t last_s;
     bool has_clock;                   /* the CA's last answer had a time */
     int64_t clock_difference_s;       /* its clock minus ours */

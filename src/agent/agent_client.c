@@ -87,6 +87,8 @@ static enum mu_code on_state(void *ctx, struct mu_bytes engine, struct mu_err *e
     if ((rc = mu_agent_job_learn(job, err)) != MU_OK)
         return rc;
     mu_client_result(job->client, &r);
+    mu_agent_trace_flush(&job->trace);
+    snprintf(job->pending.trace, sizeof(job->pending.trace), "%s", job->trace.name);
     if ((rc = csr_keep(job, &r, err)) != MU_OK)
         return rc;
     mu_buf_clear(&job->pending.engine);
@@ -159,6 +161,7 @@ static void on_wait(void *ctx, int64_t wait_s, int64_t limit_s)
         mu_agent_job_step(job, MU_AGENT_STEP_STATUS,
             "PENDING, waits for an operator; asking again every %lld s", (long long)wait_s);
     job->was_pending = true;
+    mu_agent_trace_flush(&job->trace);
     mu_agent_job_event_pending(job, NULL);
     if (job->host.on_wait != NULL)
         job->host.on_wait(job->host.ctx, wait_s, limit_s);
@@ -302,6 +305,7 @@ enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err)
     if ((rc = mu_agent_job_identity(job, job->bootstrap, err)) != MU_OK)
         return rc;
     mu_agent_client_config(job->agent, &job->settings, &job->trusted, &config);
+    config.env = &job->trace.env;
     config.host = (struct mu_client_host){.ctx = job, .on_key = on_key, .on_trust = on_trust,
         .on_state = on_state, .on_save = on_save, .on_wait = on_wait, .on_done = on_done};
     config.entry = job->name;

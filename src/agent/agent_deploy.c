@@ -436,6 +436,7 @@ static enum mu_code prepare(struct mu_agent_deploy *d, const struct mu_agent_dep
 {
     struct mu_agent_deploy_record before;
     struct mu_buf warnings = {.max = 8192};
+    struct mu_agent_last last = {.at_s = 0};
     struct mu_agent_hook_about about = {.name = d->name,
         .plan = r->plan,
         .event = r->event,
@@ -462,7 +463,14 @@ static enum mu_code prepare(struct mu_agent_deploy *d, const struct mu_agent_dep
     keep_veto(d);
     about.stem = d->entry.stem;
     about.old_stem = d->record.old_stem;
-    return mu_agent_hook_environment(d->agent, &about, &d->env, err);
+    if ((rc = mu_agent_last_load(d->agent->store, d->name, &last, err)) != MU_OK)
+        return rc;
+    if (about.transaction == NULL)
+        about.transaction = last.transaction;
+    about.trace = last.trace;
+    rc = mu_agent_hook_environment(d->agent, &about, &d->env, err);
+    mu_agent_last_clear(&last);
+    return rc;
 }
 
 /* A certificate whose time comes in a moment is waited for. */

@@ -38,7 +38,7 @@ static enum mu_code changed_tell(
     }
     if (rc == MU_OK && text.n > 0) {
         if (!mu_agent_engine_makes_csr(&job->settings)) /* such an engine has said it */
-            mu_trace(job->agent->env, job_proto(job), MU_TRACE_CHANGED, "%s", mu_buf_str(&text));
+            mu_trace(&job->trace.env, job_proto(job), MU_TRACE_CHANGED, "%s", mu_buf_str(&text));
         free(job->changed);
         job->changed = NULL;
         rc = mu_text_dup(mu_buf_str(&text), &job->changed, err);
@@ -48,20 +48,20 @@ static enum mu_code changed_tell(
     return rc;
 }
 
-static void saved_trace(const struct mu_agent_job *job)
+static void saved_trace(struct mu_agent_job *job)
 {
     bool replaces = job->saved.replaced[0] != '\0' && strcmp(job->saved.replaced, job->saved.stem) != 0;
     char present[MU_KEYSTORE_STEM];
 
     if (mu_agent_settings_is_cmp(&job->settings)) { /* before the switch: C040 */
         replaces = mu_keystore_current(job->agent->store, job->name, present);
-        mu_trace(job->agent->env, MU_PROTO_CMP, MU_TRACE_SAVED, "%s, %s/certs/%s/%s.crt, %s%s",
+        mu_trace(&job->trace.env, MU_PROTO_CMP, MU_TRACE_SAVED, "%s, %s/certs/%s/%s.crt, %s%s",
             job->name, mu_keystore_root(job->agent->store), job->name, job->saved.stem,
             replaces ? "replaces " : "new", replaces ? present : "");
         return;
     }
 
-    mu_trace(job->agent->env, job_proto(job), MU_TRACE_SAVED, "%s, %s/certs/%s/%s.crt, %s%s",
+    mu_trace(&job->trace.env, job_proto(job), MU_TRACE_SAVED, "%s, %s/certs/%s/%s.crt, %s%s",
         job->name, mu_keystore_root(job->agent->store), job->name, job->saved.stem,
         job->saved.waits ? "for later" : replaces ? "replaces " : "new",
         replaces ? job->saved.replaced : "");
@@ -147,6 +147,8 @@ static void last_write(
         rc = opt_dup(result_word(job, err), &last.result);
     if (rc == MU_OK)
         rc = opt_dup(job->pending.transaction, &last.transaction);
+    if (rc == MU_OK)
+        rc = opt_dup(job->trace.name, &last.trace);
     if (rc == MU_OK && answer != NULL)
         rc = opt_dup(answer->warnings, &last.warnings);
     if (err == NULL) {
@@ -230,13 +232,13 @@ static void result_trace(const struct mu_agent_job *job, const struct mu_err *er
     char code[8];
 
     if (err == NULL)
-        mu_trace(job->agent->env, job_proto(job), MU_TRACE_RESULT, "ok (0)");
+        mu_trace(&job->trace.env, job_proto(job), MU_TRACE_RESULT, "ok (0)");
     else if (mu_err_code_text(err, code)[0] != '\0')
-        mu_trace(job->agent->env, job_proto(job), MU_TRACE_RESULT, "%s: %s", code, err->what);
+        mu_trace(&job->trace.env, job_proto(job), MU_TRACE_RESULT, "%s: %s", code, err->what);
     else if (err->code == MU_PENDING)
-        mu_trace(job->agent->env, job_proto(job), MU_TRACE_RESULT, "pending");
+        mu_trace(&job->trace.env, job_proto(job), MU_TRACE_RESULT, "pending");
     else
-        mu_trace(job->agent->env, job_proto(job), MU_TRACE_RESULT, "%s", err->what);
+        mu_trace(&job->trace.env, job_proto(job), MU_TRACE_RESULT, "%s", err->what);
 }
 
 static void day_text(int64_t t, char out[MU_TIME_TEXT])
@@ -342,8 +344,9 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
     }
     mu_agent_life_end(job, outcome.answer, failed);
     pending_settle(job, outcome.answer, failed);
-    last_write(job, outcome.answer, failed);
     result_trace(job, failed);
+    mu_agent_trace_end(&job->trace);
+    last_write(job, outcome.answer, failed);
     if (mu_agent_show(job->agent, job->name, &facts, NULL) == MU_OK)
         outcome.facts = &facts;
     if (failed == NULL && job->holds)

@@ -96,6 +96,7 @@ static enum mu_code last_facts(
     f->last_next = last.next;
     f->last_reason = last.said;
     f->last_txn = last.transaction;
+    f->last_trace = last.trace;
     f->changed = last.changed;
     f->warnings = last.warnings;
     f->last_s = last.at_s;
@@ -213,7 +214,7 @@ void mu_agent_facts_clear(struct mu_agent_facts *f)
 {
     char *const texts[] = {f->url, f->ca, f->subject, f->issuer, f->san, f->serial, f->stem, f->next_stem,
         f->sha256, f->key, f->cert_file, f->key_file, f->pending_txn, f->last_result, f->last_code,
-        f->last_what, f->last_likely, f->last_next, f->last_reason, f->last_txn, f->changed, f->warnings, f->label,
+        f->last_what, f->last_likely, f->last_next, f->last_reason, f->last_txn, f->last_trace, f->changed, f->warnings, f->label,
         f->user, f->srp_user, f->client_cert};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -192,7 +192,7 @@ static void put_entry(struct mu_agent *agent, const struct mu_agent_hook_about *
     if (about->old_stem != NULL)
         mu_agent_hook_put(env, "MUSTER_OLD_SERIAL", about->old_stem);
     mu_agent_hook_put(env, "MUSTER_TRANSACTION", about->transaction);
-    mu_agent_hook_put(env, "MUSTER_TRACE", about->transaction);
+    mu_agent_hook_put(env, "MUSTER_TRACE", about->trace);
     mu_buf_clear(&dir);
 }
 

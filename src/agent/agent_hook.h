@@ -27,7 +27,7 @@ struct mu_agent_hook_about {
     const struct mu_agent_config_entry *plan;
     enum mu_agent_hook_event event;
     const struct mu_err *failed;             /* NULL: nothing failed */
-    const char *transaction;
+    const char *transaction, *trace;         /* of its exchange; NULL: none */
     unsigned attempt;
     int64_t next_try_s;
 };

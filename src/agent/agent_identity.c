@@ -147,7 +147,7 @@ static enum mu_code identity_fill(struct mu_agent_job *job, bool bootstrap,
     if (tls_below_1_2(job) && !legacy)
         return mu_err_set(err, MU_INPUT, MU_M(705), "TLS %s is legacy: allow-legacy lets it through",
             job->settings.tls_min);
-    identity->env = job->agent->env;
+    identity->env = &job->trace.env;
     identity->insecure_bootstrap = bootstrap;
     identity->use_system_anchors = job->settings.trust == NULL;
     identity->server_name = job->settings.server_name;

@@ -3,6 +3,7 @@
 #define MU_AGENT_INTERNAL_H
 
 #include "agent/agent.h"
+#include "agent/agent_trace.h"
 #include "base/secret.h"
 #include "pki/pki_csr.h"
 
@@ -13,6 +14,7 @@ struct mu_agent_pending {
     enum mu_agent_operation operation;
     char replaces[MU_KEYSTORE_STEM]; /* current pair when it began, "" if none */
     char *transaction;               /* NULL: none yet */
+    char trace[MU_KEYSTORE_TRACE];   /* what is kept of the exchange, "" if nothing */
     char next_ca[MU_KEYSTORE_NAME];  /* enveloped to this CA and for later, "" if not */
     unsigned route;                  /* of 'ca = a, b': by which it goes */
     int64_t since_s;
@@ -35,7 +37,7 @@ enum mu_code mu_agent_forget_unissued(struct mu_agent *agent, const char *name,
 
 /* ---- state/<name>.last: how the last try ended ---- */
 struct mu_agent_last {
-    char *result, *code, *what, *likely, *next, *said, *transaction, *changed, *warnings;
+    char *result, *code, *what, *likely, *next, *said, *transaction, *trace, *changed, *warnings;
     int64_t at_s;
     unsigned attempts;
     bool has_clock;
@@ -116,6 +118,7 @@ struct mu_agent_job {
     struct mu_agent_host host;
     char name[MU_KEYSTORE_NAME];
     struct mu_keystore_lock *lock;
+    struct mu_agent_trace trace;        /* its env is what the job hands on */
     struct mu_agent_settings settings;
     struct mu_agent_secret_values secret;
     bool bootstrap;                     /* TLS is not verified this time: CA certificates only */

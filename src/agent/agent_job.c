@@ -35,6 +35,7 @@ enum mu_code mu_agent_job_new(struct mu_agent *agent, const char *name,
     job->host = *host;
     mu_buf_init_secret(&job->key_text, MU_LIMIT_FILE);
     mu_agent_pending_clear(&job->pending);
+    mu_agent_trace_init(&job->trace, agent, name);
     if (name != NULL) {
         snprintf(job->name, sizeof(job->name), "%s", name);
         if ((rc = mu_keystore_lock(agent->store, name, &job->lock, err)) == MU_OK)
@@ -57,6 +58,7 @@ void mu_agent_job_free(struct mu_agent_job *job)
     mu_buf_clear(&job->csr_attrs);
     mu_buf_clear(&job->paths);
     mu_transport_close(job->session);
+    mu_agent_trace_clear(&job->trace); /* behind the last who may have something to say */
     mu_loop_timer_free(job->agent->loop, job->timer);
     mu_agent_identity_free(job->identity);
     mu_agent_identity_free(job->signer);

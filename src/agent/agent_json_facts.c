@@ -18,6 +18,7 @@ static void last_json(struct mu_agent_json *j, const struct mu_agent_facts *f)
     mu_agent_json_text(j, "what", f->last_what);
     mu_agent_json_text(j, "reason", f->last_reason);
     mu_agent_json_text(j, "transaction", f->last_txn);
+    mu_agent_json_text(j, "trace", f->last_trace);
     mu_agent_json_list(j, "causes", mu_buf_str(&causes), "\n");
     mu_agent_json_text(j, "do", f->last_next);
     mu_agent_json_time(j, "time", f->last_s);

@@ -123,6 +123,7 @@ static enum mu_code ask(struct mu_agent_job *job, struct mu_err *err)
     if ((rc = mu_agent_job_identity(job, false, err)) != MU_OK)
         return rc;
     mu_agent_client_config(job->agent, &job->settings, &job->trusted, &config);
+    config.env = &job->trace.env;
     config.host = (struct mu_client_host){.ctx = job, .on_done = on_next_ca};
     config.entry = job->name;
     config.identity = job->identity;

@@ -131,7 +131,7 @@ enum mu_code mu_agent_pending_load(struct mu_keystore *store, const char *name,
 {
     struct file file = {store, name, "pending", NULL};
     struct mu_agent_pending p = {.csr.secret = true, .engine.secret = true};
-    const char *replaces, *next_ca, *route;
+    const char *replaces, *next_ca, *route, *trace;
     int64_t n = 0;
     enum mu_code rc;
 
@@ -151,6 +151,8 @@ enum mu_code mu_agent_pending_load(struct mu_keystore *store, const char *name,
     snprintf(p.replaces, sizeof(p.replaces), "%s", replaces != NULL ? replaces : "");
     next_ca = file_get(&file, "next-ca");
     snprintf(p.next_ca, sizeof(p.next_ca), "%s", next_ca != NULL ? next_ca : "");
+    trace = file_get(&file, "trace");
+    snprintf(p.trace, sizeof(p.trace), "%s", trace != NULL ? trace : "");
     if ((route = file_get(&file, "route")) != NULL)
         rc = mu_text_int(route, 0, 1000, &n, err);
     p.route = (unsigned)n;
@@ -179,6 +181,8 @@ enum mu_code mu_agent_pending_store(struct mu_keystore *store, const char *name,
         rc = set_text(&file, "replaces", pending->replaces, err);
     if (rc == MU_OK)
         rc = set_text(&file, "next-ca", pending->next_ca, err);
+    if (rc == MU_OK)
+        rc = set_text(&file, "trace", pending->trace, err);
     snprintf(route, sizeof(route), "%u", pending->route);
     if (rc == MU_OK && pending->route != 0)
         rc = set_text(&file, "route", route, err);
@@ -257,6 +261,7 @@ static const struct last_text last_texts[] = {
     {"next", offsetof(struct mu_agent_last, next)},
     {"said", offsetof(struct mu_agent_last, said)},
     {"transaction", offsetof(struct mu_agent_last, transaction)},
+    {"trace", offsetof(struct mu_agent_last, trace)},
     {"changed", offsetof(struct mu_agent_last, changed)},
     {"warnings", offsetof(struct mu_agent_last, warnings)},
 };

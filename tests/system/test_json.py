@@ -21,7 +21,7 @@ def valid(result, member):
     assert member in document, document
     # the program prints nothing that is not described, and nothing described is missing
     items = document[member] if isinstance(document[member], list) else [document[member]]
-    words = {"certificates": "certificate", "findings": "finding", "errors": "catalog", "error": "error", "events": "event"}
+    words = {"certificates": "certificate", "findings": "finding", "errors": "catalog", "error": "error", "events": "event", "traces": "trace"}
     for item in items:
         described = SCHEMA["definitions"][words[member]]["properties"]
         assert set(item) <= set(described), set(item) - set(described)
@@ -41,6 +41,8 @@ def test_json_is_as_its_schema_says(cli, forger):  # noqa: F811
     assert len(valid(cli("--json", "log"), "events")) == 4
     valid(cli("--json", "doctor", "no"), "findings")
     assert len(valid(cli("--json", "errors"), "errors")) > 80
+    assert len(valid(cli("--json", "trace", "fine"), "traces")) == 1
+    valid(cli("--json", "trace", "nobody"), "error")
     valid(cli("--json", "show", "nobody"), "error")
     valid(cli("--json", "enroll", "no2", "--url", "http://127.0.0.1:1/scep"), "error")
 

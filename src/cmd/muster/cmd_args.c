@@ -191,7 +191,9 @@ static const struct option options[] = {
     {"serial", 0, TEXT, MU_ARGS_SERIAL, AT(serial), NULL, "N",
         "serial number, decimal or hex with colons"},
 
-    {"follow", 'f', FLAG, MU_ARGS_LOG, AT(follow), NULL, NULL, "go on with what happens from now on"},
+    {"last", 0, FLAG, MU_ARGS_TRACE, AT(last), NULL, NULL, "the latest exchange only"},
+    {"id", 0, TEXT, MU_ARGS_TRACE, AT(id), NULL, "TX", "exchanges of this transaction id"},
+    {"follow", 'f', FLAG, MU_ARGS_LOG | MU_ARGS_TRACE, AT(follow), NULL, NULL, "go on with what happens from now on"},
     {"name", 0, TEXT, MU_ARGS_LOG, AT(name), NULL, "NAME", "only of this certificate"},
     {"action", 0, TEXT, MU_ARGS_LOG, AT(action), NULL, "WORD",
         "certificate-generate, certificate-warning, certificate-status, certificate-deploy"},
@@ -266,6 +268,7 @@ static const struct {
     {MU_ARGS_REVOKE, "Revocation"},
     {MU_ARGS_SECRET, "Authentication"},
     {MU_ARGS_INSTALL, "Renewal"},
+    {MU_ARGS_TRACE, "Which"},
     {MU_ARGS_OUTPUT, "Output"},
     {MU_ARGS_AS, "Output"},
     {MU_ARGS_TRUST, "Trust"},

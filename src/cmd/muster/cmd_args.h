@@ -34,6 +34,7 @@ enum {
     MU_ARGS_CHECK = 1 << 22, /* limits of the probe for monitoring */
     MU_ARGS_DEPLOY = 1 << 23,
     MU_ARGS_DEPLOY_NOW = 1 << 24, /* deploy, hook test */
+    MU_ARGS_TRACE = 1 << 25, /* which exchanges */
     MU_ARGS_ENTRY = 1 << 26, /* --name of an entry */
     MU_ARGS_PLACE = 1 << 27, /* owner, group and mode of a copy */
     MU_ARGS_CONFIG = 1 << 28, /* --origin */
@@ -80,7 +81,8 @@ struct mu_cmd_args {
     bool keep, back, forget;
     bool origin;
     const char *file, *fd;
-    bool follow, watch;
+    bool follow, watch, last;
+    const char *id;
     const char *action, *subtype, *since, *style, *warn, *crit;
     /* what is no option: the names */
     const char *words[MU_ARGS_MAX_WORDS];

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "cmd/muster/cmd_agent.h"
+#include "cmd/muster/cmd_facts.h"
 #include "cmd/muster/cmd_print.h"
 
 enum { SPACE_MIN_MIB = 16, NAMES_MAX = 1000 };
@@ -45,6 +46,7 @@ static void text_one(struct mu_cmd_doctor *d, const char *check, const char *lev
 
     printf("%s%-5s%s %-12s ", d->cmd->color ? color : "", level, d->cmd->color ? "\033[0m" : "", check);
     mu_cmd_print_finding(d->cmd, NULL, err);
+    mu_cmd_facts_trace(&d->facts, err);
 }
 
 void mu_cmd_doctor_ok(struct mu_cmd_doctor *d, const char *check, const char *fmt, ...)

@@ -253,6 +253,13 @@ void mu_cmd_facts_show(const struct mu_agent_facts *f, int64_t now_s)
         row("  what", f->last_what);
         row("  likely", f->last_likely);
         row("  do", f->last_next);
+        row("  trace", f->last_trace);
     }
     row("warning", f->warnings);
+}
+
+void mu_cmd_facts_trace(const struct mu_agent_facts *f, const struct mu_err *finding)
+{
+    if (f->last_trace != NULL && f->last_what != NULL && strcmp(f->last_what, finding->what) == 0)
+        printf("  %-9s muster trace %s --last\n", "trace", f->name);
 }

@@ -11,6 +11,9 @@ void mu_cmd_facts_row(
 /* All there is to say, on stdout. */
 void mu_cmd_facts_show(const struct mu_agent_facts *facts, int64_t now_s);
 
+/* Where the trace is, on stdout, if this is what the last try ended with. */
+void mu_cmd_facts_trace(const struct mu_agent_facts *facts, const struct mu_err *finding);
+
 /* cmd_show_console.c: the entry in the words of the firewall-style console; secrets are '*'. */
 enum mu_code mu_cmd_show_console(
     struct mu_cmd *cmd, const struct mu_agent_facts *facts, struct mu_err *err) MU_CHECK;

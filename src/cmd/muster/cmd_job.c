@@ -159,7 +159,8 @@ static void on_done(void *ctx, const struct mu_agent_outcome *outcome, const str
         job->failed = *err;
         own = *err;
         accepting_line(job, &own);
-        job->exit_code = mu_cmd_print_error(job->cmd, job->name, &own);
+        job->exit_code = mu_cmd_print_failure(job->cmd, job->name, &own,
+            outcome != NULL && outcome->facts != NULL && job->name != NULL ? outcome->facts->last_trace : NULL);
     } else {
         job->exit_code = end_well(job, outcome);
     }

@@ -84,6 +84,7 @@ static void end_table(struct list *l)
 struct say {
     struct list *list;
     const char *name;
+    const struct mu_agent_facts *facts;
 };
 
 static void say(void *cookie, const struct mu_err *finding)
@@ -92,14 +93,15 @@ static void say(void *cookie, const struct mu_err *finding)
 
     putchar('\n');
     mu_cmd_print_finding(s->list->cmd, s->name, finding);
+    mu_cmd_facts_trace(s->facts, finding);
 }
 
 /* For those named: what there is to say, each with its next step. */
 static void explain(struct list *l)
 {
     for (size_t i = 0; i < l->cmd->args.word_n; i++) {
-        struct say s = {l, l->cmd->args.words[i]};
         struct mu_agent_facts facts = {0};
+        struct say s = {l, l->cmd->args.words[i], &facts};
 
         if (mu_cmd_agent_show(l->cmd, s.name, &facts, NULL) == MU_OK)
             mu_agent_status_each(&facts, l->now_s, say, &s);

@@ -105,8 +105,8 @@ static const char *headline(const struct mu_err *err)
     return row->what;
 }
 
-static int error_json(
-    struct mu_cmd *cmd, const char *name, const struct mu_err *err, int exit_code)
+static int error_json(struct mu_cmd *cmd, const char *name, const struct mu_err *err, const char *trace,
+    int exit_code)
 {
     struct mu_buf out = {0};
     struct mu_agent_json j;
@@ -121,6 +121,7 @@ static int error_json(
     mu_agent_json_text(
         &j, "likely", mu_err_likely_text(err)[0] != '\0' ? mu_err_likely_text(err) : NULL);
     mu_agent_json_text(&j, "do", mu_err_next_text(err)[0] != '\0' ? mu_err_next_text(err) : NULL);
+    mu_agent_json_text(&j, "trace", trace);
     mu_agent_json_int(&j, "exit", exit_code);
     mu_agent_json_close(&j, '}');
     mu_agent_json_close(&j, '}');
@@ -151,23 +152,34 @@ void mu_cmd_print_finding(struct mu_cmd *cmd, const char *name, const struct mu_
 
 int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err *err)
 {
+    return mu_cmd_print_failure(cmd, name, err, NULL);
+}
+
+int mu_cmd_print_failure(struct mu_cmd *cmd, const char *name, const struct mu_err *err, const char *trace)
+{
+    char line[MU_KEYSTORE_NAME + 40];
+
     const char *head = headline(err);
     char code[8];
 
     close_line(cmd);
     if (cmd->args.json)
-        return error_json(cmd, name, err, mu_err_exit_code(err));
+        return error_json(cmd, name, err, trace, mu_err_exit_code(err));
     mu_err_code_text(err, code);
     fprintf(stderr, "%smuster: %s%s%s%s\n", cmd->color_err ? "\033[1m" : "", code,
         code[0] != '\0' ? ": " : "", head, cmd->color_err ? "\033[0m" : "");
     put_parts(stderr, head, err);
+    if (trace != NULL) {
+        snprintf(line, sizeof line, "muster trace %s --last", name);
+        put_part(stderr, "trace", line);
+    }
     return mu_err_exit_code(err);
 }
 
 int mu_cmd_print_usage_error(struct mu_cmd *cmd, const struct mu_err *err)
 {
     if (cmd->args.json) {
-        error_json(cmd, NULL, err, MU_CMD_USAGE);
+        error_json(cmd, NULL, err, NULL, MU_CMD_USAGE);
         return MU_CMD_USAGE;
     }
     fprintf(stderr, "muster: %s\n", err->what);

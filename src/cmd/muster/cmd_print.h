@@ -17,6 +17,8 @@ void mu_cmd_print_done(struct mu_cmd *cmd);
 /* What happened, likely, do, on stderr; with --json the same as an object on stdout. Returns the
  * exit code. name (may be NULL) is the entry, for 'do'. */
 int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err *err);
+/* The same, and where the trace of it is: its name, NULL: nowhere. */
+int mu_cmd_print_failure(struct mu_cmd *cmd, const char *name, const struct mu_err *err, const char *trace);
 /* The same three parts as data, on stdout: "vpn: M312: ..."; name may be NULL. */
 void mu_cmd_print_finding(struct mu_cmd *cmd, const char *name, const struct mu_err *err);
 /* A usage error: the sentence and where the help is. Returns 64. */

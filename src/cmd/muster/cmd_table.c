@@ -30,6 +30,8 @@ static const struct mu_cmd_command table[] = {
     {"diff", "NAME [SERIAL SERIAL]", "what the CA changed, or two of its certificates", 0, 1, 3,
         mu_cmd_diff},
     {"log", "[-f] [--name N] [--action A] [--since T]", "what happened", MU_ARGS_LOG, 0, 0, mu_cmd_log},
+    {"trace", "[NAME|ID] [--last|--id TX] [--follow]", "what was said to the CA and what it answered, or which traces are kept",
+        MU_ARGS_TRACE, 0, 1, mu_cmd_trace},
     {"check", "[NAME] [--warn D] [--crit D]", "probe for monitoring, knows failing renewals", MU_ARGS_CHECK, 0, 1,
         mu_cmd_check},
     {"doctor", "[NAME...]", "all checks in order, with the repair for each", 0, 0, MU_ARGS_MAX_WORDS, mu_cmd_doctor},

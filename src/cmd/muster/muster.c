@@ -94,6 +94,7 @@ enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *e
     cmd->agent.events = (struct mu_agent_events){on_event, cmd};
     cmd->agent.config = cmd->config;
     cmd->agent.deploys = true;
+    cmd->agent.keeps_traces = true;
     return MU_OK;
 }
 

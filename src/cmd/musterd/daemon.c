@@ -144,6 +144,7 @@ static enum mu_code agent_open(struct mu_daemon *d, struct mu_err *err)
         .events = {.call = on_event, .cookie = d},
         .hooks_dir = mu_buf_str(&d->hooks_dir),
         .recipes_dir = mu_cmd_paths_recipes(),
+        .keeps_traces = true,
         .by_itself = true};
     return mu_daemon_watch_open(d, err);
 }

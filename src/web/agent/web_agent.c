@@ -271,6 +271,7 @@ static const struct mu_kit_route routes[] = {
     {"POST", "/v1/certificates/{}/deploy", deploy},
     {"POST", "/v1/certificates/{}/verify", verify},
     {"GET", "/v1/events", mu_web_agent_events},
+    {"GET", "/v1/traces", mu_web_agent_traces},
     {"GET", "/v1/metrics", metrics},
     {"POST", "/v1/reload", reload},
     {"POST", "/v1/touch", touch},

@@ -175,6 +175,7 @@ static enum mu_code nested_take(const json_t *in, struct mu_agent_facts *f, stru
         || (rc = text_take(last, "what", &f->last_what, err)) != MU_OK
         || (rc = text_take(last, "reason", &f->last_reason, err)) != MU_OK
         || (rc = text_take(last, "transaction", &f->last_txn, err)) != MU_OK
+        || (rc = text_take(last, "trace", &f->last_trace, err)) != MU_OK
         || (rc = text_take(last, "do", &f->last_next, err)) != MU_OK
         || (rc = time_take(last, "time", &f->last_s, err)) != MU_OK)
         return rc;

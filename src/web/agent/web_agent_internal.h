@@ -44,4 +44,7 @@ void mu_web_agent_certs_end(struct mu_web_agent *web); /* answers all that are u
 void mu_web_agent_events(struct mu_kit_call *call);
 void mu_web_agent_events_end(struct mu_web_agent *web);
 
+/* ---- web_agent_traces.c ---- */
+void mu_web_agent_traces(struct mu_kit_call *call);
+
 #endif
