@@ -7,6 +7,7 @@
 #include "ca/ca_cmp.h"
 #include "ca/ca_internal.h"
 #include "ca/ca_seal.h"
+#include "ca/ca_shared.h"
 
 enum { PASSWORD_OCTETS = 16 };
 
@@ -39,12 +40,14 @@ static enum mu_code random_password(struct mu_ca *ca, struct mu_secret *out, str
 }
 
 /* The password given or a random one into made, and what is kept of it for the entry. */
-static enum mu_code choose_password(struct mu_ca *ca, const char *name,
+static enum mu_code choose_password(struct mu_ca *ca, const char *name, unsigned protocols,
     const struct mu_secret *given, struct mu_secret *made, struct mu_ca_kept *kept,
     struct mu_err *err)
 {
     enum mu_code rc = MU_OK;
 
+    if (protocols & MU_RECORD_ENTRY_KEY)
+        return mu_ca_shared_keep(ca, name, given, made, kept, err);
     if (given == NULL) {
         if (made == NULL)
             return mu_err_set(
@@ -135,7 +138,9 @@ enum mu_code mu_ca_entry_new(struct mu_ca *ca, const struct mu_ca_entry_new *ent
 
     if ((rc = check_entry_name(ca, entry, err)) != MU_OK
         || (rc = check_names(ca, entry->profile, entry->ca, err)) != MU_OK
-        || (rc = choose_password(ca, entry->name, entry->password, password, &kept, err)) != MU_OK)
+        || (rc = choose_password(
+                ca, entry->name, entry->protocols, entry->password, password, &kept, err))
+            != MU_OK)
         return rc;
     mu_ca_kept_put(&kept, &row);
     rc = mu_ca_change(
@@ -241,18 +246,28 @@ static void put_password(struct mu_record_entry *row, const void *kept)
     mu_ca_kept_put(kept, row);
 }
 
+static bool take_protocols(void *cookie, const struct mu_record_entry *row)
+{
+    *(unsigned *)cookie = row->protocols;
+    return false;
+}
+
 enum mu_code mu_ca_entry_passwd(struct mu_ca *ca, const char *name, const struct mu_secret *given,
     struct mu_secret *password, const char *operator, struct mu_err * err)
 {
-    struct mu_ca_kept kept;
+    const struct mu_store_filter filter = {.name = name, .limit = 1};
+    struct mu_ca_kept kept = {0};
     struct entry_change e = {.ca = ca,
         .call = put_password,
         .cookie = &kept,
         .reset = true,
         .operator= operator,
         .what = "has a new password" };
-    enum mu_code rc = choose_password(ca, name, given, password, &kept, err);
+    unsigned protocols = 0;
+    enum mu_code rc = mu_ca_entries_each(ca, &filter, take_protocols, &protocols, err);
 
+    if (rc == MU_OK)
+        rc = choose_password(ca, name, protocols, given, password, &kept, err);
     return rc != MU_OK ? rc : entry_change(&e, name, err);
 }
 

@@ -7,13 +7,16 @@
 
 #include "base/text.h"
 #include "ca/ca_est.h"
+#include "ca/ca_shared.h"
 #include "pki/pki_name.h"
 #include "proto/est/est_server.h"
 
 static void clear(struct mu_ca_job *job)
 {
-    if (job->est != NULL)
+    if (job->est != NULL) {
         mu_pki_csr_free(job->est->own_csr);
+        mu_secret_clear(&job->est->kek);
+    }
     free(job->est);
 }
 
@@ -300,7 +303,7 @@ static enum mu_code prepare(struct mu_ca_job *job, struct mu_err *err)
     return MU_OK;
 }
 
-static void go_on(struct mu_ca_job *job)
+static void answer(struct mu_ca_job *job)
 {
     struct mu_err err = {0};
 
@@ -308,6 +311,11 @@ static void go_on(struct mu_ca_job *job)
         refuse(job, &err);
     else
         mu_ca_decide(job);
+}
+
+static void go_on(struct mu_ca_job *job)
+{
+    mu_ca_shared_look(job, mu_est_server_shared_id(job->engine), &job->est->kek, answer);
 }
 
 /* cacerts, csrattrs: nobody has to say who he is (RFC 7030 4.1.2, 4.5.1), and no key is used. */

@@ -13,6 +13,7 @@ struct mu_est_part {
     struct mu_err stranger; /* why the client's certificate counts for nothing */
     struct mu_pki_csr renamed; /* views: the CSR with the names of ChangeSubjectName */
     struct mu_pki_csr *own_csr; /* serverkeygen: signed with the new key */
+    struct mu_secret kek; /* serverkeygen: the shared key that the request names */
     uint8_t digest[32];
 };
 

@@ -12,7 +12,7 @@
 
 static bool is_for(const struct mu_ca_job *job, const struct mu_record_entry *entry)
 {
-    return entry != NULL && (entry->protocols & MU_RECORD_ENTRY_SRP) == 0 && entry->sealed.n != 0
+    return entry != NULL && (entry->protocols & (MU_RECORD_ENTRY_SRP | MU_RECORD_ENTRY_KEY)) == 0 && entry->sealed.n != 0
         && (*entry->ca == '\0' || strcmp(entry->ca, job->one->name) == 0);
 }
 

@@ -92,6 +92,6 @@ enum mu_code mu_ca_password_keep(const struct mu_ca *ca, const char *name,
 
 void mu_ca_kept_put(const struct mu_ca_kept *kept, struct mu_record_entry *row)
 {
-    row->password_hash = mu_bytes(kept->hash, sizeof kept->hash);
+    row->password_hash = mu_bytes(kept->hash, kept->no_hash ? 0 : sizeof kept->hash);
     row->sealed = mu_bytes(kept->sealed, kept->sealed_n);
 }

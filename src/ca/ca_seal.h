@@ -42,6 +42,7 @@ enum mu_code mu_ca_seal_salt(const struct mu_ca *ca, const char *name,
 struct mu_ca_kept {
     uint8_t hash[32], sealed[MU_LIMIT_CHALLENGE + MU_PKI_SEAL_OVERHEAD];
     size_t sealed_n;
+    bool no_hash; /* nothing is found by it */
 };
 /* password: at most MU_LIMIT_CHALLENGE octets. */
 enum mu_code mu_ca_password_keep(const struct mu_ca *ca, const char *name,

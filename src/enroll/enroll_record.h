@@ -29,8 +29,9 @@ struct mu_record_profile {
     int64_t created_s;
 };
 
-/* Beside the bits of protocols: its password opens TLS-SRP, and nothing else. */
-enum { MU_RECORD_ENTRY_SRP = 1 << 8 };
+/* Beside the bits of protocols: its password opens TLS-SRP, and nothing else; it is an AES key that
+ * keys made for clients are encrypted to, and lets nobody ask. */
+enum { MU_RECORD_ENTRY_SRP = 1 << 8, MU_RECORD_ENTRY_KEY = 1 << 9 };
 
 struct mu_record_entry {
     const char *name;

@@ -949,6 +949,28 @@ def test_EST76_a_generated_key_comes_encrypted_to_a_shared_key(other, double):
     assert r.code != 0 and not (other.store / "certs/k3/latest.crt").exists(), r
 
 
+def test_EST76_our_responder_and_client_share_a_key(unit, demo, muster_ca):
+    """An entry of its own kind holds it; the name is what the request says (RFC 7030 4.4.1.1)."""
+    file = unit.dir / "fleet.secret"
+    ca = lambda *a: run(muster_ca, "--dir", demo.dir, *a)
+    r = ca("entry", "new", "fleet", "--shared-key", "--out", file)
+    assert r.code == 0 and "shared-key" in r.out, r
+    assert len(file.read_text().strip()) == 64 and file.stat().st_mode & 0o777 == 0o600
+    keygen(unit, "k", "--server-key-to", "shared:fleet", "--shared-key-file", file)
+    r = unit.enroll("x", "--server-key-to", "shared:nobody", "--shared-key-file", file)
+    assert r.code == 2 and "not known here" in r.err, r
+    assert ca("entry", "new", "y", "--shared-key", "--once").code == 64
+    assert ca("entry", "disable", "fleet").code == 0
+    r = unit.enroll("x", "--server-key-to", "shared:fleet", "--shared-key-file", file)
+    assert r.code == 2 and not (unit.store / "certs/x/latest.crt").exists(), r
+
+
+def test_EST76_our_responder_encrypts_to_the_certificate_of_tls(unit):
+    for name, key in (("ec", "ec:P-256"), ("rsa", "rsa:2048")):
+        unit.ok(name, "--key", key)
+        keygen(unit, f"{name}-made", "--server-key-to", "certificate", "--client-cert", name, "--subject", f"/CN={name}-made")
+
+
 def test_EST76_a_generated_key_comes_encrypted_to_the_certificate_of_tls(other, double):
     double.user = None
     for name, key in (("ec", "ec:P-256"), ("rsa", "rsa:2048")):

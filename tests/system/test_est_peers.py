@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Demo, Server, need, run
+from est_double import DATA, DECRYPT_KEY, SIGNED_DATA, tlv, value_of
 
 T1 = "MCYGBysGAQEBARYGCSqGSIb3DQEJAQYFK4EEACIGCWCGSAFlAwQCAg==\n"
 T2 = """MIIBQDCB5gIBAjAbMRkwFwYDVQQDDBBmaXJld2FsbC1wb3J0YWwxMFkwEwYHKoZI
@@ -458,6 +459,43 @@ def test_serverkeygen(device):
     crt = openssl("pkcs7", "-inform", "DER", "-print_certs", input=p["application/pkcs7-mime"])
     assert key == openssl("x509", "-noout", "-pubkey", input=crt)
     assert key != openssl("pkey", "-in", device.key, "-pubout")
+
+
+def put_attributes(csr, *attributes):
+    """The request with these attributes. Its signature no longer fits, which counts for nothing here (RFC 7030 4.4.1)."""
+    info, signature = value_of(csr)[0], value_of(value_of(csr)[0])[1]
+    info = value_of(info)[0]
+    rest, parts = info, []
+    for _ in range(3):  # version, subject, key
+        size = len(rest) - len(value_of(rest)[1])
+        parts.append(rest[:size])
+        rest = rest[size:]
+    return tlv(0x30, tlv(0x30, *parts, tlv(0xA0, *attributes)), signature)
+
+
+def test_EST76_openssl_opens_a_key_encrypted_to_a_shared_one(device, admin, tmp_path):
+    """KEKRecipientInfo and SignedData as OpenSSL reads them."""
+    file = tmp_path / "boot.secret"
+    admin("entry", "new", "boot", "--shared-key", "--out", file)
+    aes = tlv(0x30, tlv(0x30, bytes.fromhex("060960864801650304012a")), tlv(0x30, bytes.fromhex("060960864801650304012d")))
+    csr = put_attributes(device.csr(subject="/CN=keyless"), tlv(0x30, DECRYPT_KEY[:-1], tlv(0x31, tlv(4, b"boot"))),
+                         tlv(0x30, bytes.fromhex("06092a864886f70d01090f"), tlv(0x31, aes)))
+    a = device.curl("serverkeygen", *USER, body=base64.encodebytes(csr))
+    assert a.status == 200 and "server-generated-key" in a.text and "pkcs8" not in a.text, a
+    boundary = re.search(r"boundary=\"?([^\";]+)", a.headers["content-type"]).group(1)
+    key, certs = (base64.b64decode(p.partition("\r\n\r\n")[2]) for p in a.text.split(f"--{boundary}")[1:-1])
+    if key[:2] == b"\x30\x82" and key[4] == 2:  # EnvelopedData by itself: openssl wants it in a ContentInfo
+        key = tlv(0x30, bytes.fromhex("06092a864886f70d010703"), tlv(0xA0, key))
+    bare = openssl("cms", "-decrypt", "-inform", "DER", "-secretkey", file.read_text().strip(), "-secretkeyid", b"boot".hex(),
+                   input=key.replace(SIGNED_DATA, DATA))
+    signed = tlv(0x30, SIGNED_DATA, tlv(0xA0, bare))
+    package = openssl("cms", "-verify", "-inform", "DER", "-binary", "-CAfile", device.demo.root, "-purpose", "any", input=signed)
+    inside = value_of(value_of(package)[0])[0]  # OneAsymmetricKey: version 2 has the public key, which openssl does not know
+    algorithm = value_of(inside)[1]
+    private = value_of(algorithm)[1]
+    plain = inside[3:len(inside) - len(value_of(private)[1])]
+    made = openssl("pkey", "-inform", "DER", "-pubout", input=tlv(0x30, b"\x02\x01\x00", plain))
+    assert made == openssl("x509", "-noout", "-pubkey", input=openssl("pkcs7", "-inform", "DER", "-print_certs", input=certs))
 
 
 # ---- TLS-SRP ----

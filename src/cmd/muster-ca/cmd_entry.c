@@ -125,6 +125,7 @@ static int entry_new(struct cmd_context *ctx, int argc, char **argv)
         {0, "profile", "NAME", "what is issued (default)"},
         {0, "protocols", "LIST", "scep, est, cmp (all)"},
         {0, "srp", NULL, "EST, and its password opens TLS-SRP alone (deprecated)"},
+        {0, "shared-key", NULL, "lets nobody ask: an AES key that EST's made keys are encrypted to"},
         {0, "protocol", "NAME", "the same for one"},
         {0, "ca", "NAME", "only this CA"},
         {0, "once", NULL, "the password is good for one certificate (default)"},
@@ -142,7 +143,8 @@ static int entry_new(struct cmd_context *ctx, int argc, char **argv)
         .max = 1,
         .about =
             "Lets somebody ask. A random password of 128 bits is made and written into a file of\n"
-            "mode 0600, once: no command shows it again."};
+            "mode 0600, once: no command shows it again. With --shared-key it is 64 hex digits, and\n"
+            "NAME is the ID of muster's --server-key-to shared:ID."};
     char file[PATH_MAX] = "", expires[MU_TIME_TEXT];
     struct mu_err err = {0};
     struct cmd_args args;
@@ -156,17 +158,22 @@ static int entry_new(struct cmd_context *ctx, int argc, char **argv)
         return cmd_usage("--once, --reusable or --max-uses, not two of them");
     if (cmd_has(&args, "srp") && cmd_has(&args, "protocols"))
         return cmd_usage("--srp is of EST: without --protocols");
+    if (cmd_has(&args, "shared-key")
+        && (cmd_has(&args, "protocols") || cmd_has(&args, "protocol") || cmd_has(&args, "srp")
+            || cmd_has(&args, "once") || cmd_has(&args, "max-uses")))
+        return cmd_usage("--shared-key lets nobody ask: no protocols and no uses go with it");
     in = json_object();
     mu_kit_json_set_text(in, "name", args.operand[0]);
     mu_kit_json_set_text(in, "profile", cmd_get(&args, "profile"));
     mu_kit_json_set_text(in, "protocols",
-        cmd_has(&args, "srp")            ? "srp"
+        cmd_has(&args, "srp")              ? "srp"
+            : cmd_has(&args, "shared-key") ? "shared-key"
             : cmd_has(&args, "protocol") ? cmd_get(&args, "protocol")
                                          : cmd_get(&args, "protocols"));
     mu_kit_json_set_text(in, "ca", cmd_get(&args, "ca"));
     mu_kit_json_set_text(in, "comments", cmd_get(&args, "comments"));
     mu_kit_json_set_text(in, "max_uses", cmd_get(&args, "max-uses"));
-    mu_kit_json_set_bool(in, "once", !cmd_has(&args, "reusable") && !cmd_has(&args, "max-uses"));
+    mu_kit_json_set_bool(in, "once", !cmd_has(&args, "reusable") && !cmd_has(&args, "max-uses") && !cmd_has(&args, "shared-key"));
     if (out_file(&args, args.operand[0], file, &err) != MU_OK)
         goto fail;
     if (cmd_has(&args, "valid")) {

@@ -324,6 +324,16 @@ static enum mu_code decode_csr(struct mu_est_server *s, struct mu_err *err)
     return rc;
 }
 
+struct mu_bytes mu_est_server_shared_id(struct mu_est_server *s)
+{
+    struct mu_est_keygen wish;
+
+    if (s->claim.op != MU_OP_KEYGEN || (s->csr == NULL && decode_csr(s, NULL) != MU_OK)
+        || mu_est_keygen_get(s->csr, &wish, NULL) != MU_OK || wish.to != MU_EST_KEYGEN_SECRET)
+        return mu_bytes(NULL, 0);
+    return wish.id;
+}
+
 static enum mu_code read_csr(struct mu_est_server *s, const struct mu_credential *credential,
     struct mu_question *question, struct mu_err *err)
 {
@@ -331,7 +341,7 @@ static enum mu_code read_csr(struct mu_est_server *s, const struct mu_credential
     char name[200];
     enum mu_code rc;
 
-    if ((rc = decode_csr(s, err)) != MU_OK)
+    if (s->csr == NULL && (rc = decode_csr(s, err)) != MU_OK)
         return rc;
     if (s->claim.op == MU_OP_KEYGEN) {
         take_key_spec(s, question);

@@ -24,6 +24,9 @@ bool mu_est_server_is(const struct mu_http_request *request);
  * outlive the engine. */
 enum mu_code mu_est_server_open(const struct mu_env *env, const struct mu_http_request *request,
     struct mu_est_server **out, struct mu_claim *claim, struct mu_err *err) MU_CHECK;
+/* KEYGEN: the DecryptKeyIdentifier of a request that wants its key encrypted to a shared one, for
+ * credential.kek; n 0: it names none, or cannot be read, which read then tells. A view. */
+struct mu_bytes mu_est_server_shared_id(struct mu_est_server *server);
 /* credential.password is that of claim.entry (NULL: no such entry, which takes as long and says
  * the same as a wrong password). A wrong password is MU_AUTH with MU_REFUSE_PASSWORD: write then
  * answers 401 with the schemes, as it does for every refusal whose HTTP status is 401, so a CA

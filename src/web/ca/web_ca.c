@@ -156,6 +156,8 @@ void mu_web_ca_set_protocols(json_t *object, const char *key, unsigned protocols
             mu_buf_putf(&text, "%s%s", text.n != 0 ? ", " : "", mu_proto_name(each[i]));
     if ((protocols & MU_RECORD_ENTRY_SRP) != 0)
         mu_buf_put_str(&text, ", srp");
+    if ((protocols & MU_RECORD_ENTRY_KEY) != 0)
+        mu_buf_put_str(&text, "shared-key");
     mu_kit_json_set_text(object, key, text.n != 0 ? mu_buf_str(&text) : "all");
     mu_buf_clear(&text);
 }

@@ -12,7 +12,7 @@ static json_t *entry_json(const struct mu_record_entry *row)
     mu_web_ca_set_protocols(o, "protocols", row->protocols);
     mu_kit_json_set_text(o, "profile", row->profile);
     mu_kit_json_set_text(o, "ca", mu_web_ca_or_null(row->ca));
-    mu_kit_json_set_text(o, "password", row->password_hash.n != 0 ? "*" : NULL);
+    mu_kit_json_set_text(o, "password", row->sealed.n != 0 || row->password_hash.n != 0 ? "*" : NULL);
     mu_kit_json_set_bool(o, "once", row->max_uses == 1);
     mu_kit_json_set_int(o, "uses", row->uses);
     mu_kit_json_set_int(o, "max_uses", row->max_uses);
@@ -101,10 +101,14 @@ static enum mu_code protocols_parse(const char *words, unsigned *out, struct mu_
             bits |= 1u << MU_PROTO_EST | MU_RECORD_ENTRY_SRP;
             continue;
         }
+        if (strcmp(words, "shared-key") == 0) { /* of no protocol: nobody asks with it */
+            bits = MU_RECORD_ENTRY_KEY;
+            continue;
+        }
         if (p == MU_PROTO_NONE) {
             mu_err_set(err, MU_INPUT, MU_REASON_NONE, "there is no protocol '%s'",
                 mu_text_escape_to(shown, sizeof shown, mu_bytes_str(word)));
-            mu_err_next(err, "Known: all, scep, est, cmp, srp.");
+            mu_err_next(err, "Known: all, scep, est, cmp, srp; and shared-key alone.");
             return MU_INPUT;
         }
         bits |= 1u << p;

@@ -7,7 +7,10 @@
 
 #include "base/text.h"
 #include "pki/pki_crl.h"
+#include "pki/pki_key_package.h"
 #include "pki/pki_name.h"
+#include "proto/est/est_keygen.h"
+#include "proto/est/est_multipart.h"
 
 #define EST "/.well-known/est/"
 
@@ -31,6 +34,7 @@ struct ask {
     const char *body; /* instead of a CSR made here, base64 */
     const char *new_subject, *new_san; /* in ChangeSubjectName */
     const char *template; /* name of a template */
+    const char *shared; /* serverkeygen: name of the AES key to encrypt to */
 };
 
 /* RFC 6402 2.8: untagged elements, each of them optional. */
@@ -81,6 +85,10 @@ static void csr_text(const struct ask *a, struct mu_buf *text)
     }
     if (a->new_subject != NULL || a->new_san != NULL) {
         put_new_name(a, &attributes);
+        params.attributes = mu_buf_bytes(&attributes);
+    }
+    if (a->shared != NULL) {
+        mu_est_keygen_put(MU_EST_KEYGEN_SECRET, mu_bytes_str(a->shared), &attributes);
         params.attributes = mu_buf_bytes(&attributes);
     }
     ca_ok(mu_pki_csr_make(&params, ca_key(a->key), &der, &ca_err));
@@ -1128,6 +1136,80 @@ static void keys_are_made_where_the_profile_says_so(void **state)
     mu_buf_clear(&one);
 }
 
+/* The part of the last answer with this media type, out of its base64. */
+static void part_of(struct ca_world *w, const char *media, struct mu_buf *der)
+{
+    struct mu_est_multipart parts;
+    const struct mu_est_part *part;
+
+    ca_ok(mu_est_multipart_decode(
+        header(w, "Content-Type"), mu_buf_bytes(&w->last.body), &parts, &ca_err));
+    part = mu_est_multipart_get(&parts, media);
+    assert_non_null(part);
+    ca_ok(mu_text_unbase64(part->body, der, &ca_err));
+}
+
+static enum mu_code open_made(struct ca_world *w, const struct mu_secret *hex)
+{
+    struct mu_buf der = {0}, octets = {0};
+    struct mu_secret kek = {0};
+    struct mu_pki_key_package package = {0};
+    struct mu_pki_key_package_opener with = {.kek = &kek};
+    enum mu_code rc;
+
+    part_of(w, "application/pkcs7-mime", &der);
+    ca_ok(mu_text_unhex((const char *)hex->p, &octets, &ca_err));
+    ca_ok(mu_secret_set(&kek, mu_buf_bytes(&octets), &ca_err));
+    rc = mu_pki_key_package_open(mu_buf_bytes(&der), &with, &package, NULL);
+    assert_true(rc != MU_OK || mu_pki_key_has_private(package.key));
+    mu_pki_key_package_clear(&package);
+    mu_secret_clear(&kek);
+    mu_buf_clear(&octets);
+    mu_buf_clear(&der);
+    return rc;
+}
+
+/* EST-76 */
+static void a_made_key_is_encrypted_to_a_shared_one(void **state)
+{
+    struct ca_world *w = *state;
+    struct ask a = {.op = "plain/serverkeygen", .user = "keyless", .password = "pwd-of-keyless",
+        .shared = "fleet"};
+    struct ask login = {.user = "fleet"};
+    struct mu_ca_entry_new e = {.name = "fleet", .profile = "default",
+        .protocols = MU_RECORD_ENTRY_KEY, .reusable = true, .operator= "test" };
+    struct mu_secret made = {0}, other = {0};
+
+    profile(w, "plain", "protocols = est\nkeygen = yes\n");
+    entry(w, "keyless", "plain", 0);
+    refused(w, &a, 400, MU_REFUSE_UNDELIVERABLE, "not known here");
+    ca_ok(mu_ca_entry_new(w->ca, &e, &made, &ca_err));
+    assert_int_equal(made.n, 64);
+    assert_int_equal(post(w, &a), 200);
+    ca_ok(open_made(w, &made));
+    a.shared = "estuser"; /* an entry, but none of these */
+    refused(w, &a, 400, MU_REFUSE_UNDELIVERABLE, "not known here");
+    a.shared = "../fleet";
+    refused(w, &a, 400, MU_REFUSE_UNDELIVERABLE, "not known here");
+    a.shared = "fleet";
+    /* It lets nobody ask, neither as a login nor as a challenge. */
+    login.password = (const char *)made.p;
+    refused(w, &login, 401, MU_REFUSE_PASSWORD, NULL);
+    ca_ok(mu_ca_entry_passwd(w->ca, "fleet", NULL, &other, "test", &ca_err));
+    assert_int_equal(other.n, 64);
+    assert_int_equal(post(w, &a), 200);
+    assert_int_not_equal(open_made(w, &made), MU_OK);
+    ca_ok(open_made(w, &other));
+    ca_ok(mu_ca_entry_disable(w->ca, "fleet", true, "test", &ca_err));
+    refused(w, &a, 400, MU_REFUSE_UNDELIVERABLE, "not known here");
+    /* One that is given has to be a key. */
+    ca_ok(mu_secret_set(&other, mu_bytes_str("0123456789abcdef"), &ca_err));
+    assert_int_equal(mu_ca_entry_passwd(w->ca, "fleet", &other, NULL, "test", &ca_err), MU_INPUT);
+    assert_null(strstr(ca_err.what, "0123456789abcdef"));
+    mu_secret_clear(&made);
+    mu_secret_clear(&other);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, demo, ca_world_end)
@@ -1166,6 +1248,7 @@ int main(void)
         TEST(a_challenge_can_be_the_password),
         TEST(approval_is_waited_for),
         TEST(keys_are_made_where_the_profile_says_so),
+        TEST(a_made_key_is_encrypted_to_a_shared_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
