@@ -39,6 +39,8 @@ enum mu_code mu_pki_ossl_fail(struct mu_err *err, enum mu_code code, enum mu_rea
 const EVP_MD *mu_pki_alg_md(enum mu_pki_digest d);
 /* A context of this thread, begun for d; good until it is asked for d again. NULL: none to be had. */
 EVP_MD_CTX *mu_pki_alg_md_ctx(enum mu_pki_digest d);
+/* digest becomes the SHA-256 of itself, times over. */
+void mu_pki_sha256_again(uint8_t digest[32], unsigned times);
 /* Legacy ciphers come only from the context of pki_legacy.c, never from the default one. */
 const EVP_CIPHER *mu_pki_alg_cipher(enum mu_pki_cipher c);
 const EVP_CIPHER *mu_pki_legacy_cipher(enum mu_pki_cipher c);

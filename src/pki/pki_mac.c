@@ -222,7 +222,9 @@ static bool pbm_derive(const struct mu_pki_mac *mac, struct mu_bytes secret, uin
     bool ok = ctx && EVP_DigestUpdate(ctx, secret.p, secret.n) == 1
         && EVP_DigestUpdate(ctx, mac->salt, mac->salt_n) == 1
         && EVP_DigestFinal_ex(ctx, key, &size) == 1;
-    for (unsigned i = 1; ok && i < mac->iterations; i++)
+    if (ok && mac->owf == MU_PKI_SHA256)
+        mu_pki_sha256_again(key, mac->iterations - 1);
+    for (unsigned i = 1; ok && mac->owf != MU_PKI_SHA256 && i < mac->iterations; i++)
         ok = EVP_DigestInit_ex(ctx, NULL, NULL) == 1 && EVP_DigestUpdate(ctx, key, size) == 1
             && EVP_DigestFinal_ex(ctx, key, &size) == 1;
     ok = ok && mu_pki_alg_md_ctx(mac->owf); /* begun anew: the key stays nowhere */
