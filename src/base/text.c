@@ -109,17 +109,20 @@ bool mu_text_base64(struct mu_buf *out, struct mu_bytes v, unsigned columns)
     return true;
 }
 
+/* Value of a digit plus one, in both alphabets of RFC 4648; 0: none. */
+static const uint8_t base64_digits[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 63, 0, 64,
+    53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 0, 0, 0, 0, 0, 0,
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 0, 0, 0, 0, 64,
+    0, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41,
+    42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 0, 0, 0, 0, 0};
+
 static int base64_digit(uint8_t c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    return c == '/' || c == '_' ? 63 : -1;
+    return base64_digits[c] - 1;
 }
 
 enum mu_code mu_text_unbase64(struct mu_bytes s, struct mu_buf *out, struct mu_err *err)
@@ -132,13 +135,14 @@ enum mu_code mu_text_unbase64(struct mu_bytes s, struct mu_buf *out, struct mu_e
     if (start == NULL)
         return mu_buf_check(out, "base64 text", err);
     for (i = 0; i < s.n; i++) {
-        if (is_blank((char)s.p[i]))
-            continue;
-        if (s.p[i] == '=') {
-            pads++;
+        if ((d = base64_digit(s.p[i])) < 0) {
+            if (s.p[i] == '=')
+                pads++;
+            else if (!is_blank((char)s.p[i]))
+                goto bad;
             continue;
         }
-        if ((d = base64_digit(s.p[i])) < 0 || pads != 0)
+        if (pads != 0)
             goto bad;
         w = w << 6 | (uint32_t)d;
         if (++digits % 4 == 0) {
