@@ -34,6 +34,8 @@ enum mu_code mu_ca_new(const struct mu_ca_config *config, struct mu_ca **out, st
         && !mu_pki_hmac_sha256(config->secret, mu_bytes_str("est digest nonce"), ca->nonce_key))
         rc = mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "HMAC-SHA-256 failed");
     if (rc == MU_OK)
+        rc = mu_pki_seal_key(config->secret, "muster ca: sealed secrets", ca->seal_key, err);
+    if (rc == MU_OK)
         rc = mu_ca_snapshot_load(&ca->config, &ca->snapshot, err);
     if (rc != MU_OK) {
         mu_ca_free(ca);
@@ -51,6 +53,8 @@ void mu_ca_free(struct mu_ca *ca)
     mu_ca_rate_free(ca->rate);
     mu_ca_mac_free(ca->mac);
     mu_secret_clear(&ca->secret);
+    mu_bytes_wipe(ca->seal_key, sizeof ca->seal_key);
+    mu_bytes_wipe(ca->nonce_key, sizeof ca->nonce_key);
     pthread_mutex_destroy(&ca->lock);
     pthread_mutex_destroy(&ca->reload_lock);
     pthread_mutex_destroy(&ca->admin_lock);

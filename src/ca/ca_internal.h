@@ -7,6 +7,7 @@
 
 #include "ca/ca.h"
 #include "pki/pki_crl.h"
+#include "pki/pki_seal.h"
 
 /* ---- the configuration in use: immutable, counted, replaced whole ---- */
 
@@ -165,6 +166,7 @@ void mu_ca_mac_tick(struct mu_ca_mac *mac, int64_t now_s); /* forgets what is to
 struct mu_ca {
     struct mu_ca_config config;
     struct mu_secret secret;
+    uint8_t seal_key[MU_PKI_SEAL_KEY]; /* of what is kept sealed in the store (ca_seal.c) */
     uint8_t nonce_key[32]; /* of Digest's nonces: the same at all nodes with this secret */
     pthread_mutex_t lock; /* of the pointer below */
     struct mu_ca_snapshot *snapshot;

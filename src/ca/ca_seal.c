@@ -17,22 +17,14 @@ static enum mu_code place_of(
     return mu_buf_check(place, "the place of a sealed secret", err);
 }
 
-static enum mu_code key_of(
-    const struct mu_ca *ca, uint8_t key[MU_PKI_SEAL_KEY], struct mu_err *err)
-{
-    return mu_pki_seal_key(mu_secret_bytes(&ca->secret), "muster ca: sealed secrets", key, err);
-}
-
 enum mu_code mu_ca_seal(const struct mu_ca *ca, enum mu_ca_seal_kind kind, const char *name,
     struct mu_bytes secret, struct mu_buf *out, struct mu_err *err)
 {
-    uint8_t key[MU_PKI_SEAL_KEY];
     struct mu_buf place = {.max = 1024};
     enum mu_code rc = place_of(kind, name, &place, err);
 
-    if (rc == MU_OK && (rc = key_of(ca, key, err)) == MU_OK)
-        rc = mu_pki_seal(key, mu_buf_bytes(&place), secret, ca->config.env, out, err);
-    mu_bytes_wipe(key, sizeof key);
+    if (rc == MU_OK)
+        rc = mu_pki_seal(ca->seal_key, mu_buf_bytes(&place), secret, ca->config.env, out, err);
     mu_buf_clear(&place);
     return rc;
 }
@@ -40,21 +32,19 @@ enum mu_code mu_ca_seal(const struct mu_ca *ca, enum mu_ca_seal_kind kind, const
 enum mu_code mu_ca_unseal(const struct mu_ca *ca, enum mu_ca_seal_kind kind, const char *name,
     struct mu_bytes sealed, struct mu_secret *out, struct mu_err *err)
 {
-    uint8_t key[MU_PKI_SEAL_KEY];
     struct mu_buf place = {.max = 1024};
     enum mu_code rc;
 
     if (sealed.n == 0)
         return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE,
             "no password is kept for %s '%.64s' that could be computed with", kinds[kind], name);
-    if ((rc = place_of(kind, name, &place, err)) == MU_OK && (rc = key_of(ca, key, err)) == MU_OK)
-        rc = mu_pki_seal_open(key, mu_buf_bytes(&place), sealed, out, err);
+    if ((rc = place_of(kind, name, &place, err)) == MU_OK)
+        rc = mu_pki_seal_open(ca->seal_key, mu_buf_bytes(&place), sealed, out, err);
     if (rc == MU_AUTH)
         rc = mu_err_set(err, MU_AUTH, MU_REASON_NONE,
             "the secret kept for %s '%.64s' cannot be opened: it was sealed with another CA secret, "
             "or changed",
             kinds[kind], name);
-    mu_bytes_wipe(key, sizeof key);
     mu_buf_clear(&place);
     return rc;
 }
