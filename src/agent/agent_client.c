@@ -118,8 +118,7 @@ static void key_made(struct mu_agent_job *job, const struct mu_err *failed)
     mu_client_key(job->client, failed == NULL ? job->key : NULL, failed);
 }
 
-/* A CA may wish for a key that is too weak for us. */
-static enum mu_code spec_check(
+enum mu_code mu_agent_key_spec_check(
     struct mu_agent_job *job, const struct mu_pki_key_spec *spec, struct mu_err *err)
 {
     struct mu_pki_key_spec same;
@@ -139,7 +138,7 @@ static void on_key(void *ctx, struct mu_client *client, const struct mu_pki_key_
     enum mu_code rc = mu_agent_job_learn(job, &err);
 
     if (rc == MU_OK)
-        rc = spec_check(job, spec, &err);
+        rc = mu_agent_key_spec_check(job, spec, &err);
     if (rc == MU_OK) {
         job->spec = *spec;
         rc = mu_agent_job_make_key(job, key_made, &err);

@@ -75,6 +75,7 @@ static const struct mu_agent_config_word words[] = {
     {"no-confirm", CA, V(answer), "no", false, false},
     {"ignore-key-usage", CA, V(answer), "no", false, false},
     {"trust-ca-pubs", CA, V(answer), "no", false, false},
+    {"ask-template", CA, V(answer), "no", false, false},
     /* [defaults], [template], [certificate] */
     {"ca", ENTRY, V(names), NULL, false, true},
     {"template", MU_AGENT_CONFIG_CERTIFICATE, V(name), NULL, false, true},

@@ -32,7 +32,7 @@ static enum mu_code csr_make(struct mu_agent *agent, const struct mu_agent_enrol
         goto out;
     if ((rc = key_make(agent, settings, request->key_password, &key, err)) != MU_OK)
         goto out;
-    rc = mu_agent_make_csr(settings, NULL, request->challenge, key, &pending->csr, err);
+    rc = mu_agent_make_csr(settings, NULL, NULL, request->challenge, key, &pending->csr, err);
     if (rc != MU_OK)
         goto out;
     rc = mu_keystore_key_text(key, settings->key_file, request->key_password, &text, err);

@@ -86,8 +86,26 @@ enum mu_code mu_agent_key_spec(const struct mu_agent_settings *settings, bool al
     struct mu_pki_key_spec *out, struct mu_err *err) MU_CHECK;
 /* A request by the settings; for a renewal by the present certificate (its subject and names),
  * usages from the settings. */
+struct mu_agent_job;
+/* ---- agent_template.c: what a CA wants in a request over CMP (certReqTemplate) ---- */
+struct mu_agent_template { /* {0} is nothing */
+    struct mu_buf subject, extensions; /* Name, Extensions; n 0: none */
+    void (*tell)(void *cookie, const char *text); /* a difference; NULL: nobody listens */
+    void *cookie;
+};
+void mu_agent_template_clear(struct mu_agent_template *tmpl);
+/* The user's own counts, and a difference is told; what the template gives a value for and the user did
+ * not is put in; what it wants and nobody gave is M408. */
+enum mu_code mu_agent_template_apply(const struct mu_agent_template *tmpl, struct mu_buf *subject,
+    struct mu_buf *extensions, struct mu_err *err) MU_CHECK;
+/* To be asked before this job's first request is made? */
+bool mu_agent_template_wanted(const struct mu_agent_job *job);
+/* Asks, takes the key from it where the user named none, and goes on with the request. */
+void mu_agent_template_ask(void *job);
+
+/* tmpl may be NULL. */
 enum mu_code mu_agent_make_csr(const struct mu_agent_settings *settings,
-    const struct mu_pki_cert *present, const struct mu_secret *challenge,
+    const struct mu_pki_cert *present, const struct mu_agent_template *tmpl, const struct mu_secret *challenge,
     const struct mu_pki_key *key, struct mu_buf *der, struct mu_err *err) MU_CHECK;
 /* What an enrollment cannot do without; online also needs protocol and url. */
 enum mu_code mu_agent_settings_complete(const struct mu_agent_settings *settings, bool online,
@@ -140,6 +158,7 @@ struct mu_agent_job {
     struct mu_err work_err;             /* of the helper thread */
     struct mu_buf key_text;             /* secret */
     struct mu_agent_pending pending;
+    struct mu_agent_template tmpl;      /* CMP, ask-template */
     struct mu_agent_trusted trusted;
     struct mu_pki_cert *next_cert;      /* of pending.next_ca */
     struct mu_tls_identity *identity;
@@ -185,9 +204,14 @@ enum mu_code mu_agent_job_make_key(struct mu_agent_job *job, mu_agent_key_call *
 enum mu_code mu_agent_job_key_store(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* Makes the key if it is needed and not there, then request, client, and off. */
 enum mu_code mu_agent_job_request(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
+/* The same, when nothing is to be asked before. */
+enum mu_code mu_agent_job_request_now(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* Goes on with job->pending. */
 enum mu_code mu_agent_job_resume(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 /* ---- agent_client.c: a client for what is in the job, and off ---- */
+/* A CA may wish for a key that is too weak for us. */
+enum mu_code mu_agent_key_spec_check(struct mu_agent_job *job, const struct mu_pki_key_spec *spec,
+    struct mu_err *err) MU_CHECK;
 enum mu_code mu_agent_job_client(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;
 
 /* ---- agent_delivery.c ---- */

@@ -70,6 +70,7 @@ void mu_agent_job_free(struct mu_agent_job *job)
     mu_pki_key_free(job->key);
     mu_buf_clear(&job->key_text);
     mu_agent_pending_clear(&job->pending);
+    mu_agent_template_clear(&job->tmpl);
     mu_agent_trusted_clear(&job->trusted);
     mu_pki_cert_free(job->trust_ca);
     mu_pki_cert_free(job->next_cert);
@@ -193,7 +194,7 @@ static enum mu_code request_make(struct mu_agent_job *job, struct mu_err *err)
         return rc;
     mu_buf_clear(&job->pending.csr);
     if (!mu_agent_engine_makes_csr(&job->settings)) {
-        rc = mu_agent_make_csr(&job->settings, renews ? job->entry.cert : NULL,
+        rc = mu_agent_make_csr(&job->settings, renews ? job->entry.cert : NULL, &job->tmpl,
             mu_agent_settings_is_cmp(&job->settings) ? NULL : &job->secret.challenge, job->key,
             &job->pending.csr, err);
         if (rc != MU_OK)
@@ -220,12 +221,20 @@ static void request_with_key(void *cookie)
 
 enum mu_code mu_agent_job_request(struct mu_agent_job *job, struct mu_err *err)
 {
+    return mu_agent_template_wanted(job) ? mu_agent_job_later(job, mu_agent_template_ask, err)
+                                         : mu_agent_job_request_now(job, err);
+}
+
+enum mu_code mu_agent_job_request_now(struct mu_agent_job *job, struct mu_err *err)
+{
     enum mu_code rc;
 
     /* An engine that makes the request asks for its key when it knows what the CA wishes. */
     if (job->key != NULL || mu_agent_engine_makes_csr(&job->settings))
         return mu_agent_job_later(job, request_with_key, err);
-    rc = mu_agent_key_spec(&job->settings, job->agent->allow_legacy, &job->spec, err);
+    rc = job->spec.type != MU_PKI_KEY_OTHER /* the template's */
+        ? MU_OK
+        : mu_agent_key_spec(&job->settings, job->agent->allow_legacy, &job->spec, err);
     return rc == MU_OK ? mu_agent_job_make_key(job, request_with_new_key, err) : rc;
 }
 

@@ -39,7 +39,8 @@ enum mu_code mu_agent_settings_complete(
         && settings->client_cert == NULL) {
         lacks = "a reference and its secret, or a certificate to sign with";
         flag = "--ref REFERENCE --secret-file FILE, or --client-cert NAME";
-    } else if (settings->subject == NULL && settings->san == NULL) {
+    } else if (settings->subject == NULL && settings->san == NULL
+        && !(online && mu_agent_settings_is_cmp(settings) && settings->ask_template > 0)) {
         lacks = "a name to ask for";
         flag = "--subject /CN=...";
     }
@@ -186,7 +187,7 @@ enum mu_code mu_agent_request_parts(const struct mu_agent_settings *settings,
 }
 
 enum mu_code mu_agent_make_csr(const struct mu_agent_settings *settings,
-    const struct mu_pki_cert *present, const struct mu_secret *challenge,
+    const struct mu_pki_cert *present, const struct mu_agent_template *tmpl, const struct mu_secret *challenge,
     const struct mu_pki_key *key, struct mu_buf *der, struct mu_err *err)
 {
     struct mu_buf subject = {0}, san = {0}, exts = {0};
@@ -202,6 +203,8 @@ enum mu_code mu_agent_make_csr(const struct mu_agent_settings *settings,
     rc = extensions_of_settings(settings, mu_buf_bytes(&san),
         mu_pki_name_is_empty(mu_buf_bytes(&subject)), &exts, err);
     if (rc != MU_OK)
+        goto out;
+    if (tmpl != NULL && present == NULL && (rc = mu_agent_template_apply(tmpl, &subject, &exts, err)) != MU_OK)
         goto out;
     params.subject = mu_buf_bytes(&subject);
     params.extensions = mu_buf_bytes(&exts);

@@ -87,6 +87,7 @@ static const struct word words[] = {
     {"no-confirm", YES_NO, AT(no_confirm), OWN, NULL},
     {"ignore-key-usage", YES_NO, AT(ignore_key_usage), OWN, NULL},
     {"trust-ca-pubs", YES_NO, AT(trust_ca_pubs), OWN, NULL},
+    {"ask-template", YES_NO, AT(ask_template), OWN, NULL},
 };
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
 

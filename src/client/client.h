@@ -159,6 +159,9 @@ struct mu_client_result {
     bool used_post, used_renewal;
     const char *refusal;                   /* the wire's words: "badRequest"; NULL: none */
     const char *warnings;                  /* lines; "" if none */
+    const struct mu_pki_key_spec *wish_keys; /* CMP's template: key kinds, subject, extensions */
+    size_t wish_key_n;
+    struct mu_bytes wish_subject, wish_extensions;
     const char *protection, *needs;        /* PROBE, CMP: how the answer is protected, what to bring; NULL */
     int64_t server_date_s;                 /* 0: unknown */
     int64_t answer_at_s;                   /* our clock when it came */

@@ -569,6 +569,34 @@ def test_server_key_by_the_secret(of_demo):
     assert openssl("pkey", "-in", key, "-pubout") == openssl("x509", "-in", crt, "-noout", "-pubkey")
 
 
+def test_CMP94_CMP96_a_request_is_made_by_the_template(muster, muster_ca, start_demo, tmp_path):
+    """RFC 9483 4.3.3: key and usages are the profile's; what is asked for explicitly counts, and is told."""
+    d = start_demo()
+    c = OfDemo(muster, d, tmp_path)
+    assert run(muster_ca, "--dir", d.dir, "profile", "set", "cmp", "keys=ec:P-384, rsa:3072", "key-usage=digitalSignature",
+               "renew-before=any").code == 0
+    ask = ["--via", "cmp", "--demo", "--subject", "/CN=fgt100f.local", "--trace"]
+    r = c("enroll", "t", *ask, "--ask-template")
+    assert r.code == 0, r
+    in_order(trace(r), "start: genm certReqTemplate for 't'", "reply: genp, protection ok", "csrattrs: template: key EC P-384 or RSA 3072",
+             "start: ir for 't'", "confirm: accepted")
+    assert "(384 bit)" in openssl("x509", "-in", c.crt("t"), "-noout", "-text")
+    r = c("renew", "t", "--force")
+    assert r.code == 0 and "(384 bit)" in openssl("x509", "-in", c.crt("t"), "-noout", "-text"), r
+    r = c("enroll", "u", *ask, "--ask-template", "--key", "ec:P-256")
+    assert "the CA's template has another kind of key than the one asked for, which is used" in r.out + r.err, r
+    assert r.code != 0 and not c.crt("u").exists(), r  # what the CA wants is what it takes
+    r = c("enroll", "v", *ask)
+    assert "certReqTemplate" not in r.err, r
+
+
+def test_CMP96_no_template_is_no_obstacle(client, mock):
+    """The mock answers the question with none; the request is made as if it had not been asked."""
+    c = client(mock())
+    r = c.enroll(*c.mac(), "--ask-template")
+    is_issued(c, r)
+
+
 def test_M509_waiting_for_approval_goes_on_in_another_process(muster, muster_ca, start_demo, tmp_path):
     """CMP-100..104: each question is a process of its own."""
     d = start_demo()

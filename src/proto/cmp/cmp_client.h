@@ -87,7 +87,10 @@ struct mu_cmp_client_result {
     const struct mu_pki_certs *chain;      /* issuer first */
     struct mu_pki_key *key;                /* central_keygen */
     struct mu_bytes crl;                   /* DER */
-    struct mu_bytes cert_template;         /* DER CertReqTemplateValue */
+    struct mu_bytes cert_template;         /* DER CertReqTemplateValue; n 0: no wishes */
+    const struct mu_pki_key_spec *template_keys; /* those of it that can be made here, in its order */
+    size_t template_key_n;
+    struct mu_bytes template_subject, template_extensions; /* Name, Extensions; n 0: none */
     bool pending, confirmed, implicit, granted_with_mods;
     bool rejected;                         /* by us: the transaction is over */
     unsigned polls;

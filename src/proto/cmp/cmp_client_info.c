@@ -119,13 +119,45 @@ static enum mu_code take_crl(struct mu_cmp_client *c, struct mu_bytes value, str
     return mu_buf_check(&c->crl, "CRL", err);
 }
 
+static void trace_template(const struct mu_cmp_client *c)
+{
+    const struct mu_cmp_req_template *t = &c->req_template;
+    struct mu_buf text = {.max = 4096};
+    char word[32], name[MU_CMP_NAME_TEXT];
+
+    for (size_t i = 0; i < t->key_spec_n; i++)
+        mu_buf_putf(&text, "%s%s", i != 0 ? " or " : "key ", mu_pki_key_spec_format(&t->key_specs[i], word));
+    if (t->tmpl.subject.n != 0)
+        mu_buf_putf(&text, "%ssubject \"%s\"", text.n != 0 ? ", " : "", mu_cmp_client_name(t->tmpl.subject, name));
+    if (t->tmpl.extensions.n != 0)
+        mu_buf_putf(&text, "%sextensions of %zu bytes", text.n != 0 ? ", " : "", t->tmpl.extensions.n);
+    mu_cmp_client_trace(c, MU_TRACE_CSRATTRS, "template: %s", text.n != 0 ? mu_buf_str(&text) : "nothing known here");
+    mu_buf_clear(&text);
+}
+
+/* What the CA wants in a request (CMP-94, CMP-96); the host makes the request of it. */
 static enum mu_code take_template(struct mu_cmp_client *c, struct mu_bytes value, struct mu_err *err)
 {
+    enum mu_code rc;
+
     mu_buf_reset(&c->cert_template);
-    if (value.p == NULL)
-        return MU_OK; /* no requirements */
+    mu_buf_reset(&c->template_parts);
+    c->req_template = (struct mu_cmp_req_template){.key_spec_n = 0};
+    if (value.p == NULL) {
+        mu_cmp_client_trace(c, MU_TRACE_CSRATTRS, "no template: the CA has no wishes");
+        return MU_OK;
+    }
     mu_buf_put_bytes(&c->cert_template, value);
-    return mu_buf_check(&c->cert_template, "certificate request template", err);
+    if (mu_buf_grow(&c->template_parts, value.n + 1) == NULL)
+        return mu_buf_check(&c->template_parts, "certificate request template", err);
+    c->template_parts.n = 0;
+    if ((rc = mu_buf_check(&c->cert_template, "certificate request template", err)) != MU_OK)
+        return rc;
+    rc = mu_cmp_genm_template_decode(
+        mu_buf_bytes(&c->cert_template), &c->template_parts, &c->req_template, err);
+    if (rc == MU_OK)
+        trace_template(c);
+    return rc;
 }
 
 enum mu_code mu_cmp_client_info_take(

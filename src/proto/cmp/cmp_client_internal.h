@@ -3,6 +3,7 @@
 #define MU_PROTO_CMP_CLIENT_INTERNAL_H
 
 #include "proto/cmp/cmp_client.h"
+#include "proto/cmp/cmp_genm.h"
 #include "proto/cmp/cmp_http.h"
 #include "proto/cmp/cmp_protect.h"
 
@@ -69,6 +70,8 @@ struct mu_cmp_client {
     struct mu_err rejected;
     enum mu_cmp_fail reject_bit;
     struct mu_buf crl, cert_template, warnings;
+    struct mu_buf template_parts;      /* what req_template points into */
+    struct mu_cmp_req_template req_template;
     struct mu_buf offers, protection, needs; /* PROBE */
     int64_t server_date_s;
 };

@@ -181,6 +181,7 @@ void mu_cmp_client_free(struct mu_cmp_client *c)
     mu_buf_clear(&c->message);
     mu_buf_clear(&c->crl);
     mu_buf_clear(&c->cert_template);
+    mu_buf_clear(&c->template_parts);
     mu_buf_clear(&c->warnings);
     mu_buf_clear(&c->offers);
     mu_buf_clear(&c->protection);
@@ -242,6 +243,10 @@ void mu_cmp_client_result(const struct mu_cmp_client *c, struct mu_cmp_client_re
         .key = c->new_key,
         .crl = mu_buf_bytes(&c->crl),
         .cert_template = mu_buf_bytes(&c->cert_template),
+        .template_keys = c->req_template.key_specs,
+        .template_key_n = c->req_template.key_spec_n,
+        .template_subject = c->req_template.tmpl.subject,
+        .template_extensions = c->req_template.tmpl.extensions,
         .pending = c->pending,
         .confirmed = c->confirmed,
         .implicit = c->implicit,

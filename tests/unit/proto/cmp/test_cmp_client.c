@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "proto/cmp/cmp_client.h"
+#include "proto/cmp/cmp_genm.h"
 #include "proto/cmp/cmp_http.h"
 
 struct run {
@@ -775,6 +776,9 @@ static void questions_have_their_answers(void **state)
 {
     struct mu_cmp_client_result result;
     static const uint8_t crl[] = {0x30, 0x03, 0x02, 0x01, 0x05}; /* nobody here reads it */
+    struct mu_cmp_req_template tmpl = {.tmpl = {.version = -1}, .key_spec_n = 2,
+        .key_specs = {{MU_PKI_KEY_RSA, 3072}, {MU_PKI_KEY_EC, 384}}};
+    struct mu_buf wishes = {0};
     struct run r;
 
     (void)state;
@@ -790,7 +794,23 @@ static void questions_have_their_answers(void **state)
     by_cert(&r, MU_CMP_CLIENT_TEMPLATE);
     drive(&r);
     is_done(&r);
+    mu_cmp_client_result(r.client, &result);
+    assert_true(result.cert_template.n == 0 && result.template_key_n == 0);
     end(&r);
+    begin(&r);
+    by_cert(&r, MU_CMP_CLIENT_TEMPLATE);
+    tmpl.tmpl.subject = mu_buf_bytes(&r.subject);
+    mu_cmp_genm_template_encode(&tmpl, &wishes);
+    r.w.csr_attrs = mu_buf_bytes(&wishes);
+    drive(&r);
+    is_done(&r);
+    mu_cmp_client_result(r.client, &result);
+    assert_int_equal(result.template_key_n, 2);
+    assert_true(result.template_keys[0].type == MU_PKI_KEY_RSA && result.template_keys[1].type == MU_PKI_KEY_EC);
+    assert_true(mu_pki_name_equal(result.template_subject, mu_buf_bytes(&r.subject)));
+    traced(&r, "csrattrs: template: key ");
+    end(&r);
+    mu_buf_clear(&wishes);
     begin(&r);
     by_cert(&r, MU_CMP_CLIENT_CRL);
     r.w.crl = mu_bytes(crl, sizeof crl);
