@@ -91,7 +91,9 @@ static bool msg_ours(const struct mu_agent_event *event, struct mu_buf *out)
     case MU_AGENT_EVENT_HELD:
         return mu_buf_putf(out, "Renewal of local certificate %s is held", or_text(event->name, "?"));
     case MU_AGENT_EVENT_CLOCK:
-        return mu_buf_putf(out, "The clock is not believable, waiting");
+        return mu_buf_put_str(out, event->code == MU_M(803)
+                ? "The clock has jumped, due dates are computed anew"
+                : "The clock is not believable, waiting");
     case MU_AGENT_EVENT_DEPLOYED:
         return mu_buf_putf(out, "Certificate is deployed%s%s", event->detail != NULL ? " to " : "",
             or_text(event->detail, ""));
@@ -100,6 +102,8 @@ static bool msg_ours(const struct mu_agent_event *event, struct mu_buf *out)
     case MU_AGENT_EVENT_STALE:
         return mu_buf_putf(out, "Certificate is renewed, but %s presents the old one", detail);
     case MU_AGENT_EVENT_CA_CHANGED:
+        if (event->code == MU_M(606))
+            return mu_buf_put_str(out, "The CA certificate ends before a new certificate would");
         return mu_buf_putf(out, "CA certificate changed%s%s", event->detail != NULL ? ": " : "",
             or_text(event->detail, ""));
     default:

@@ -24,6 +24,11 @@ typedef void mu_agent_status_call(void *cookie, const struct mu_err *finding);
 void mu_agent_status_each(
     const struct mu_agent_facts *facts, int64_t now_s, mu_agent_status_call *call, void *cookie);
 
+/* One sentence of it by its code, for who tells of it when it comes about: M313, M601 to M607 and M801.
+ * False: none of these. */
+bool mu_agent_status_say(
+    const struct mu_agent_facts *facts, enum mu_reason code, int64_t now_s, struct mu_err *out);
+
 /* R046 to R053: "Module scepClient running", "Certificate enrolled 4A96E1736D". */
 const char *mu_agent_status_router_module(const struct mu_agent_facts *facts);
 bool mu_agent_status_router_certificate(const struct mu_agent_facts *facts, struct mu_buf *out);

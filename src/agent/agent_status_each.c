@@ -40,108 +40,181 @@ static void last_try(const struct each *e)
     e->call(e->cookie, &err);
 }
 
-static void many_tries(const struct each *e)
-{
-    const struct mu_agent_facts *f = e->f;
-    struct mu_err err = {0};
+/* ---- what the rules say: the sentences, then when they are said ---- */
 
-    if (f->attempts < MANY || f->serial == NULL || f->days_left < 0)
-        return;
-    mu_err_set(&err, MU_DENIED, MU_M(605), "%u renewals failed, %d days left", f->attempts, f->days_left);
+typedef void say(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err);
+
+static void say_many_tries(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    (void)now_s;
+    mu_err_set(err, MU_DENIED, MU_M(605), "%u renewal%s failed, %d days left", f->attempts,
+        f->attempts == 1 ? "" : "s", f->days_left);
     if (f->last_code != NULL) {
-        mu_err_likely(&err, "the last one with %s", f->last_code);
-        mu_err_next(&err, "See %s; muster doctor %s", f->last_code, f->name);
+        mu_err_likely(err, "the last one with %s", f->last_code);
+        mu_err_next(err, "See %s; muster doctor %s", f->last_code, f->name);
     }
-    e->call(e->cookie, &err);
 }
 
-/* ---- when it is renewed ---- */
-
-static void held(const struct each *e)
+static void say_held(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
 {
-    const struct mu_agent_facts *f = e->f;
     int lifetime = whole_days(f->not_after_s - f->not_before_s);
     char until[MU_TIME_TEXT];
-    struct mu_err err = {0};
 
-    mu_err_set(&err, MU_DENIED, MU_M(602),
+    (void)now_s;
+    mu_err_set(err, MU_DENIED, MU_M(602),
         "every new certificate would be due at once (lifetime %d d, renew-days %d); holding until %s",
         lifetime, f->renew_days, mu_time_plain(f->not_after_s - (f->not_after_s - f->not_before_s) / 3, until));
-    mu_err_next(&err, "muster config set %s renew-days %d, or once: muster renew %s --force", f->name,
+    mu_err_next(err, "muster config set %s renew-days %d, or once: muster renew %s --force", f->name,
         lifetime > 3 ? lifetime / 3 - 1 : 0, f->name);
-    e->call(e->cookie, &err);
 }
 
-/* The CA's window: configured, or, if it refused more days than it took, learned. */
-static void window(const struct each *e)
+/* The CA's window: configured, or, if it refused more days than it took, learned. 0: not known. */
+static int64_t window_of(const struct mu_agent_facts *f)
 {
-    const struct mu_agent_facts *f = e->f;
-    int64_t window_s = f->ca_window_s;
-    struct mu_err err = {0};
+    if (f->ca_window_s != 0 || f->no_left_s <= 0)
+        return f->ca_window_s;
+    return f->yes_left_s > 0 && f->yes_left_s < f->no_left_s ? f->yes_left_s : f->no_left_s;
+}
 
-    if (window_s == 0 && f->no_left_s > 0)
-        window_s = f->yes_left_s > 0 && f->yes_left_s < f->no_left_s ? f->yes_left_s : f->no_left_s;
-    if (window_s <= 0 || f->renew_days <= window_s / DAY_S || f->serial == NULL)
-        return;
-    mu_err_set(&err, MU_DENIED, MU_M(603), "renew-days %d is more than the CA's window %d", f->renew_days,
+static void say_window(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    int64_t window_s = window_of(f);
+
+    (void)now_s;
+    mu_err_set(err, MU_DENIED, MU_M(603), "renew-days %d is more than the CA's window %d", f->renew_days,
         whole_days(window_s));
     if (f->ca_window_s == 0)
-        mu_err_likely(&err, "this CA refused with %d d left%s", whole_days(f->no_left_s),
+        mu_err_likely(err, "this CA refused with %d d left%s", whole_days(f->no_left_s),
             f->yes_left_s > 0 ? ", and renewed with less" : "");
-    mu_err_next(&err, "muster config set %s renew-days %d; until then we wait", f->name,
+    mu_err_next(err, "muster config set %s renew-days %d; until then we wait", f->name,
         window_s > DAY_S ? whole_days(window_s) - 1 : 0);
-    e->call(e->cookie, &err);
+}
+
+static void say_off(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    (void)now_s;
+    if (f->days_left >= 0)
+        mu_err_set(err, MU_DENIED, MU_M(604), "%s expires in %d days and renewal is off", f->name, f->days_left);
+    else
+        mu_err_set(err, MU_DENIED, MU_M(604), "%s expired %d days ago and renewal is off", f->name, -f->days_left);
+    mu_err_next(err, "muster config set %s renew-days 30%s%s", f->name,
+        f->days_left < 0 ? "; now: muster renew --force " : "", f->days_left < 0 ? f->name : "");
+}
+
+static void say_expired(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    mu_err_set(err, MU_DENIED, MU_M(601), "expired %d d ago, trying to renew all the same",
+        whole_days(now_s - f->not_after_s));
+    mu_err_next(err, "muster renew %s", f->name);
+}
+
+static void say_lost(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    mu_err_set(err, MU_DENIED, MU_M(607), "expired %d d ago, and this CA does not renew expired ones",
+        whole_days(now_s - f->not_after_s));
+    mu_err_next(err, "muster enroll %s --replace --challenge-file FILE, with a new password%s", f->name,
+        f->deploy_n > 0 ? "; then: muster deploy" : "");
+}
+
+static void say_clock(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    char now[MU_TIME_TEXT];
+
+    (void)f;
+    mu_err_set(err, MU_DENIED, MU_M(801), "our clock says %s, which is before what is known to have been",
+        mu_time_plain(now_s, now));
+}
+
+static void say_ca_ends(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    char end[MU_TIME_TEXT];
+
+    (void)now_s;
+    mu_err_set(err, MU_DENIED, MU_M(606), "the CA certificate ends at %s, before the new one would",
+        mu_time_plain(f->ca_not_after_s, end));
+}
+
+static void say_given_up(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
+{
+    (void)now_s;
+    mu_err_set(err, MU_PENDING, MU_M(313), "still pending after %lld min, stopped asking",
+        (long long)f->await_limit_s / 60);
+    mu_err_next(err, "muster poll %s; raise max-await-result", f->name);
+}
+
+static const struct {
+    enum mu_reason code;
+    say *say;
+} sentences[] = {
+    {MU_M(313), say_given_up},
+    {MU_M(601), say_expired},
+    {MU_M(602), say_held},
+    {MU_M(603), say_window},
+    {MU_M(604), say_off},
+    {MU_M(605), say_many_tries},
+    {MU_M(606), say_ca_ends},
+    {MU_M(607), say_lost},
+    {MU_M(801), say_clock},
+};
+
+bool mu_agent_status_say(
+    const struct mu_agent_facts *f, enum mu_reason code, int64_t now_s, struct mu_err *out)
+{
+    for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+        if (sentences[i].code != code)
+            continue;
+        sentences[i].say(f, now_s, out);
+        return true;
+    }
+    return false;
+}
+
+static void tell(const struct each *e, enum mu_reason code)
+{
+    struct mu_err err = {0};
+
+    if (mu_agent_status_say(e->f, code, e->now_s, &err))
+        e->call(e->cookie, &err);
+}
+
+static void many_tries(const struct each *e)
+{
+    if (e->f->attempts >= MANY && e->f->serial != NULL && e->f->days_left >= 0)
+        tell(e, MU_M(605));
+}
+
+static void window(const struct each *e)
+{
+    int64_t window_s = window_of(e->f);
+
+    if (window_s > 0 && e->f->renew_days > window_s / DAY_S && e->f->serial != NULL)
+        tell(e, MU_M(603));
 }
 
 static void is_off(const struct each *e)
 {
-    const struct mu_agent_facts *f = e->f;
-    struct mu_err err = {0};
-
-    if (f->serial == NULL || f->renew_days != 0 || f->renew_percent != 0)
-        return;
-    if (f->days_left >= 0)
-        mu_err_set(&err, MU_DENIED, MU_M(604), "%s expires in %d days and renewal is off", f->name, f->days_left);
-    else
-        mu_err_set(&err, MU_DENIED, MU_M(604), "%s expired %d days ago and renewal is off", f->name, -f->days_left);
-    mu_err_next(&err, "muster config set %s renew-days 30%s%s", f->name,
-        f->days_left < 0 ? "; now: muster renew --force " : "", f->days_left < 0 ? f->name : "");
-    e->call(e->cookie, &err);
+    if (e->f->serial != NULL && e->f->renew_days == 0 && e->f->renew_percent == 0)
+        tell(e, MU_M(604));
 }
 
 static void expired(const struct each *e)
 {
-    const struct mu_agent_facts *f = e->f;
-    struct mu_err err = {0};
-
-    if (f->serial == NULL || e->now_s <= f->not_after_s)
+    if (e->f->serial == NULL || e->now_s <= e->f->not_after_s)
         return;
-    if (f->why == MU_M(607)) {
-        mu_err_set(&err, MU_DENIED, MU_M(607), "expired %d d ago, and this CA does not renew expired ones",
-            whole_days(e->now_s - f->not_after_s));
-        mu_err_next(&err, "muster enroll %s --replace --challenge-file FILE, with a new password%s", f->name,
-            f->deploy_n > 0 ? "; then: muster deploy" : "");
-    } else if (f->renew_days != 0) {
-        mu_err_set(&err, MU_DENIED, MU_M(601), "expired %d d ago, trying to renew all the same",
-            whole_days(e->now_s - f->not_after_s));
-        mu_err_next(&err, "muster renew %s", f->name);
-    } else {
-        return;
-    }
-    e->call(e->cookie, &err);
+    if (e->f->why == MU_M(607))
+        tell(e, MU_M(607));
+    else if (e->f->renew_days != 0)
+        tell(e, MU_M(601));
 }
 
 static void clocks(const struct each *e)
 {
     const struct mu_agent_facts *f = e->f;
-    char from[MU_TIME_TEXT], now[MU_TIME_TEXT];
+    char from[MU_TIME_TEXT];
     struct mu_err err = {0};
 
-    if (f->why == MU_M(801)) {
-        mu_err_set(&err, MU_DENIED, MU_M(801), "our clock says %s, which is before what is known to have been",
-            mu_time_plain(e->now_s, now));
-        e->call(e->cookie, &err);
-    }
+    if (f->why == MU_M(801))
+        tell(e, MU_M(801));
     if (f->serial != NULL && f->not_before_s > e->now_s) {
         mu_err_set(&err, MU_DENIED, MU_M(802), "not valid before %s", mu_time_plain(f->not_before_s, from));
         e->call(e->cookie, &err);
@@ -151,16 +224,11 @@ static void clocks(const struct each *e)
 static void ca_ends(const struct each *e)
 {
     const struct mu_agent_facts *f = e->f;
-    int64_t lifetime_s = f->not_after_s - f->not_before_s;
-    char end[MU_TIME_TEXT];
-    struct mu_err err = {0};
+    int64_t from_s = f->renew_from_s > e->now_s ? f->renew_from_s : e->now_s;
 
-    if (f->ca_not_after_s == 0 || f->serial == NULL || f->renew_from_s == 0
-        || (f->renew_from_s > e->now_s ? f->renew_from_s : e->now_s) + lifetime_s <= f->ca_not_after_s)
-        return;
-    mu_err_set(&err, MU_DENIED, MU_M(606), "the CA certificate ends at %s, before the new one would",
-        mu_time_plain(f->ca_not_after_s, end));
-    e->call(e->cookie, &err);
+    if (f->ca_not_after_s != 0 && f->serial != NULL && f->renew_from_s != 0
+        && from_s + f->not_after_s - f->not_before_s > f->ca_not_after_s)
+        tell(e, MU_M(606));
 }
 
 /* ---- where it is in use, and what it lacks ---- */
@@ -218,7 +286,7 @@ void mu_agent_status_each(
     last_try(&e);
     many_tries(&e);
     if (f->held)
-        held(&e);
+        tell(&e, MU_M(602));
     window(&e);
     is_off(&e);
     ca_ends(&e);

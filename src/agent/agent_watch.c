@@ -215,6 +215,7 @@ static void on_tick(void *cookie)
     struct mu_agent_watch *watch = cookie;
     int64_t now_s = now_of(watch), jump_s = now_s - watch->tick_s - TICK_S;
     struct mu_buf text = {.max = 64};
+    struct mu_err what = {0};
 
     mu_loop_timer_free(watch->own.loop, watch->tick);
     watch->tick_s = now_s;
@@ -223,7 +224,8 @@ static void on_tick(void *cookie)
         return;
     mu_buf_put_str(&text, jump_s < 0 ? "-" : "+");
     mu_text_duration_format(&text, jump_s < 0 ? -jump_s : jump_s);
-    mu_agent_watch_emit(watch, NULL, MU_AGENT_EVENT_CLOCK, MU_M(803), 0, mu_buf_str(&text));
+    mu_err_set(&what, MU_DENIED, MU_M(803), "the clock jumped by %s", mu_buf_str(&text));
+    mu_agent_watch_emit(watch, NULL, MU_AGENT_EVENT_CLOCK, &what, 0);
     mu_buf_clear(&text);
     all_now(watch);
 }

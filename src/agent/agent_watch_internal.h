@@ -106,8 +106,17 @@ enum mu_lifecycle_action mu_agent_watch_look(
 void mu_agent_watch_hold(struct mu_agent_watch *watch, struct mu_watch_entry *entry, int64_t least_s);
 /* Writes the record under the entry's lock. False: not now. */
 bool mu_agent_watch_save(struct mu_agent_watch *watch, const char *name, const struct mu_agent_life *life);
+
+/* ---- agent_watch_tell.c ---- */
+/* what: the sentence with its code and next step; days: of a warning. */
 void mu_agent_watch_emit(struct mu_agent_watch *watch, const char *name, enum mu_agent_event_kind kind,
-    enum mu_reason code, int days, const char *detail);
+    const struct mu_err *what, int days);
+/* M801: one clock for all, so it is said once until it is right again. */
+void mu_agent_watch_tell_clock(
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, const struct mu_watch_look *look);
+/* What is told has to be written, or it is told again; so it may have to wait for its turn. False: it waits. */
+bool mu_agent_watch_tell(
+    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look);
 
 /* ---- agent_watch_run.c ---- */
 struct mu_watch_run *mu_agent_watch_run_new(struct mu_agent_watch *watch, struct mu_watch_entry *entry);

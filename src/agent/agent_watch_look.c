@@ -1,7 +1,6 @@
 /* One look at an entry: what the files say now, what is to be told, what is to be done. */
 #include "agent/agent_watch_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "agent/agent_entry.h"
@@ -9,118 +8,8 @@
 enum {
     MINUTE_S = 60,
     HOUR_S = 3600,
-    DAY_S = 86400,
     UNSAVED_S = 10 * MINUTE_S, /* records that could not be written yet are written within so long */
 };
-
-/* What is said once for each certificate; the bits of mu_agent_life.told. */
-enum told {
-    TOLD_EXPIRED = 1 << 0,
-    TOLD_602 = 1 << 1,
-    TOLD_603 = 1 << 2,
-    TOLD_607 = 1 << 3,
-    TOLD_606 = 1 << 4,
-};
-
-/* ---- telling ---- */
-
-void mu_agent_watch_emit(struct mu_agent_watch *watch, const char *name, enum mu_agent_event_kind kind,
-    enum mu_reason code, int days, const char *detail)
-{
-    const struct mu_err_row *row = mu_err_row(code);
-    const struct mu_agent_event event = {.kind = kind,
-        .at_s = mu_env_now(watch->own.env),
-        .name = name,
-        .code = code,
-        .days = days,
-        .detail = detail,
-        .reason = row != NULL ? row->what : NULL,
-        .hint = row != NULL ? row->next : NULL};
-
-    mu_agent_event_emit(&watch->own.events, &event);
-}
-
-/* The same as an error, for a script that is told of it. */
-static void hook(struct mu_agent_watch *watch, struct mu_watch_entry *entry,
-    enum mu_agent_hook_event event, enum mu_reason code)
-{
-    const struct mu_err_row *row = mu_err_row(code);
-    struct mu_err err = {0};
-
-    mu_err_set(&err, MU_DENIED, code, "%s", row != NULL ? row->what : "");
-    mu_agent_watch_run_hook(watch, entry, event, &err);
-}
-
-static bool tell_once(struct mu_agent_watch *watch, const struct mu_watch_entry *entry,
-    struct mu_watch_look *look, enum told bit, enum mu_agent_event_kind kind, enum mu_reason code)
-{
-    if ((look->life.told & (uint32_t)bit) != 0)
-        return false;
-    look->life.told |= (uint32_t)bit;
-    if (!look->is_dry)
-        mu_agent_watch_emit(watch, entry->name, kind, code, 0, NULL);
-    return true;
-}
-
-static bool tell_rules(
-    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
-{
-    struct mu_agent_life *life = &look->life;
-    int64_t now_s = mu_env_now(watch->own.env), end_s = life->life.not_after_s;
-    bool told = false;
-
-    if (look->decision.why == MU_M(602))
-        told |= tell_once(watch, entry, look, TOLD_602, MU_AGENT_EVENT_HELD, MU_M(602));
-    if (look->decision.why == MU_M(603))
-        told |= tell_once(watch, entry, look, TOLD_603, MU_AGENT_EVENT_HELD, MU_M(603));
-    if (look->decision.why == MU_M(607))
-        told |= tell_once(watch, entry, look, TOLD_607, MU_AGENT_EVENT_EXPIRED, MU_M(607));
-    if (life->ca_not_after_s != 0 && now_s + (end_s - life->life.not_before_s) > life->ca_not_after_s
-        && end_s != 0 && look->decision.action == MU_LIFECYCLE_RENEW)
-        told |= tell_once(watch, entry, look, TOLD_606, MU_AGENT_EVENT_CA_CHANGED, MU_M(606));
-    if (end_s != 0 && now_s >= end_s
-        && tell_once(watch, entry, look, TOLD_EXPIRED, MU_AGENT_EVENT_EXPIRED, MU_M(601))) {
-        told = true;
-        if (!look->is_dry)
-            hook(watch, entry, MU_AGENT_HOOK_EXPIRED, MU_M(601));
-    }
-    return told;
-}
-
-/* M604: nobody renews it; M605: we try and fail. */
-static bool tell_days(
-    struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
-{
-    struct mu_lifecycle *r = &look->life.life;
-    int64_t now_s = mu_env_now(watch->own.env);
-    int days = mu_enroll_lifecycle_warning(r, &look->policy, now_s);
-    enum mu_reason code = look->policy.renew_days == 0 && look->policy.renew_percent <= 0
-        ? MU_M(604)
-        : r->refused + r->unreached > 0 ? MU_M(605)
-                                        : MU_REASON_NONE;
-
-    if (days < 0)
-        return false;
-    if (look->is_dry)
-        return true;
-    r->warned_s = now_s;
-    mu_agent_watch_emit(watch, entry->name, MU_AGENT_EVENT_WARNING, code, days, NULL);
-    hook(watch, entry, MU_AGENT_HOOK_WARNING, code);
-    return true;
-}
-
-/* M801: one clock for all, so it is said once until it is right again. */
-static void tell_clock(struct mu_agent_watch *watch, struct mu_watch_entry *entry, enum mu_reason why)
-{
-    if (why != MU_M(801)) {
-        watch->clock_told = false;
-        return;
-    }
-    if (!watch->clock_told)
-        mu_agent_watch_emit(watch, NULL, MU_AGENT_EVENT_CLOCK, MU_M(801), 0, NULL);
-    watch->clock_told = true;
-    mu_agent_watch_run_clock(watch, entry->name);
-}
 
 /* ---- the record ---- */
 
@@ -246,31 +135,6 @@ static bool next_waits(
     return true;
 }
 
-/* max-await-result is over; it stays so across a restart of others, not of ours. */
-static bool give_up(struct mu_watch_look *look)
-{
-    const struct mu_lifecycle_happened what = {.event = MU_LIFECYCLE_GAVE_UP};
-
-    if (look->decision.why != MU_M(313) || look->life.life.stopped)
-        return false;
-    (void)mu_enroll_lifecycle_apply(&look->life.life, &what, &look->policy, 0);
-    return true;
-}
-
-static bool resume(struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
-{
-    const struct mu_lifecycle_happened what = {.event = MU_LIFECYCLE_RESUME};
-
-    if (!entry->resume || !look->life.life.stopped || look->is_dry) {
-        entry->resume = entry->resume && look->life.life.stopped;
-        return entry->resume;
-    }
-    entry->resume = false;
-    (void)mu_enroll_lifecycle_apply(
-        &look->life.life, &what, &look->policy, mu_env_now(watch->own.env));
-    return true;
-}
-
 void mu_agent_watch_hold(struct mu_agent_watch *watch, struct mu_watch_entry *entry, int64_t least_s)
 {
     int64_t pause_s = MINUTE_S;
@@ -285,33 +149,6 @@ void mu_agent_watch_hold(struct mu_agent_watch *watch, struct mu_watch_entry *en
             mu_enroll_lifecycle_spread("", entry->name), entry->holds, pause_s / 5 + 1);
 }
 
-/* What is told has to be written, or it is told again; so it may have to wait for its turn. */
-static void tell(struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look,
-    bool *unsaved)
-{
-    struct mu_agent_life before = look->life;
-    bool changed;
-
-    look->is_dry = watch->saves_left == 0;
-    if ((changed = resume(watch, entry, look)))
-        mu_enroll_lifecycle_decide(
-            &look->life.life, &look->policy, mu_env_now(watch->own.env), &look->decision);
-    if (give_up(look)) {
-        if (!look->is_dry)
-            mu_agent_watch_emit(watch, entry->name, MU_AGENT_EVENT_PENDING, MU_M(313), 0, NULL);
-        changed = true;
-    }
-    changed |= tell_rules(watch, entry, look);
-    changed |= tell_days(watch, entry, look);
-    if (!changed)
-        return;
-    watch->saves_left -= !look->is_dry;
-    if (!look->is_dry && mu_agent_watch_save(watch, entry->name, &look->life))
-        return;
-    look->life = before;
-    *unsaved = true;
-}
-
 static void decide(struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look,
     const struct facts *facts, bool *unsaved)
 {
@@ -322,10 +159,11 @@ static void decide(struct mu_agent_watch *watch, struct mu_watch_entry *entry, s
     look->policy.built_s = watch->config.built_s > watch->sure_s ? watch->config.built_s
                                                                  : watch->sure_s;
     mu_enroll_lifecycle_decide(&look->life.life, &look->policy, now_s, &look->decision);
-    tell_clock(watch, entry, look->decision.why);
+    mu_agent_watch_tell_clock(watch, entry, look);
     if (look->decision.why == MU_M(801) && look->decision.action == MU_LIFECYCLE_WAIT)
         return; /* by this clock nothing is told either */
-    tell(watch, entry, look, unsaved);
+    if (!mu_agent_watch_tell(watch, entry, look))
+        *unsaved = true;
     if (!facts->automation || !facts->online) {
         look->decision.action = MU_LIFECYCLE_WAIT;
         look->decision.at_s = INT64_MAX;

@@ -111,15 +111,17 @@ static void on_step(void *ctx, enum mu_agent_step step, const char *text)
 static void tell_difference(struct mu_agent_watch *watch, int64_t difference_s)
 {
     int64_t now_s = now_of(watch);
-    char ours[MU_TIME_TEXT], theirs[MU_TIME_TEXT], text[2 * MU_TIME_TEXT + 40];
+    char ours[MU_TIME_TEXT], theirs[MU_TIME_TEXT];
+    struct mu_err what = {0};
 
     if ((difference_s <= CLOCK_OFF_S && difference_s >= -CLOCK_OFF_S)
         || (now_s < watch->clock_off_s + DAY_S && now_s >= watch->clock_off_s))
         return;
     watch->clock_off_s = now_s;
-    snprintf(text, sizeof(text), "our clock %s, the server's %s", mu_time_rfc3339(now_s, ours),
-        mu_time_rfc3339(now_s + difference_s, theirs));
-    mu_agent_watch_emit(watch, NULL, MU_AGENT_EVENT_CLOCK, MU_M(801), 0, text);
+    mu_err_set(&what, MU_DENIED, MU_M(801), "our clock %s and the server's %s differ by %lld s",
+        mu_time_rfc3339(now_s, ours), mu_time_rfc3339(now_s + difference_s, theirs),
+        (long long)difference_s);
+    mu_agent_watch_emit(watch, NULL, MU_AGENT_EVENT_CLOCK, &what, 0);
 }
 
 static void on_job_done(

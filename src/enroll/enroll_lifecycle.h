@@ -127,6 +127,9 @@ int64_t mu_enroll_lifecycle_due(
 /* Would each new certificate of this lifetime be due at once (M602)? */
 bool mu_enroll_lifecycle_is_hasty(
     int64_t not_before_s, int64_t not_after_s, const struct mu_lifecycle_policy *policy);
+/* Until when a request that waits is asked about (R014). */
+int64_t mu_enroll_lifecycle_await_end(
+    const struct mu_lifecycle *record, const struct mu_lifecycle_policy *policy);
 /* Days left if a warning is to be made now, else -1. Who warns sets warned_s. */
 int mu_enroll_lifecycle_warning(
     const struct mu_lifecycle *record, const struct mu_lifecycle_policy *policy, int64_t now_s);

@@ -210,17 +210,24 @@ static bool clock_is_sane(const struct mu_lifecycle *r, const struct mu_lifecycl
     return false;
 }
 
+int64_t mu_enroll_lifecycle_await_end(
+    const struct mu_lifecycle *r, const struct mu_lifecycle_policy *p)
+{
+    return r->pending_since_s + (p->max_await_s > 0 ? p->max_await_s : HOUR_S);
+}
+
 /* Polls are no requests: the storm guard does not count them. */
 static void pending(const struct mu_lifecycle *r, const struct mu_lifecycle_policy *p, int64_t now_s,
     struct mu_lifecycle_decision *d)
 {
-    int64_t max_s = p->max_await_s > 0 ? p->max_await_s : HOUR_S;
-
+    int64_t end_s = mu_enroll_lifecycle_await_end(r, p);
     /* one poll there is always: a CA may name a longer time than we would wait */
-    if (r->stopped || (r->polls > 0 && r->poll_s - r->pending_since_s > max_s)) {
+    bool is_last = r->polls > 0 && r->poll_s > end_s;
+
+    if (r->stopped || (is_last && now_s >= end_s)) {
         wait(d, INT64_MAX, MU_M(313));
     } else if (r->poll_s > now_s) {
-        wait(d, r->poll_s, MU_REASON_NONE);
+        wait(d, is_last ? end_s : r->poll_s, MU_REASON_NONE);
     } else {
         d->action = MU_LIFECYCLE_POLL;
         d->at_s = now_s;

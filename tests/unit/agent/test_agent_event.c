@@ -21,6 +21,7 @@ static void test_words_of_each_kind(void **state)
         enum mu_agent_event_kind kind;
         const char *proto, *reason, *detail, *msg, *subtype, *action, *level;
         bool is_failure;
+        enum mu_reason code;
     } cases[] = {
         {MU_AGENT_EVENT_LOADED, "scep", NULL, NULL, "Certificate is loaded", "vpn",
             "certificate-generate", "notice", false},
@@ -50,6 +51,11 @@ static void test_words_of_each_kind(void **state)
             "system", "certificate-status", "warning", false},
         {MU_AGENT_EVENT_CLOCK, "scep", NULL, NULL, "The clock is not believable, waiting", "system",
             "certificate-status", "warning", true},
+        {MU_AGENT_EVENT_CLOCK, NULL, NULL, NULL, "The clock has jumped, due dates are computed anew",
+            "system", "certificate-status", "warning", true, MU_M(803)},
+        {MU_AGENT_EVENT_CA_CHANGED, NULL, NULL, NULL,
+            "The CA certificate ends before a new certificate would", "system", "certificate-deploy",
+            "notice", false, MU_M(606)},
         {MU_AGENT_EVENT_DEPLOYED, NULL, NULL, "nginx localhost:443",
             "Certificate is deployed to nginx localhost:443", "system", "certificate-deploy",
             "notice", false},
@@ -73,6 +79,7 @@ static void test_words_of_each_kind(void **state)
         event.reason = cases[i].reason;
         event.detail = cases[i].detail;
         event.days = 10;
+        event.code = cases[i].code;
         assert_true(mu_agent_event_msg(&event, &msg));
         assert_string_equal(mu_buf_str(&msg), cases[i].msg);
         assert_string_equal(mu_agent_event_subtype(event.kind), cases[i].subtype);

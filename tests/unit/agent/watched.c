@@ -12,6 +12,13 @@ static void on_event(void *cookie, const struct mu_agent_event *event)
 {
     struct watched *t = cookie;
 
+    /* what is told has its numbers: '<l>' is for the catalog */
+    if ((event->reason != NULL && strchr(event->reason, '<') != NULL)
+        || (event->hint != NULL && strchr(event->hint, '<') != NULL))
+        fail_msg("%s: %s (%s)", kinds[event->kind], event->reason, event->hint);
+    if (event->reason != NULL && event->code != MU_REASON_NONE)
+        mu_buf_putf(&t->said, "M%d %s. %s\n", (int)event->code, event->reason,
+            event->hint != NULL ? event->hint : "");
     mu_buf_putf(&t->events, "%s %s M%d %d\n", kinds[event->kind],
         event->name != NULL ? event->name : "-", (int)event->code, event->days);
 }
@@ -126,6 +133,7 @@ int watched_teardown(void **state)
     mu_agent_watch_free(t->watch);
     conf_close(&t->conf);
     mu_buf_clear(&t->events);
+    mu_buf_clear(&t->said);
     mu_buf_clear(&t->notes);
     world_teardown(&w);
     free(t);
@@ -200,6 +208,11 @@ struct mu_agent_life watched_life(struct watched *t, const char *name)
 bool watched_heard(struct watched *t, const char *line)
 {
     return strstr(mu_buf_str(&t->events), line) != NULL;
+}
+
+bool watched_said(struct watched *t, const char *words)
+{
+    return strstr(mu_buf_str(&t->said), words) != NULL;
 }
 
 unsigned watched_count(struct watched *t, const char *word)

@@ -15,6 +15,7 @@ struct watched {
     struct mu_agent_watch *watch;
     /* what was seen */
     struct mu_buf events;    /* "WARNING web M604 14\n" */
+    struct mu_buf said;      /* of those with a code: "M313 still pending .... muster poll ..." */
     struct mu_buf notes;     /* of the watch: a line each */
     unsigned jobs, failures; /* ended */
     unsigned deploys, told;  /* deployments, and scripts that heard of something */
@@ -34,6 +35,7 @@ void watched_run(struct watched *t, int64_t seconds);
 int64_t watched_now(struct watched *t);
 struct mu_agent_life watched_life(struct watched *t, const char *name);
 bool watched_heard(struct watched *t, const char *line);
+bool watched_said(struct watched *t, const char *words);
 unsigned watched_count(struct watched *t, const char *word);
 
 #endif
