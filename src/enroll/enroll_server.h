@@ -142,7 +142,7 @@ struct mu_decision {
     const struct mu_pki_key *key;         /* ISSUED for KEYGEN: the generated key */
     struct mu_bytes csr_attrs;            /* DATA for CSR_ATTRS: DER of CsrAttrs (EST), of
                                              CertReqTemplateContent (CMP); n 0: no wishes */
-    bool modified;                        /* ISSUED: not all as asked for (CMP grantedWithMods) */
+    bool modified;                        /* ISSUED: not all as asked for, beside names and usages (CMP grantedWithMods) */
 };
 
 #endif

@@ -2,10 +2,13 @@
 CONFORMANCE (CMP-...) stand in the names or first lines."""
 import http.client
 import json
-import random
+import os
 import re
+import shutil
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -300,41 +303,71 @@ def test_C004_C006_entries_of_an_operator(start_demo, tmp_path, muster_ca):
     assert r.code != 0 and "used already" in r.err, r
 
 
-def test_killed_at_random_what_a_client_has_is_on_record(build, tmp_path, muster_ca):
-    """Kill -9 somewhere in ir, ip, certConf: no certificate is answered that is not recorded, and the
-    database opens again."""
-    dir, got, lost = tmp_path / "demo", [], 0
-    d = Demo(build, dir, "--sqlite")
-    p = Peer(d, tmp_path)
-    begin = time.monotonic()
-    p.is_issued(p.ir("ec", "-disable_confirm"))
-    whole = time.monotonic() - begin
-    d.stop()
-    for i in range(40):
-        if i >= 8 and got and lost:
-            break
-        d = Demo(build, dir, "--sqlite")
-        p = Peer(d, tmp_path)
-        client = subprocess.Popen([OPENSSL, "cmp", "-config", "/dev/null", "-cmd", "ir", "-server", f"127.0.0.1:{d.port}", "-path",
-                                   "/.well-known/cmp", "-ref", "fgt100f", "-secret", "pass:fortinet1", "-newkey", "ec.key", "-subject",
-                                   f"/CN=kill{i}", "-certout", f"k{i}.crt", "-disable_confirm"], cwd=tmp_path, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
-        try:
-            client.wait(random.uniform(0, 1.2 * whole))
-        except subprocess.TimeoutExpired:
-            pass
-        d.kill()
-        d.file.close()
-        client.wait(60)
-        if (tmp_path / f"k{i}.crt").exists():
-            got.append(p.serial(f"k{i}"))
+def calls(log):
+    return log.read_text().count(" = ") if log.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def release():
+    p = Path(os.environ.get("MUSTER_RELEASE", os.environ.get("MUSTER_BUILD", "build")))
+    assert (p / "tests/system/killat.so").exists(), f"no killat.so in {p}"
+    return p
+
+
+def test_killed_at_every_visible_call_what_a_client_has_is_on_record(release, tmp_path):
+    """ir, ip, certConf, pkiConf with the responder killed before or after each write, sync and send of theirs: whoever was
+    told of a certificate finds it on record, whoever was told that it is confirmed finds it so, a confirmation that was
+    lost counts when it comes again, and there is never a second certificate."""
+    base, log = tmp_path / "base", tmp_path / "calls"
+    preload = {"LD_PRELOAD": str(release / "tests/system/killat.so")}
+    Demo(release, base, "--sqlite").stop()
+
+    def answered(dir, n, when):
+        """One enrollment against a responder that ends at call n; (whether it ended, what the client got)"""
+        d = Demo(release, dir, "--sqlite", env={**preload, "KILLAT_LOG": str(log)} if n is None else
+                 {**preload, "KILLAT_N": str(n), "KILLAT_WHEN": when})
+        first = calls(log)
+        p = Peer(d, dir)
+        r = p.ir("ec", "-reqout", "ir.der conf.der", "-rspout", "ip.der pkiconf.der")
+        last = calls(log)
+        got = [(dir / name).read_bytes() if (dir / name).exists() else b"" for name in ("ip.der", "pkiconf.der")]
+        if n is None:
+            d.stop()
+            assert r.code == 0, r
         else:
-            lost += 1
-    assert got and lost, "kills before and after the answer"
-    d = Demo(build, dir, "--sqlite")
-    for serial in got:
-        r = run(muster_ca, "--dir", dir, "issued", "show", serial)
-        assert r.code == 0, r
-    p = Peer(d, tmp_path)
-    p.is_issued(p.ir("ec"))
-    d.stop()
+            assert d.process.wait(20) == -signal.SIGKILL, f"not killed {when} call {n}"
+            d.file.close()
+        return first, last, r, got
+
+    shutil.copytree(base, tmp_path / "whole")
+    first, last, _, _ = answered(tmp_path / "whole", None, None)
+    assert last - first >= 6
+    states = set()
+    for n in range(first + 1, last + 1):
+        when = ("before", "after")[n % 2]
+        dir = tmp_path / f"k{n}"
+        shutil.copytree(base, dir)
+        _, _, r, (ip, pkiconf) = answered(dir, n, when)
+        d = Demo(release, dir, "--sqlite")
+        ask = lambda *a: json.loads(run(release / "src/cmd/muster-ca/muster-ca", "--dir", dir, *a, "--json").out)
+        rows = ask("issued", "list", "--subject", "fgt100f")["issued"]
+        assert len(rows) <= 1, (n, when)
+        was = rows[0]["confirmation"] if rows else None
+        states.add(was)
+        if ip:
+            assert rows, f"killed {when} call {n}: answered and not recorded"
+            assert bytes.fromhex(rows[0]["serial"].replace(":", "")) in ip
+        if pkiconf:
+            assert was == "confirmed" and r.code == 0, f"killed {when} call {n}: said to be confirmed"
+        # what the client sent goes again: it gets the same, and the confirmation counts once
+        for name in ("ir.der", "conf.der") if ip and (dir / "conf.der").exists() else ("ir.der",):
+            c = http.client.HTTPConnection("127.0.0.1", d.port)
+            c.request("POST", "/app/cert/cmp2", (dir / name).read_bytes(), {"Content-Type": "application/pkixcmp"})
+            assert c.getresponse().read()[0] == 0x30
+        again = ask("issued", "list", "--subject", "fgt100f")["issued"]
+        assert len(again) == 1 and (not rows or again[0]["serial"] == rows[0]["serial"]), (n, when)
+        if ip and (dir / "conf.der").exists():
+            assert again[0]["confirmation"] == "confirmed" and again[0]["revoked"] is None, (n, when)
+        d.stop()
+        shutil.rmtree(dir)
+    assert {None, "waiting", "confirmed"} <= states, states

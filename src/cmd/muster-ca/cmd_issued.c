@@ -87,7 +87,7 @@ static int issued_show(struct cmd_context *ctx, int argc, char **argv)
         .about = "One certificate and its history, with PEM."};
     static const char *const rows[] = {"subject", "issuer", "serial", "sha256", "key", "state",
         "not_before", "not_after", "issued", "protocol", "ca", "profile", "entry", "transaction",
-        "renews", "renewed_by", "revoked", "revoke_reason"};
+        "confirmation", "confirm_until", "renews", "renewed_by", "revoked", "revoke_reason"};
     struct mu_buf path = {0};
     struct cmd_args args;
     const json_t *cert;

@@ -1,7 +1,7 @@
 /* What the server keeps of a transaction: encoding, nonces, the hash to be confirmed. */
 #include "proto/cmp/cmp_kept.h"
 
-enum { KEPT_VERSION = 1 };
+enum { KEPT_VERSION = 2, KEPT_WITHOUT_ASKED = 1 };
 
 static enum mu_code bad(struct mu_err *err)
 {
@@ -31,7 +31,7 @@ enum mu_code mu_cmp_kept_decode(struct mu_bytes in, struct mu_cmp_kept *out, str
     struct mu_bytes nonce_key;
     int64_t version, type, protection, implicit, hash;
     if (!mu_der_only(in, MU_DER_SEQUENCE, &seq) || !get_int(&seq.value, &version)
-        || version != KEPT_VERSION || !get_int(&seq.value, &type)
+        || (version != KEPT_VERSION && version != KEPT_WITHOUT_ASKED) || !get_int(&seq.value, &type)
         || !get_int(&seq.value, &k.cert_req_id) || !get_int(&seq.value, &protection)
         || !get_octets(&seq.value, &k.reference) || !get_octets(&seq.value, &k.signer)
         || !get_octets(&seq.value, &nonce_key) || nonce_key.n != sizeof(k.nonce_key)
@@ -40,6 +40,8 @@ enum mu_code mu_cmp_kept_decode(struct mu_bytes in, struct mu_cmp_kept *out, str
     for (int i = 0; i < MU_CMP_KEPT_HASHES; i++)
         if (!get_octets(&seq.value, &k.hashes[i]))
             return bad(err);
+    if (version != KEPT_WITHOUT_ASKED && !get_octets(&seq.value, &k.asked))
+        return bad(err);
     if (seq.value.n || type < 0 || type >= MU_CMP_TYPES || protection < 0
         || protection > MU_CMP_BY_SIGNATURE || hash < 0 || hash > MU_PKI_SHA512)
         return bad(err);
@@ -66,6 +68,7 @@ void mu_cmp_kept_encode(const struct mu_cmp_kept *k, struct mu_buf *out)
     mu_der_put_int(out, k->hash);
     for (int i = 0; i < MU_CMP_KEPT_HASHES; i++)
         mu_der_put(out, MU_DER_OCTET_STRING, k->hashes[i]);
+    mu_der_put(out, MU_DER_OCTET_STRING, k->asked);
     mu_der_close(out, seq);
 }
 

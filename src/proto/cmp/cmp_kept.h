@@ -22,6 +22,7 @@ struct mu_cmp_kept {
     /* of the certificate that was answered; NONE: none yet */
     enum mu_pki_digest hash;
     struct mu_bytes hashes[MU_CMP_KEPT_HASHES]; /* SHA-256 always; n 0: not kept */
+    struct mu_bytes asked; /* while it waits: names and extensions as a CSR (CMP-52); n 0: not kept */
 };
 
 /* Views into in. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "enroll/enroll_diff.h"
 #include "proto/cmp/cmp_genm.h"
 #include "proto/cmp/cmp_server_internal.h"
 
@@ -129,6 +130,39 @@ static void ca_pubs(const struct mu_cmp_server *s, const struct mu_pki_certs *ch
     body->u.rep.ca_pubs = mu_buf_bytes(&keep->ca_pubs);
 }
 
+static bool differs(const struct mu_pki_csr *asked, const struct mu_pki_cert *cert)
+{
+    struct mu_buf text = {.max = 16 * 1024};
+    bool same;
+
+    if (asked->exts.all.n == 0 && mu_bytes_equal(asked->subject, cert->subject))
+        return false;
+    same = mu_enroll_diff(asked, cert, &text) && text.n == 0;
+    mu_buf_clear(&text);
+    return !same;
+}
+
+/* CMP-52: other names, usages or times than those asked for; after a wait the request is known from
+ * what was kept of it. */
+static bool is_modified(const struct mu_cmp_server *s, const struct mu_pki_cert *cert)
+{
+    const struct mu_cmp_template *tmpl = &s->msg->body.u.req.req.tmpl;
+    struct mu_pki_csr *asked = NULL;
+    bool modified;
+
+    if (s->csr != NULL)
+        return differs(s->csr, cert)
+            || (s->msg->body.type != MU_CMP_P10CR
+                && ((tmpl->not_before_s != 0 && tmpl->not_before_s != cert->not_before_s)
+                    || (tmpl->not_after_s != 0 && tmpl->not_after_s != cert->not_after_s)));
+    if (!s->has_kept || s->kept.asked.n == 0
+        || mu_pki_csr_decode(s->kept.asked, &asked, NULL) != MU_OK)
+        return false;
+    modified = differs(asked, cert);
+    mu_pki_csr_free(asked);
+    return modified;
+}
+
 static enum mu_code issued_body(struct mu_cmp_server *s, const struct mu_credential *credential,
     const struct mu_decision *decision, struct mu_cmp_body *body, struct mu_cmp_server_keep *keep,
     struct mu_err *err)
@@ -138,7 +172,9 @@ static enum mu_code issued_body(struct mu_cmp_server *s, const struct mu_credent
     if (decision->cert == NULL)
         return mu_err_set(
             err, MU_INTERNAL, MU_REFUSE_INTERNAL, "cmp: a decision without its certificate");
-    response->status.status = decision->modified ? MU_CMP_GRANTED_WITH_MODS : MU_CMP_ACCEPTED;
+    response->status.status = decision->modified || is_modified(s, decision->cert)
+        ? MU_CMP_GRANTED_WITH_MODS
+        : MU_CMP_ACCEPTED;
     response->cert = decision->cert->der;
     ca_pubs(s, decision->chain != NULL ? decision->chain : credential->ca_chain, body, keep);
     if (decision->key == NULL)

@@ -186,9 +186,19 @@ static enum mu_code http(struct mu_cmp_server *s, struct mu_bytes body,
     return rc;
 }
 
+/* What was asked for, without key and challengePassword; a long one is not kept: what it costs is
+ * that the answer says accepted. */
+static void keep_asked(const struct mu_cmp_server *s, struct mu_cmp_kept *kept, struct mu_buf *asked)
+{
+    if (s->csr != NULL
+        && mu_pki_csr_frame(s->csr->subject, mu_bytes(NULL, 0), s->csr->exts.all, asked, NULL) == MU_OK)
+        kept->asked = mu_buf_bytes(asked);
+}
+
 static enum mu_code keep(struct mu_cmp_server *s, struct mu_cmp_kept *kept, bool implicit,
     const struct mu_decision *decision, struct mu_buf *out, struct mu_err *err)
 {
+    struct mu_buf asked = {.max = MU_LIMIT_KEPT / 2};
     uint8_t room[MU_CMP_KEPT_HASHES][64];
 
     if (out == NULL || decision == NULL || mu_cmp_server_request_type(s) < 0
@@ -197,10 +207,14 @@ static enum mu_code keep(struct mu_cmp_server *s, struct mu_cmp_kept *kept, bool
     if (decision->verdict == MU_VERDICT_ISSUED && !implicit) {
         if (!hashes(decision->cert, room, kept))
             return mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "cmp: digest failed");
+        kept->asked = mu_bytes(NULL, 0);
     } else if (decision->verdict != MU_VERDICT_PENDING || s->has_kept) {
         return MU_OK;
+    } else {
+        keep_asked(s, kept, &asked);
     }
     mu_cmp_kept_encode(kept, out);
+    mu_buf_clear(&asked);
     return mu_buf_check(out, "what is kept of a transaction", err);
 }
 

@@ -14,6 +14,17 @@ static const char *state_of(const struct mu_record_cert *row, int64_t now_s)
     return row->renewed_by.n != 0 ? "renewed" : "valid";
 }
 
+/* CMP-79: what became of the wait for its confirmation. */
+static const char *confirmation_of(const struct mu_record_cert *row)
+{
+    static const char *const words[] = {[MU_RECORD_CONFIRM_NONE] = NULL,
+        [MU_RECORD_CONFIRM_WAITING] = "waiting",
+        [MU_RECORD_CONFIRMED] = "confirmed",
+        [MU_RECORD_CONFIRM_REJECTED] = "rejected"};
+
+    return (size_t)row->confirm < sizeof words / sizeof words[0] ? words[row->confirm] : NULL;
+}
+
 static json_t *cert_row_json(const struct mu_record_cert *row, int64_t now_s)
 {
     json_t *o = json_object();
@@ -30,6 +41,9 @@ static json_t *cert_row_json(const struct mu_record_cert *row, int64_t now_s)
     mu_kit_json_set_text(o, "profile", mu_web_ca_or_null(row->profile));
     mu_kit_json_set_text(o, "entry", mu_web_ca_or_null(row->entry));
     mu_kit_json_set_text(o, "transaction", mu_web_ca_or_null(row->transaction_id));
+    mu_kit_json_set_text(o, "confirmation", confirmation_of(row));
+    mu_kit_json_set_time(o, "confirm_until",
+        row->confirm == MU_RECORD_CONFIRM_WAITING ? row->confirm_until_s : 0);
     mu_web_ca_set_serial(o, "renews", row->renews);
     mu_web_ca_set_serial(o, "renewed_by", row->renewed_by);
     mu_kit_json_set_time(o, "revoked", row->revoked_s);

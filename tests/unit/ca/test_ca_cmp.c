@@ -11,6 +11,7 @@
 #include "pki/pki_key_package.h"
 #include "pki/pki_name.h"
 #include "proto/cmp/cmp_client.h"
+#include "proto/cmp/cmp_genm.h"
 #include "proto/cmp/cmp_msg.h"
 #include "proto/cmp/cmp_protect.h"
 
@@ -335,6 +336,8 @@ static struct mu_pki_cert *issued(struct ca_world *w, enum ca_key key)
     return cert;
 }
 
+static void approve(struct ca_world *w);
+
 /* ---- who ---- */
 
 /* C003, C052, C056, CMP-78: by reference and secret, signed and confirmed. */
@@ -602,6 +605,27 @@ static void key_usages_are_the_profiles(void **state)
     assert_int_equal(r.cert->exts.key_usage, MU_KU_DIGITAL_SIGNATURE);
     assert_false(r.cert->exts.has_eku);
     done(&r);
+}
+
+/* CMP-52: what the profile changes is told, after a person's approval too. */
+static void changes_are_granted_with_mods(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.subject = "/C=NL/CN=fgt100f.local"};
+
+    works(w, &r);
+    assert_false(r.result.granted_with_mods);
+    done(&r);
+    ca_profile(w, "cmp", "subject-drop = C\n");
+    for (int i = 0; i < 2; i++) {
+        r.on_wait = i ? approve : NULL;
+        if (i)
+            ca_profile(w, "cmp", "approval = manual\n");
+        works(w, &r);
+        assert_true(ca_subject_is(r.cert, "/CN=fgt100f.local"));
+        assert_true(r.result.granted_with_mods);
+        done(&r);
+    }
 }
 
 /* C007: the preset for HTTPS servers has both usages. */
@@ -1344,7 +1368,85 @@ static void a_certificate_revokes_itself(void **state)
     mu_pki_cert_free(other);
 }
 
+/* A certificate that the CA's record does not have, of this issuer. */
+static struct mu_pki_cert *stranger(const char *issuer)
+{
+    struct mu_buf name = {0}, der = {0};
+    uint8_t serial[] = {0x77, 0x78};
+    struct mu_pki_cert *cert = NULL;
+    struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes(serial, 2),
+        .not_before_s = NOW - 60,
+        .not_after_s = NOW + 86400,
+        .spki = mu_pki_key_spki(ca_key(CA_KEY_B))};
+
+    ca_ok(mu_pki_name_parse(issuer, &name, &ca_err));
+    tbs.issuer = tbs.subject = mu_buf_bytes(&name);
+    ca_ok(mu_pki_cert_make(&tbs, ca_key(CA_KEY_B), MU_PKI_SHA256, &der, &ca_err));
+    ca_ok(mu_pki_cert_decode(mu_buf_bytes(&der), &cert, &ca_err));
+    mu_buf_clear(&name);
+    mu_buf_clear(&der);
+    return cert;
+}
+
+/* CMP-89: what is not known, is another CA's, or has expired. */
+static void what_cannot_be_revoked(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *old = issued(w, CA_KEY_B), *ra, *unknown = stranger(MU_CA_DEMO_SUBJECT),
+                       *foreign = stranger("/CN=another CA");
+    struct run r = {.op = MU_CMP_CLIENT_RR, .reason = 1};
+
+    w->now_s += INT64_C(86400) * 200;
+    r.signer = ra = ra_certificate(w);
+    r.old = unknown;
+    refused(w, &r, MU_REFUSE_NO_SUCH_CERT, MU_CMP_BAD_CERT_ID);
+    r.old = foreign;
+    refused(w, &r, MU_REFUSE_NO_SUCH_CERT, MU_CMP_BAD_CERT_ID);
+    w->now_s = old->not_after_s + 1;
+    r.old = old;
+    refused(w, &r, MU_REFUSE_CERT_ID, MU_CMP_BAD_CERT_ID);
+    assert_int_equal(record(w, old).revoked_s, 0);
+    mu_pki_cert_free(old);
+    mu_pki_cert_free(ra);
+    mu_pki_cert_free(unknown);
+    mu_pki_cert_free(foreign);
+}
+
 /* ---- questions about the CA ---- */
+
+/* CMP-94, CMP-95: the template says what the profile wants, and nothing that it must not. */
+static void a_template_is_the_profiles(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.op = MU_CMP_CLIENT_TEMPLATE};
+    struct mu_cmp_req_template t;
+    struct mu_pki_exts exts = {0};
+    struct mu_buf retagged = {.max = 1 << 16};
+
+    ca_profile(w, "cmp",
+        "subject = fixed /O=Fixed/CN=all\nkeys = rsa:3072, ec:P-384, ed25519\nkey-usage = "
+        "digitalSignature,keyEncipherment\neku = serverAuth\n");
+    works(w, &r);
+    mu_buf_grow(&retagged, 4096);
+    mu_buf_reset(&retagged);
+    ca_ok(mu_cmp_genm_template_decode(r.result.cert_template, &retagged, &t, &ca_err));
+    assert_true(t.tmpl.version < 0 && t.tmpl.serial.p == NULL && t.tmpl.spki.p == NULL
+        && t.tmpl.signing_alg.p == NULL && !t.tmpl.has_unique_ids);
+    ca_ok(mu_pki_exts_decode(t.tmpl.extensions, &exts, &ca_err));
+    assert_int_equal(exts.key_usage, MU_KU_DIGITAL_SIGNATURE | MU_KU_KEY_ENCIPHERMENT);
+    assert_int_equal(exts.eku, MU_EKU_SERVER_AUTH);
+    assert_int_equal(t.key_spec_n, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(t.key_specs[i].type,
+            i == 0 ? MU_PKI_KEY_EC : i == 1 ? MU_PKI_KEY_ED25519 : MU_PKI_KEY_RSA);
+    assert_int_equal(t.key_specs[0].bits, 384);
+    assert_int_equal(t.key_specs[2].bits, 3072);
+    /* regCtrl-algId and regCtrl-rsaKeyLen, RFC 9810 5.3.19.16 */
+    assert_non_null(memmem(r.result.cert_template.p, r.result.cert_template.n, "\6\x09+\6\1\5\5\7\5\1\x0b", 11));
+    assert_non_null(memmem(r.result.cert_template.p, r.result.cert_template.n, "\6\x09+\6\1\5\5\7\5\1\x0c", 11));
+    mu_buf_clear(&retagged);
+    done(&r);
+}
 
 /* CMP-92, CMP-94, CMP-97 */
 static void the_ca_tells_of_itself(void **state)
@@ -1396,6 +1498,36 @@ static void the_list_has_what_was_just_revoked(void **state)
     mu_pki_cert_free(other);
 }
 
+/* CMP-131: newWithOld begins with the new root and ends with the old one at the latest, oldWithNew
+ * has the old one's days; each bears the key it is named for and is signed by the other. */
+static void links_are_right(
+    struct ca_world *w, struct mu_pki_cert *old, const struct mu_pki_cert *new_root)
+{
+    struct mu_cmp_root_update update;
+    struct mu_pki_cert *new_with_new, *new_with_old, *old_with_new;
+    struct mu_cmp_msg msg = {0};
+
+    ca_ok(mu_cmp_msg_decode(mu_buf_bytes(&w->last.body), &msg, &ca_err));
+    assert_true(mu_cmp_genm_root_update_decode(msg.body.u.gen.v[0].value, &update));
+    ca_ok(mu_pki_cert_decode(update.new_with_new, &new_with_new, &ca_err));
+    ca_ok(mu_pki_cert_decode(update.new_with_old, &new_with_old, &ca_err));
+    ca_ok(mu_pki_cert_decode(update.old_with_new, &old_with_new, &ca_err));
+    assert_true(mu_pki_cert_equal(new_with_new, new_root));
+    assert_true(new_with_new->not_before_s <= old->not_after_s);
+    assert_int_equal(new_with_old->not_before_s, new_with_new->not_before_s);
+    assert_true(new_with_old->not_after_s <= old->not_after_s);
+    assert_int_equal(old_with_new->not_before_s, old->not_before_s);
+    assert_int_equal(old_with_new->not_after_s, old->not_after_s);
+    assert_true(mu_bytes_equal(new_with_old->spki, new_with_new->spki));
+    assert_true(mu_bytes_equal(old_with_new->spki, old->spki));
+    ca_ok(mu_pki_cert_verify(new_with_old, old, false, &ca_err));
+    ca_ok(mu_pki_cert_verify(old_with_new, new_with_new, false, &ca_err));
+    mu_pki_cert_free(new_with_new);
+    mu_pki_cert_free(new_with_old);
+    mu_pki_cert_free(old_with_new);
+    mu_cmp_msg_clear(&msg);
+}
+
 /* CMP-93, CMP-131: the successor, signed by the root that the client has, is told and taken. */
 static void the_next_root_is_told(void **state)
 {
@@ -1413,6 +1545,7 @@ static void the_next_root_is_told(void **state)
     assert_false(mu_pki_cert_equal(r.result.ca_certs->v[0], trusted.v[0]));
     assert_true(
         mu_pki_name_equal(r.result.ca_certs->v[0]->subject, trusted.v[0]->subject));
+    links_are_right(w, trusted.v[0], r.result.ca_certs->v[0]);
     done(&r);
     w->now_s += 10;
     ca_ok(mu_ca_activate(w->ca, "demo", "test", &ca_err));
@@ -1556,6 +1689,7 @@ int main(void)
         CASE(a_disabled_service_says_so_by_http),
         CASE(wildcards_need_the_option),
         CASE(key_usages_are_the_profiles),
+        CASE(changes_are_granted_with_mods),
         CASE(the_https_preset_has_both_usages),
         CASE(a_profile_is_chosen_by_name),
         CASE(kur_renews),
@@ -1582,6 +1716,8 @@ int main(void)
         CASE(a_request_sent_again_gets_the_same),
         CASE(a_transaction_id_in_use_is_refused),
         CASE(a_certificate_revokes_itself),
+        CASE(what_cannot_be_revoked),
+        CASE(a_template_is_the_profiles),
         CASE(the_ca_tells_of_itself),
         CASE(the_list_has_what_was_just_revoked),
         CASE(the_next_root_is_told),

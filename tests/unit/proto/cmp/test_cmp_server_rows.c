@@ -358,6 +358,40 @@ static void templates_and_controls(void **state)
     }
 }
 
+/* CMP-52: accepted means as asked; the CA here issues without extensions and for a day. Also after a
+ * wait, when the request itself is gone. */
+static void what_was_changed_is_granted_with_mods(void **state)
+{
+    static const struct {
+        void (*change)(struct sw *w);
+        int64_t not_after_s;
+        bool wait;
+        int status;
+    } rows[] = {{tokens, 0, false, MU_CMP_ACCEPTED}, {encipherment_only, 0, false, MU_CMP_GRANTED_WITH_MODS},
+        {tokens, SW_NOW + 86400, false, MU_CMP_ACCEPTED}, {tokens, SW_NOW + 5, false, MU_CMP_GRANTED_WITH_MODS},
+        {tokens, 0, true, MU_CMP_ACCEPTED}, {encipherment_only, 0, true, MU_CMP_GRANTED_WITH_MODS}};
+    struct sw w;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        start(&w);
+        rows[i].change(&w);
+        w.body.u.req.req.tmpl.not_after_s = rows[i].not_after_s;
+        sw_prove(&w, SW_NEW);
+        if (rows[i].wait)
+            w.verdict = MU_VERDICT_PENDING;
+        sw_send(&w);
+        if (rows[i].wait) {
+            assert_int_equal(w.answer.body.u.rep.response.status.status, MU_CMP_WAITING);
+            w.verdict = MU_VERDICT_ISSUED;
+            sw_poll(&w);
+            sw_send(&w);
+        }
+        sw_expect_issued(&w, MU_CMP_IP);
+        assert_int_equal(w.answer.body.u.rep.response.status.status, rows[i].status);
+        sw_clear(&w);
+    }
+}
+
 /* CMP-50: unique identifiers, which our encoder does not write. */
 static void unique_identifiers_are_refused(void **state)
 {
@@ -434,15 +468,15 @@ static void the_hash_is_that_of_the_signature(void **state)
     uint8_t hash[64], other[64];
     struct sw w;
 
-    for (int i = 0; i < 3; i++) { /* the last: by another hash than Ed448's */
+    for (int i = 0; i < 5; i++) { /* 2: by another hash than Ed448's; 4: by half of it */
         start(&w);
         sw_ok(mu_pki_key_generate(&specs[i % 2], &w.issuer_key, &sw_err));
         sw_send(&w);
         sw_expect_issued(&w, MU_CMP_IP);
         assert_int_equal(mu_pki_digest(MU_PKI_SHA512, w.issued->der, other), 64);
         assert_int_equal(mu_pki_sig_hash(w.issued->sig_alg, w.issued->der, hash), 64);
-        assert_int_equal(memcmp(hash, other, 64) == 0, i == 1);
-        confirm_with(&w, i == 2 ? other : hash, 64);
+        assert_int_equal(memcmp(hash, other, 64) == 0, i % 2);
+        confirm_with(&w, i == 2 ? other : hash, i == 4 ? 32 : 64);
         if (i == 2) {
             sw_expect_error(&w, MU_CMP_BAD_CERT_ID);
         } else {
@@ -592,6 +626,7 @@ int main(void)
         cmocka_unit_test(surplus_certificates_are_taken_and_bounded),
         cmocka_unit_test(two_requests_are_one_too_many),
         cmocka_unit_test(templates_and_controls),
+        cmocka_unit_test(what_was_changed_is_granted_with_mods),
         cmocka_unit_test(unique_identifiers_are_refused),
         cmocka_unit_test(other_proofs_are_not_served),
         cmocka_unit_test(the_hash_is_that_of_the_signature),
