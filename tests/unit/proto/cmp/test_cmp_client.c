@@ -610,6 +610,130 @@ static void the_header_has_to_be_an_answer_to_ours(void **state)
     }
 }
 
+static void other_answer(struct mu_cmp_header *h, uint8_t *p)
+{
+    spoil_id(h, p);
+    h->recip_nonce = mu_bytes(NULL, 0);
+}
+
+/* An error that was refused, without protection, its header changed by spoil. */
+static void strip_and_spoil(struct run *r, unsigned n, struct mu_http_response *response)
+{
+    struct mu_cmp_msg msg;
+    struct mu_buf part = {0}, out = {0};
+    uint8_t octets[16];
+
+    (void)r;
+    (void)n;
+    sw_ok(mu_cmp_msg_decode(mu_buf_bytes(&response->body), &msg, &sw_err));
+    msg.header.protection_alg = mu_bytes(NULL, 0);
+    spoil(&msg.header, octets);
+    mu_cmp_msg_encode_part(&msg.header, &msg.body, &part);
+    sw_ok(mu_cmp_msg_encode(mu_buf_bytes(&part), mu_bytes(NULL, 0), NULL, &out, &sw_err));
+    mu_buf_reset(&response->body);
+    mu_buf_put_bytes(&response->body, mu_buf_bytes(&out));
+    mu_cmp_msg_clear(&msg);
+    mu_buf_clear(&part);
+    mu_buf_clear(&out);
+}
+
+/* IOP-30, IOP-31: an error that does not even fit is still told, and nothing else follows from it */
+static void errors_that_do_not_fit_are_told(void **state)
+{
+    static const struct {
+        void (*spoil)(struct mu_cmp_header *h, uint8_t *p);
+        int m;
+    } rows[] = {{other_answer, 501}, {old_version, 507}};
+    struct run r;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin(&r);
+        spoil = rows[i].spoil;
+        r.tamper = strip_and_spoil;
+        r.w.verdict = MU_VERDICT_REFUSED;
+        r.w.refuse = MU_REFUSE_ENTRY_UNKNOWN;
+        r.w.words = "Enrollment not found.";
+        drive(&r);
+        assert_int_not_equal(r.rc, MU_OK);
+        failed(&r, r.rc, rows[i].m, "Enrollment not found.");
+        traced(&r, "not authenticated: \"");
+        assert_int_equal(r.sent, 1);
+        end(&r);
+    }
+}
+
+static void id_zero(struct run *r, unsigned n, struct mu_http_response *response)
+{
+    struct mu_cmp_msg msg;
+    struct mu_buf out = {0};
+    struct mu_cmp_mac_key mac = {.mac = {.kind = MU_PKI_MAC_NONE}};
+    struct mu_cmp_protector how = {.mac = &mac, .reference = mu_bytes_str("x")};
+
+    if (n != 1)
+        return;
+    sw_ok(mu_cmp_msg_decode(mu_buf_bytes(&response->body), &msg, &sw_err));
+    sw_ok(mu_cmp_protect_verify_mac(&msg, &r->w.secret, true, &mac, &sw_err));
+    assert_int_equal(msg.body.u.rep.response.cert_req_id, -1);
+    msg.body.u.rep.response.cert_req_id = 0;
+    sw_ok(mu_cmp_protect_encode(&msg.header, &msg.body, &how, &msg.extra, &out, &sw_err));
+    mu_buf_reset(&response->body);
+    mu_buf_put_bytes(&response->body, mu_buf_bytes(&out));
+    mu_cmp_protect_mac_clear(&mac);
+    mu_cmp_msg_clear(&msg);
+    mu_buf_clear(&out);
+}
+
+/* CMP-56, CMP-101, IOP-32: -1 throughout for p10cr, polls and certConf included (the server insists);
+ * 0 in an old server's answer is taken, in that to an ir nothing but 0 */
+static void p10cr_is_minus_one_throughout(void **state)
+{
+    struct mu_buf csr = {0};
+    struct run r;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin(&r);
+        r.config.op = MU_CMP_CLIENT_P10CR;
+        const struct mu_pki_csr_params params = {.subject = mu_buf_bytes(&r.subject)};
+        mu_buf_reset(&csr);
+        sw_ok(mu_pki_csr_make(&params, sw_key(SW_NEW), &csr, &sw_err));
+        r.config.csr = mu_buf_bytes(&csr);
+        if (i == 0)
+            r.tamper = id_zero;
+        else
+            r.w.verdict = MU_VERDICT_PENDING;
+        r.pending_n = 2;
+        r.config.await_s = 5;
+        r.config.max_await_s = 600;
+        drive(&r);
+        is_done(&r);
+        assert_int_equal(r.sent, i == 0 ? 2 : 4);
+        assert_true(r.w.op == MU_OP_CONFIRM && r.w.confirm_accepted);
+        end(&r);
+    }
+    mu_buf_clear(&csr);
+}
+
+/* CMP-47, CMP-102: the pauses are the server's, their sum is bounded here */
+static void waiting_has_an_end(void **state)
+{
+    struct run r;
+
+    (void)state;
+    begin(&r);
+    r.w.verdict = MU_VERDICT_PENDING;
+    r.pending_n = 1000;
+    r.config.await_s = 5;
+    r.config.max_await_s = 100;
+    drive(&r);
+    failed(&r, MU_PENDING, 313, "still pending after 100 s");
+    assert_int_equal(r.waited, 5); /* 5 s to begin with, then 30 s each, as the server says, and the rest */
+    end(&r);
+}
+
 /* IOP-38, CMP-72 */
 static void a_certificate_for_another_key_is_rejected(void **state)
 {
@@ -1013,6 +1137,9 @@ int main(void)
         cmocka_unit_test(an_ordinary_certificate_does_not_answer_for_the_ca),
         cmocka_unit_test(a_signed_wait_is_none_by_password),
         cmocka_unit_test(the_header_has_to_be_an_answer_to_ours),
+        cmocka_unit_test(errors_that_do_not_fit_are_told),
+        cmocka_unit_test(p10cr_is_minus_one_throughout),
+        cmocka_unit_test(waiting_has_an_end),
         cmocka_unit_test(a_certificate_for_another_key_is_rejected),
         cmocka_unit_test(a_certificate_that_leads_nowhere_is_rejected),
         cmocka_unit_test(a_confirmation_that_is_not_accepted_is_M508),
