@@ -2,7 +2,8 @@
 """Measures CMP side by side in one run: our responder (SQLite, full durability), the mock server of
 `openssl cmp`, the bare crypto operations and OpenSSL's own server code in process; P-256 and
 RSA-2048, by MAC and by signature, each enrollment an ir (signed: cr) with its certConf. The
-responder runs on one core and the load on the other. Machines are noisy: read the ratios."""
+responder runs on one core and the load on the other. Then one enrollment by our client. Machines are
+noisy: read the ratios."""
 import argparse
 import json
 import os
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from run import client_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = {"p256": "ec:P-256", "rsa2048": "rsa:2048"}
@@ -44,7 +47,19 @@ def stop(p):
         p.wait()
 
 
-def ours(build, tmp, n, key, secret):
+def client(build, tmp, home, url, key, secret):
+    """With a key file of its own, so that making one is not measured."""
+    own = tmp / f"client-{key}"
+    own.mkdir()
+    file = own / "key"
+    run("openssl", "genpkey", *(["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if key == "rsa2048"
+                                else ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]), "-out", file)
+    file.chmod(0o600)
+    return client_runs(build, own, home / "root.pem", ["--via", "cmp", "--url", url, "--ref", "load", "--secret-file", secret, "--key-file", file])
+
+
+def ours(build, tmp, o, key, secret, clients):
+    n = o.n
     program = build / "src/cmd/muster-ca/muster-ca"
     home = tmp / f"ca-{key}"
     run(program, "--dir", home, "init", "--cn", "Bench", "--key", KEYS[key], "--ra-key", KEYS[key], "--listen", "127.0.0.1:0")
@@ -59,6 +74,10 @@ def ours(build, tmp, n, key, secret):
                 break
         url = m.group(1)
         load(build, url, p.pid, secret, 100, 4, key)  # warm
+        if not o.no_client:
+            clients[key] = client(build, tmp, home, url, key, secret)
+        if o.client:
+            return rows
         for signed in (False, True):
             for clients, keep in ((1, False), (16, False), (16, True)):
                 rows.append((f"muster-ca{', kept connections' if keep else ''}", key, signed, load(build, url, p.pid, secret, n, clients, key, signed, keep)))
@@ -108,19 +127,28 @@ def main():
     a = argparse.ArgumentParser()
     a.add_argument("--build", default=ROOT / "build", type=Path)
     a.add_argument("-n", type=int, default=2000, help="enrollments per row")
+    a.add_argument("--no-client", action="store_true", help="the responders alone")
+    a.add_argument("--client", action="store_true", help="our client alone")
     a.add_argument("--json", type=Path)
     o = a.parse_args()
     build = o.build.resolve()
-    rows = []
+    rows, clients = [], {}
     with tempfile.TemporaryDirectory(prefix="muster-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as t:
         tmp = Path(t)
         secret = tmp / "secret"
         secret.write_text("fortinet1\n")
         secret.chmod(0o600)
-        bound = json.loads(run("taskset", "-c", "0", build / "bench/cmp_bound", "1000"))
+        bound = {} if o.client else json.loads(run("taskset", "-c", "0", build / "bench/cmp_bound", "1000"))
         for key in KEYS:
-            rows += ours(build, tmp, o.n, key, secret)
+            rows += ours(build, tmp, o, key, secret, clients)
+            if o.client:
+                continue
             rows += mock(build, tmp, max(200, o.n // 4), key)
+    for key, c in clients.items():
+        print(f"client, {key}: one enrollment {c['wall_ms']:.1f} ms wall (target 15), {c['cpu_ms']:.1f} ms CPU, "
+              f"{c['peak_kb'] / 1024:.1f} MB resident (13), {c['private_dirty_kb'] / 1024:.1f} MB private dirty (3)")
+    if o.client:
+        return
     print(f"OpenSSL {bound['openssl']}, CPU per enrollment")
     for key in KEYS:
         for kind in ("mac", "signature"):
@@ -144,7 +172,7 @@ def main():
             target = f"crypto bound {b['crypto_bound_ms'] / best:.0%} (target 70 %)" if key == "rsa2048" else f"OpenSSL's server code {b['plain_openssl_ms'] / best:.2f} times ours (target 2)"
             print(f"{key} by {kind}: {best:.3f} ms; {target}; the mock takes {peer['cpu_per_ms'] / best:.1f} times (target 4)")
     if o.json:
-        o.json.write_text(json.dumps({"bound": bound, "rows": rows}, indent=1))
+        o.json.write_text(json.dumps({"bound": bound, "rows": rows, "client": clients}, indent=1))
 
 
 main()

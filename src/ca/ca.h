@@ -27,6 +27,8 @@
  *   cmp-confirm-wait   5min: how long a certConf is waited for; then the certificate is revoked
  *   cmp-check-after    60s: when a client whose request waits should poll
  *   cmp-implicit-confirm  yes: grant implicitConfirm to those who ask for it
+ *   cmp-ra             certificates in PEM: who signs CMP with one of these is an RA, as is who has one
+ *                      of ours with cmcRA: speaks for others
  *   client-profile     profile of requests signed by certificates below client-ca, or by an RA;
  *                      empty: they are refused
  *   default            no: this CA answers where neither path nor identifier names one
@@ -130,6 +132,11 @@ enum mu_code mu_ca_activate(
 /* Makes (or makes anew) the certificate with cmKGA that signs keys made here for clients. */
 enum mu_code mu_ca_kga(
     struct mu_ca *ca, const char *name, const char *operator, struct mu_err * err) MU_CHECK;
+/* One made elsewhere instead: key and certificates (its own first, then what leads to a root that the
+ * clients trust), each PEM or DER. It has cmKGA, may sign, is valid now, and the key is its own. */
+struct mu_ca_kga_given { struct mu_bytes key, certs; };
+enum mu_code mu_ca_kga_give(struct mu_ca *ca, const char *name, const struct mu_ca_kga_given *given,
+    const char *operator, struct mu_err *err) MU_CHECK;
 enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
     const char *operator, struct mu_err * err) MU_CHECK;
 

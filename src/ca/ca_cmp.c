@@ -128,15 +128,18 @@ static const struct mu_ca_one *by_signer(const struct mu_ca_job *job)
     return NULL;
 }
 
-/* Only one that a client would believe: valid now, and issued by the CA as it is. */
+/* Only one that a client would believe: valid now, and issued by the CA as it is, or given to us. */
 static void use_kga(struct mu_ca_job *job)
 {
     const struct mu_ca_pair *kga = &job->one->kga;
     struct mu_pki_cert *cert = kga->certs.n != 0 ? kga->certs.v[0] : NULL;
 
     if (kga->key == NULL || cert->not_before_s > job->now_s || cert->not_after_s < job->now_s
-        || !mu_bytes_equal(cert->exts.akid, job->one->ca.certs.v[0]->exts.skid))
+        || (!job->one->kga_is_given
+            && !mu_bytes_equal(cert->exts.akid, job->one->ca.certs.v[0]->exts.skid)))
         return;
+    if (job->one->kga_is_given)
+        job->credential.kga_chain = &kga->certs;
     job->credential.kga_key = kga->key;
     job->credential.kga_cert = cert;
 }

@@ -244,13 +244,27 @@ static void find_entry(struct who *w)
 
 /* ---- certificates ---- */
 
-/* One of ours with cmcRA, in force: only an operator's approval makes such certificates (CMP-59). */
-static bool is_ra(const struct mu_ca_job *job, const struct mu_pki_cert *cert,
-    const struct mu_record_cert *row)
+static bool is_named_ra(const struct mu_ca_job *job, const struct mu_pki_cert *cert)
 {
+    for (size_t i = 0; i < job->one->cmp_ra.n; i++)
+        if (mu_pki_cert_equal(cert, job->one->cmp_ra.v[i]))
+            return true;
+    return false;
+}
+
+/* One of ours with cmcRA, in force: only an operator's approval makes such certificates (CMP-59). Or
+ * one that the configuration names, whoever issued it; of ours, it must not be revoked. */
+static bool is_ra(const struct mu_ca_job *job, const struct mu_pki_cert *cert,
+    const struct mu_record_cert *row, bool is_ours)
+{
+    bool is_named = is_named_ra(job, cert);
+
+    if (cert->not_before_s > job->now_s || job->now_s > cert->not_after_s)
+        return false;
+    if (is_named && !is_ours)
+        return true;
     return row != NULL && mu_bytes_equal(row->der, cert->der) && row->revoked_s == 0
-        && cert->exts.has_eku && (cert->exts.eku & MU_EKU_CMC_RA)
-        && cert->not_before_s <= job->now_s && job->now_s <= cert->not_after_s;
+        && (is_named || (cert->exts.has_eku && (cert->exts.eku & MU_EKU_CMC_RA)));
 }
 
 /* CMP-23. Whether it is still valid is asked where it matters: a certConf may be signed by one that
@@ -263,12 +277,17 @@ static enum mu_code check_signer(struct mu_ca_job *job, struct mu_err *err)
     if (job->is_ours) {
         if (cmp->signer_row == NULL || !mu_bytes_equal(cmp->signer_row->der, signer->der))
             return mu_ca_refusal(err, MU_REFUSE_SIGNER_UNTRUSTED);
-        cmp->is_ra = is_ra(job, signer, cmp->signer_row);
+        cmp->is_ra = is_ra(job, signer, cmp->signer_row, true);
         if (job->claim.outer == NULL)
             job->credential.ra_verified_ok = cmp->is_ra;
         return MU_OK;
     }
     cmp->is_external = true;
+    cmp->is_ra = is_ra(job, signer, NULL, false);
+    if (cmp->is_ra && job->claim.outer == NULL)
+        job->credential.ra_verified_ok = true;
+    if (cmp->is_ra)
+        return MU_OK;
     if (cmp->kept_signer != NULL) /* looked at when the transaction began */
         return MU_OK;
     if (job->one->client_ca.n == 0)
@@ -374,7 +393,8 @@ static void on_facts(void *cookie, const struct mu_store_facts *facts)
     cmp->latest_cert = mu_store_row_copy(MU_STORE_ROW_CERT, facts->latest_cert);
     cmp->signer_row = mu_store_row_copy(MU_STORE_ROW_CERT, facts->cert);
     if (job->claim.outer != NULL) /* CMP-107 */
-        job->credential.ra_verified_ok = is_ra(job, job->claim.outer, facts->other_cert);
+        job->credential.ra_verified_ok
+            = is_ra(job, job->claim.outer, facts->other_cert, is_ours(job, job->claim.outer));
     if (job->claim.auth == MU_AUTH_MAC)
         find_entry(w);
     else if (job->claim.auth == MU_AUTH_CERT && job->claim.signer == NULL)

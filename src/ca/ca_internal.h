@@ -46,6 +46,9 @@ struct mu_ca_one {
     int64_t confirm_wait_s, check_after_s;
     char *client_profile;
     struct mu_ca_pair kga; /* signs keys made for clients; none: key NULL */
+    bool kga_is_given; /* made elsewhere */
+    char *cmp_ra_text;
+    struct mu_pki_certs cmp_ra; /* who signs with one of these speaks for others */
     bool implicit_confirm;
     struct mu_pki_certs links; /* next and what leads from an old root to it, for cacerts */
     bool allow_legacy, single_ca_cert, sign_alg_rsa_encryption, caps_sha384, is_default;
@@ -123,10 +126,11 @@ enum mu_code mu_ca_certify_subject(struct mu_bytes ca_name, const char *role, st
 
 /* ---- the key generation authority (ca_kga.c) ---- */
 
+/* It has one that was made here. */
 bool mu_ca_kga_is(struct mu_ca *ca, const char *name);
-/* What mu_ca_kga has kept as a setting: the key's reference and the certificate; false: none of
- * this CA's. der gets the certificate. */
-bool mu_ca_kga_read(const char *setting, char ref[96], struct mu_buf *der);
+/* What is kept as a setting: the key's reference, the certificates, and whether they were given to us;
+ * false: nothing that can be read. */
+bool mu_ca_kga_read(const char *setting, char ref[96], struct mu_buf *der, bool *is_given);
 
 /* ---- old and new root (ca_links.c) ---- */
 

@@ -71,6 +71,9 @@ enum mu_code mu_ca_label_parse(struct mu_ca_one *one, struct mu_err *err)
     if (rc == MU_OK && *one->client_ca_text != '\0'
         && (rc = mu_pki_certs_decode(mu_bytes_str(one->client_ca_text), &one->client_ca, err)) != MU_OK)
         mu_err_context(err, "client-ca wants certificates in PEM");
+    if (rc == MU_OK && *one->cmp_ra_text != '\0'
+        && (rc = mu_pki_certs_decode(mu_bytes_str(one->cmp_ra_text), &one->cmp_ra, err)) != MU_OK)
+        mu_err_context(err, "cmp-ra wants certificates in PEM");
     return rc;
 }
 
@@ -84,6 +87,8 @@ void mu_ca_label_clear(struct mu_ca_one *one)
     free(one->est);
     free(one->label_list);
     free(one->client_ca_text);
+    free(one->cmp_ra_text);
+    mu_pki_certs_clear(&one->cmp_ra);
     mu_pki_certs_clear(&one->client_ca);
 }
 

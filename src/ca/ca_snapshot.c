@@ -36,6 +36,7 @@ static const struct {
     {"cmp-confirm-wait", DURATION, offsetof(struct mu_ca_one, confirm_wait_s), "5min"},
     {"cmp-check-after", DURATION, offsetof(struct mu_ca_one, check_after_s), "60s"},
     {"cmp-implicit-confirm", YES_NO, offsetof(struct mu_ca_one, implicit_confirm), "yes"},
+    {"cmp-ra", TEXT, offsetof(struct mu_ca_one, cmp_ra_text), ""},
     {"client-profile", TEXT, offsetof(struct mu_ca_one, client_profile), ""},
     {"default", YES_NO, offsetof(struct mu_ca_one, is_default), "no"},
 };
@@ -298,7 +299,7 @@ static enum mu_code load_kga(const struct mu_ca_config *config, struct mu_ca_one
     enum mu_code rc = MU_OK;
 
     memcpy(why, one->why, sizeof why); /* the CA serves without it */
-    if (mu_ca_kga_read(setting, ref, &der))
+    if (mu_ca_kga_read(setting, ref, &der, &one->kga_is_given))
         rc = load_pair(config, one, mu_buf_bytes(&der), ref, &one->kga, err);
     memcpy(one->why, why, sizeof why);
     mu_buf_clear(&der);

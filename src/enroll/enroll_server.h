@@ -103,6 +103,7 @@ struct mu_credential {
     int64_t time_slack_s;           /* messageTime further off is badTime; 0: it is not judged */
     struct mu_pki_key *kga_key;     /* signs generated keys; NULL: key */
     struct mu_pki_cert *kga_cert;
+    const struct mu_pki_certs *kga_chain; /* what leads from it to a root; NULL: ca_chain */
 };
 
 /* A request that checked out as a message. Views into the engine. */

@@ -175,3 +175,66 @@ def test_CMP82_CMP86_generated_keys_are_signed_by_the_kga(world, muster, tmp_pat
     text = openssl("x509", "-in", "kga.crt", "-noout", "-text", cwd=tmp_path)
     assert "CA KGA" in text and ("1.3.6.1.5.5.7.3.32" in text or "Key Generation Authority" in text), text
     relay.stop()
+
+
+def outside(dir, name, *extensions):
+    """A root that is none of ours, and a certificate NAME below it."""
+    if not (dir / "root2.crt").exists():
+        openssl("req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", dir / "root2.key", "-subj",
+                "/CN=Other Root", "-days", "30", "-out", dir / "root2.crt")
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", dir / f"{name}.key", "-subj", f"/CN={name}",
+            "-out", dir / f"{name}.csr")
+    (dir / "ext").write_text("\n".join(("subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid", *extensions)) + "\n")
+    openssl("x509", "-req", "-in", dir / f"{name}.csr", "-CA", dir / "root2.crt", "-CAkey", dir / "root2.key", "-CAcreateserial", "-days", "20",
+            "-extfile", dir / "ext", "-out", dir / f"{name}.crt")
+    (dir / f"{name}.key").chmod(0o600)
+
+
+def test_CMP82_a_kga_made_elsewhere_by_configuration(world, muster, tmp_path):
+    """Its certificate has to be for that, and the client to trust who issued it; then it signs, and the CA's successor changes nothing."""
+    outside(tmp_path, "authority", "keyUsage=critical,digitalSignature", "extendedKeyUsage=1.3.6.1.5.5.7.3.32")
+    outside(tmp_path, "ordinary", "keyUsage=critical,digitalSignature", "extendedKeyUsage=clientAuth")
+    give = lambda cert, key: run(world.program, "--dir", world.home, "ca", "kga", "main", "--cert", tmp_path / f"{cert}.crt", "--key-file",
+                                 tmp_path / f"{key}.key")
+    r = give("ordinary", "ordinary")
+    assert r.code != 0 and "cmKGA" in r.err, r
+    r = give("authority", "ordinary")
+    assert r.code != 0 and "M708" in r.err, r
+    (tmp_path / "authority.key").chmod(0o644)
+    assert "M701" in give("authority", "authority").err
+    (tmp_path / "authority.key").chmod(0o600)
+    r = give("authority", "authority")
+    assert r.code == 0 and "CN=authority" in r.out, r
+    secret = (tmp_path / "authority.key").read_text().splitlines()[1]
+    assert secret not in r.out + r.err + (world.dir / "ca.log").read_text()
+
+    world.ir("dev", "/CN=dev4")
+    ask = lambda *a: run(muster, "--store", tmp_path / "store", *a)
+    (tmp_path / "id.pem").touch(mode=0o600)
+    (tmp_path / "id.pem").write_text((world.dir / "dev.crt").read_text() + (world.dir / "dev.key").read_text())
+    assert ask("ca", "trust", world.dir / "root.crt", "--name", "root", "--yes").code == 0
+    enroll = ("enroll", "sk", "--via", "cmp", "--url", world.url, "--subject", "/CN=dev4", "--server-key", "--cmp-request", "cr", "--client-cert",
+              tmp_path / "id.pem")
+    r = ask(*enroll)
+    assert r.code != 0 and "who made the key" in r.err, r
+    assert ask("ca", "trust", tmp_path / "root2.crt", "--name", "root2", "--yes").code == 0
+    r = ask(*enroll, "--replace")
+    assert r.code == 0, r
+    assert "CN=Main" in world.ask("ca", "kga", "main"), "one made here takes its place again"
+
+
+def test_CMP65_CMP114_an_ra_of_another_ca_by_configuration(world, tmp_path):
+    """cmp-ra names it; without that its certificate is a stranger's, whatever usages it claims."""
+    outside(world.dir, "other", "keyUsage=critical,digitalSignature", "extendedKeyUsage=1.3.6.1.5.5.7.3.28")
+    ask = ("cr", "-newkey", "new.key", "-subject", "/CN=by the other", "-popo", "0", "-certout", "byother.crt")
+    world.set("client-profile = default\n")
+    r = world.cmp(*ask, by="other")
+    assert r.code != 0 and "signerNotTrusted" in r.err, r
+    lines = "\n ".join((world.dir / "other.crt").read_text().strip().splitlines())
+    world.set(f"client-profile = default\ncmp-ra = {lines}\n")
+    r = world.cmp(*ask, by="other")
+    assert r.code == 0, r
+    assert world.subject("byother").endswith("by the other")
+    r = world.cmp("rr", "-oldcert", "byother.crt", "-revreason", "4", by="other")
+    assert r.code == 0, r
+    world.set("client-profile = default\n")

@@ -180,16 +180,54 @@ static int ca_activate(struct cmd_context *ctx, int argc, char **argv)
     return code >= 0 ? code : ask_ca(ctx, "POST", args.operand[0], "/activate", NULL);
 }
 
+/* Certificates and key as text into the request. */
+static enum mu_code kga_files(const char *certs, const char *key, json_t *in, struct mu_err *err)
+{
+    struct mu_buf text = {.max = MU_LIMIT_FILE}, secret = {.max = MU_LIMIT_FILE, .secret = true};
+    enum mu_code rc = mu_keystore_file_read(certs, MU_KEYSTORE_PUBLIC, &text, err);
+
+    if (rc == MU_OK)
+        rc = mu_keystore_file_read(key, MU_KEYSTORE_SECRET, &secret, err);
+    if (rc == MU_OK && (!mu_text_is_utf8(mu_buf_bytes(&text)) || !mu_text_is_utf8(mu_buf_bytes(&secret))))
+        rc = mu_err_set(err, MU_INPUT, MU_REASON_NONE, "certificates and key are wanted in PEM");
+    if (rc == MU_OK) {
+        mu_kit_json_set_buf(in, "certificates", &text);
+        mu_kit_json_set_buf(in, "key", &secret);
+    }
+    mu_buf_clear(&text);
+    mu_buf_clear(&secret);
+    return rc;
+}
+
 static int ca_kga(struct cmd_context *ctx, int argc, char **argv)
 {
-    static const struct cmd_spec spec = {.usage = "ca kga NAME",
+    static const struct cmd_opt options[] = {
+        {0, "cert", "FILE", "one made elsewhere: its certificate first, then what leads to a root (PEM)"},
+        {0, "key-file", "FILE", "its key (PEM, 0600)"},
+        {0, NULL, NULL, NULL},
+    };
+    static const struct cmd_spec spec = {.usage = "ca kga NAME [--cert FILE --key-file FILE]",
+        .opts = options,
         .min = 1,
         .max = 1,
-        .about = "Makes the certificate (cmKGA) that signs keys made for clients."};
+        .about = "Makes the certificate (cmKGA) that signs keys made for clients, or takes one."};
+    struct mu_err err = {0};
     struct cmd_args args;
+    json_t *in;
     int code = cmd_parse(ctx, &spec, argc, argv, &args);
 
-    return code >= 0 ? code : ask_ca(ctx, "POST", args.operand[0], "/kga", NULL);
+    if (code >= 0)
+        return code;
+    if (cmd_has(&args, "cert") != cmd_has(&args, "key-file"))
+        return cmd_usage("--cert and --key-file belong together");
+    if (!cmd_has(&args, "cert"))
+        return ask_ca(ctx, "POST", args.operand[0], "/kga", NULL);
+    in = json_object();
+    if (kga_files(cmd_get(&args, "cert"), cmd_get(&args, "key-file"), in, &err) != MU_OK) {
+        json_decref(in);
+        return cmd_fail(ctx, &err);
+    }
+    return ask_ca(ctx, "POST", args.operand[0], "/kga", in);
 }
 
 int cmd_ca(struct cmd_context *ctx, int argc, char **argv)

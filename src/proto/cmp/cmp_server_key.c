@@ -36,7 +36,7 @@ enum mu_code mu_cmp_server_package(struct mu_cmp_server *s, const struct mu_cred
         .key = decision->key,
         .signer_key = own ? credential->key : credential->kga_key,
         .signer = own ? credential->cert : credential->kga_cert,
-        .signer_chain = credential->ca_chain,
+        .signer_chain = !own && credential->kga_chain != NULL ? credential->kga_chain : credential->ca_chain,
         .to = {.cipher = MU_PKI_AES256_CBC, .bare = true},
     };
     enum mu_code rc = mu_cmp_server_deliverable(s, err);

@@ -9,7 +9,8 @@
  *   POST   /v1/ca/NAME/set              {settings}
  *   POST   /v1/ca/NAME/next             a successor for GetNextCACert
  *   POST   /v1/ca/NAME/activate         the successor takes over
- *   POST   /v1/ca/NAME/kga              a certificate with cmKGA to sign generated keys with
+ *   POST   /v1/ca/NAME/kga              a certificate with cmKGA to sign generated keys with: made here,
+ *                                       or certificates, key: in PEM, made elsewhere
  *   GET    /v1/entries [?limit]         GET /v1/entries/NAME   DELETE /v1/entries/NAME
  *   POST   /v1/entries                  {name, profile, protocols, ca, once, max_uses, password,
  *                                       expires, comments}

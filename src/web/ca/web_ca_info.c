@@ -193,12 +193,25 @@ void mu_web_ca_info_activate(struct mu_kit_call *call)
         show(call, call->arg);
 }
 
+/* Made here, or with "certificates" and "key" the one made elsewhere. */
 void mu_web_ca_info_kga(struct mu_kit_call *call)
 {
+    static const char *const known[] = {"certificates", "key", NULL};
+    const char *certs = NULL, *key = NULL, *name;
     struct mu_err err = {0};
     char operator[32];
+    enum mu_code rc;
 
-    if (mu_ca_kga(mu_web_ca_of(call), call->arg, mu_web_ca_operator(call, operator), &err) != MU_OK)
+    name = mu_web_ca_operator(call, operator);
+    if ((rc = mu_kit_json_check(call->in, known, &err)) == MU_OK
+        && (rc = mu_kit_json_text(call->in, "certificates", false, &certs, &err)) == MU_OK)
+        rc = mu_kit_json_text(call->in, "key", certs != NULL, &key, &err);
+    if (rc == MU_OK && certs != NULL)
+        rc = mu_ca_kga_give(mu_web_ca_of(call), call->arg,
+            &(struct mu_ca_kga_given){.key = mu_bytes_str(key), .certs = mu_bytes_str(certs)}, name, &err);
+    else if (rc == MU_OK)
+        rc = mu_ca_kga(mu_web_ca_of(call), call->arg, name, &err);
+    if (rc != MU_OK)
         mu_kit_call_fail(call, &err);
     else
         show(call, call->arg);
