@@ -260,11 +260,11 @@ static void make_known_groups(void)
 {
     for (size_t i = 0; i < KNOWN_CURVES; i++) {
         char group[16];
+        snprintf(group, sizeof(group), "%s", known_curves[i]); /* first: its length is taken */
         OSSL_PARAM params[] = {
             OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
             OSSL_PARAM_construct_end(),
         };
-        snprintf(group, sizeof(group), "%s", known_curves[i]);
         known_groups[i] = ec_from_params(params, EVP_PKEY_KEY_PARAMETERS);
     }
 }
