@@ -85,6 +85,7 @@ int mu_net_exchange_close_socket(void *cookie, curl_socket_t fd)
         else if (!s->opened || s->connected)
             TRACE(s, MU_TRACE_CONNECT, "closed by the server");
         s->socket = CURL_SOCKET_BAD;
+        s->ssl = NULL;
     }
     return close(fd);
 }
@@ -240,6 +241,7 @@ enum mu_code mu_net_exchange_start(struct mu_net_session *s, struct mu_err *err)
         TRACE(s, MU_TRACE_CONNECT, "closed by the server");
     s->connected = s->opened = s->resolved = s->refused_new = s->closed_later = false;
     s->head_done = s->has_length = s->body_too_long = false;
+    s->alert = 0;
     memset(&s->err, 0, sizeof(s->err));
     s->fault[0] = '\0';
     mu_http_response_clear(&s->response);

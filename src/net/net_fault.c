@@ -4,6 +4,8 @@
 #include <netdb.h>
 #include <string.h>
 
+#include <openssl/err.h>
+
 #include "base/text.h"
 #include "net/net_session.h"
 
@@ -92,6 +94,21 @@ static bool has_any(const char *text, const char *const *words)
     return false;
 }
 
+/* Under TLS 1.3 the handshake is over for us before the server has looked at our certificate: its
+ * alert may be there before the request is sent, and then curl tells no more than that this failed. */
+static void take_alert(struct mu_net_session *s, CURLcode code)
+{
+    const char *words;
+
+    if (code == CURLE_SEND_ERROR)
+        mu_net_verify_hear(s);
+    if (s->alert == 0 || s->alert > UINT8_MAX || strstr(s->fault, "SSL routines") != NULL)
+        return;
+    words = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, SSL_AD_REASON_OFFSET + s->alert));
+    if (words != NULL)
+        snprintf(s->fault, sizeof(s->fault), "SSL routines::%s", words);
+}
+
 /* OpenSSL's "error:0A000418:SSL routines::tlsv1 alert unknown ca": what stands behind the last
  * colon, without curl's errno behind it. */
 static const char *tls_words(const struct mu_net_session *s, char *buf, size_t size)
@@ -114,7 +131,7 @@ static enum mu_code srp_fault(const char *words, struct mu_err *err)
 }
 
 /* Whatever is in curl's words of an alert or of a handshake that failed; MU_OK if nothing. */
-static enum mu_code tls_fault(struct mu_net_session *s, struct mu_err *err)
+static enum mu_code tls_fault(struct mu_net_session *s, CURLcode code, struct mu_err *err)
 {
     static const char *const certificate[] = {"alert bad certificate", "alert unsupported certificate",
         "alert certificate", "alert unknown ca", "alert access denied", "certificate required",
@@ -127,6 +144,7 @@ static enum mu_code tls_fault(struct mu_net_session *s, struct mu_err *err)
 
     if (strcasecmp(s->url.scheme, "https") != 0 && strcasecmp(s->url.scheme, "ldaps") != 0)
         return MU_OK;
+    take_alert(s, code);
     tls_words(s, words, sizeof(words));
     /* curl takes this alert for a verdict of our own side, and those were dealt with before. */
     if (strcasestr(s->fault, "certificate verification failed") != NULL)
@@ -179,7 +197,7 @@ static enum mu_code too_long(struct mu_net_session *s, struct mu_err *err)
 static enum mu_code other_fault(struct mu_net_session *s, CURLcode code, struct mu_err *err)
 {
     char words[320];
-    enum mu_code rc = tls_fault(s, err);
+    enum mu_code rc = tls_fault(s, code, err);
 
     if (rc != MU_OK)
         return rc;

@@ -7,6 +7,7 @@
 #define MU_NET_SESSION_H
 
 #include <curl/curl.h>
+#include <openssl/ssl.h>
 
 #include "base/limits.h"
 #include "http/http_transport.h"
@@ -70,6 +71,8 @@ struct mu_net_session {
     char verified_by[160]; /* subject of the anchor */
     bool implicit;         /* only the system's store vouches for it */
     bool cert_asked;       /* the server wanted to see a certificate of ours */
+    SSL *ssl;              /* curl's, while the socket is open */
+    int alert;             /* with which the server ended the connection; 0: none */
 };
 
 /* ---- net_exchange.c ---- */
@@ -109,6 +112,9 @@ void mu_net_anchors_clear(struct mu_net_anchors_path *path);
 CURLcode mu_net_verify_setup(CURL *easy, void *ssl_ctx, void *cookie);
 /* The password alone says who the server is: TLS-SRP, and no CA to verify a certificate with. */
 bool mu_net_verify_by_srp(const struct mu_net_session *s);
+/* After a request that could not be sent: the alert that the server left before it closed, which curl
+ * does not look for. The connection is of no use any more. */
+void mu_net_verify_hear(struct mu_net_session *s);
 /* Traces version, cipher and server, and keeps the channel binding. */
 void mu_net_verify_learn(struct mu_net_session *s, SSL *ssl);
 

@@ -284,6 +284,9 @@ static void on_info(const SSL *ssl, int where, int ret)
 
     if ((where & SSL_CB_HANDSHAKE_START) != 0 && s->server_name != NULL)
         SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, s->server_name);
+    s->ssl = (SSL *)(uintptr_t)ssl;
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && ret >> 8 == SSL3_AL_FATAL)
+        s->alert = ret & 0xff;
 }
 
 bool mu_net_verify_by_srp(const struct mu_net_session *s)
@@ -438,6 +441,29 @@ static void trace_login(const struct mu_net_session *s, SSL *ssl)
     if (mu_net_srp_user(ssl) != NULL)
         mu_trace(s->env, s->proto, MU_TRACE_AUTH, "TLS-SRP user %s logged in (deprecated, TLS 1.2 only)",
             mu_text_escape_to(subject, sizeof(subject), mu_bytes_str(s->srp_user)));
+}
+
+void mu_net_verify_hear(struct mu_net_session *s)
+{
+    unsigned char octets[4096];
+    ssize_t n;
+    BIO *in;
+
+    if (s->ssl == NULL || s->socket == CURL_SOCKET_BAD || s->alert != 0)
+        return;
+    n = recv(s->socket, octets, sizeof(octets), MSG_DONTWAIT);
+    if (n <= 0 || (in = BIO_new(BIO_s_mem())) == NULL)
+        return;
+    /* Not by curl's own way of reading: that works inside of its calls only. */
+    if (BIO_write(in, octets, (int)n) == (int)n) {
+        SSL_set0_rbio(s->ssl, in);
+        while (SSL_read(s->ssl, octets, sizeof(octets)) > 0)
+            continue;
+    } else {
+        BIO_free(in);
+    }
+    OPENSSL_cleanse(octets, sizeof(octets));
+    ERR_clear_error();
 }
 
 void mu_net_verify_learn(struct mu_net_session *s, SSL *ssl)

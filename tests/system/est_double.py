@@ -25,11 +25,12 @@ def openssl(*args, input=None):
     return p.stdout
 
 
-def make_ca(dir, name, issuer=None):
-    """A CA certificate dir/name.pem with its key; self-signed, or below issuer."""
+def make_ca(dir, name, issuer=None, serial=None):
+    """A CA certificate dir/name.pem with its key; self-signed, or below issuer; serial in hex."""
     key, cert = dir / f"{name}.key", dir / f"{name}.pem"
     openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
     extra = [] if issuer is None else ["-CA", dir / f"{issuer}.pem", "-CAkey", dir / f"{issuer}.key"]
+    extra += [] if serial is None else ["-set_serial", f"0x{serial}"]
     openssl("req", "-x509", "-new", "-key", key, "-subj", f"/CN={name}", "-days", "3650", "-out", cert, *extra,
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
             "-addext", "subjectKeyIdentifier=hash")
@@ -78,6 +79,7 @@ class Asked:
     def __init__(self, connection, method, path, headers, body, client, version):
         self.connection, self.method, self.path, self.headers = connection, method, path, headers
         self.body, self.client, self.version = body, client, version
+        self.answer = []            # header lines of our answer, in their order
 
     @property
     def op(self):
@@ -143,6 +145,10 @@ class EstDouble:
             def log_message(self, *args):
                 pass
 
+            def send_header(self, name, value):
+                self.asked.answer.append(f"{name}: {value}")
+                super().send_header(name, value)
+
             def do_GET(self):
                 double.serve(self, b"")
 
@@ -166,6 +172,7 @@ class EstDouble:
         client = None if not cert else dict(x[0] for x in cert["subject"]).get("commonName")
         asked = Asked(handler.number, handler.command, handler.path, dict(handler.headers), body, client,
                       handler.request.version())
+        handler.asked = asked
         with self.lock:
             self.asked.append(asked)
         status, headers, answer = self.answers.get(asked.op) or self.answer(asked, handler)

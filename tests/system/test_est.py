@@ -114,7 +114,37 @@ def trace(r):
 
 
 def lines(r, step):
-    return [x for x in trace(r) if x.startswith(f"est {step}:")]
+    return [x for x in trace(r) if re.match(f"est {step}:", x)]
+
+
+def headers_told(r):
+    """Header lines of each answer, as the trace has them."""
+    told = []
+    for x in lines(r, "http"):
+        if x.startswith("est http: HTTP result code "):
+            told.append([])
+        elif x.startswith("est http: header: "):
+            told[-1].append(x.removeprefix("est http: header: "))
+    return told
+
+
+def octets(hex):
+    return ":".join(re.findall("..", hex))
+
+
+SETTINGS = ("server certificate", "server", "CA identifier", "source address", "user", "password", "client certificate", "SRP user",
+            "SRP password", "key password", "key", "csrattrs", "subject", "SAN", "linked to TLS")
+
+
+def facts(r):
+    """What was told of the request before it was sent: every setting with its value or none."""
+    found, names = {}, "|".join(SETTINGS)
+    for x in lines(r, "request"):
+        for part in re.split(rf", (?=(?:{names}) )", x.removeprefix("est request: ")):
+            if m := re.match(rf"({names}) (.*)", part):
+                assert m[1] not in found, (m[1], x)
+                found[m[1]] = m[2]
+    return found
 
 
 def oid(dotted):
@@ -193,7 +223,8 @@ def test_E008_E094_label_is_in_the_path_at_enroll_and_at_renewal(unit):
     r = unit.ok("plain")
     assert f"GET {unit.url}/.well-known/est/cacerts" in r.err
     r = unit.enroll("x", "--label", "nothere")
-    assert r.code != 0 and "M401" in r.err, r
+    assert r.code == 4 and "M401" in r.err and '"nothere"' in r.err, r
+    assert f"GET {unit.url}/.well-known/est/nothere/cacerts" in r.err and not (unit.store / "certs/x").exists(), r
 
 
 def test_E009_user_and_password(unit):
@@ -256,8 +287,9 @@ def test_E012_E026_another_CA_named_is_M203_with_both_names(unit):
     assert unit("ca", "trust", unit.dir / "someother.pem", "--name", "wrong").code == 0
     r = unit.enroll("x", "--ca-cert", "wrong")
     assert r.code == 7 and "M203" in r.err, r
-    assert "sceptest" in r.err and "someother" in r.err, r
-    assert not (unit.store / "certs/x/latest.crt").exists()
+    assert re.search(r'M203: .*"C=NL,ST=NH,L=Amsterdam,O=Fortinet,OU=AS,CN=sceptest".*"CN=someother"', r.err), r
+    assert not any(x.startswith("est http:") for x in trace(r)) and not (unit.store / "certs/x/latest.crt").exists()
+    unit.ok("x")
 
 
 def test_E013_TLS_SRP(unit, demo):
@@ -276,8 +308,9 @@ def test_E013_TLS_SRP(unit, demo):
 def test_E015_a_fresh_entry_has_none_of_the_values(unit):
     assert unit("csr", "e", "--via", "est").code == 0
     e = unit.show("e")
-    for key in ("ca_identifier", "user", "password", "client_cert", "srp_user", "srp_password", "key_password"):
+    for key in ("url", "ca", "ca_identifier", "user", "password", "client_cert", "srp_user", "srp_password", "key_password"):
         assert e[key] is None, key
+    assert re.search(r"set enroll-protocol est\n +next\n", unit("show", "e", "--as", "console").out)
 
 
 def test_E016_what_is_needed_is_named(unit):
@@ -285,7 +318,7 @@ def test_E016_what_is_needed_is_named(unit):
     assert r.code != 0 and "--url" in r.err, r
     r = unit("enroll", "--via", "est", "--url", unit.url)
     assert r.code == 64 and "name" in r.err, r
-    assert not (unit.store / "certs/x").exists()
+    assert not (unit.store / "certs/x").exists() and not list((unit.store / "state").glob("x.*"))
 
 
 @pytest.mark.parametrize("word,says", [
@@ -312,10 +345,12 @@ def test_E020_E021_subject_by_commas_and_alternative_names(other, double):
     other.ok("e", "--subject", SUBJECT, "--san", SAN)
     subject = double.asked[-1].csr("-subject", "-nameopt", "RFC2253,-dn_rev")
     assert subject.strip().replace("subject=", "") == "CN=firewall-portal1,DC=local,DC=COM"
-    text = double.asked[-1].csr("-text")
-    assert "DNS:firewall-portal1.local.ca, IP Address:172.18.60.184" in text
-    other.ok("one", "--subject", "CN=x", "--san", "DNS:x.example")
-    assert "IP Address" not in double.asked[-1].csr("-text")
+    for n, (san, asked) in enumerate([(SAN, "DNS:firewall-portal1.local.ca, IP Address:172.18.60.184"), ("DNS:x.example", "DNS:x.example"),
+                                      ("IP:172.18.60.184", "IP Address:172.18.60.184")]):
+        other.ok(f"e{n}", "--subject", SUBJECT, "--san", san)
+        text = double.asked[-1].csr("-text").splitlines()
+        at = next(i for i, x in enumerate(text) if "Subject Alternative Name" in x)
+        assert text[at + 1].strip() == asked
 
 
 def test_E022_E075_what_the_CA_drops_is_told_and_no_error(unit):
@@ -333,6 +368,15 @@ def test_E025_E035_the_named_CA_with_and_without_the_prefix(unit):
     r = unit.enroll("x", "--ca-cert", "fac.nowhere")
     assert r.code != 0 and "M210" in r.err and "CA_Cert_1" in r.err, r
     unit.ok("file", "--ca-cert", str(unit.dir / "store/ca/CA_Cert_1.crt"))
+
+
+def test_E025_the_name_of_no_CA_is_a_CA_identifier_that_M401_explains(muster, demo, tmp_path):
+    """The root imported as fac.root alone: D13 makes the eighth value of the example a CA identifier."""
+    u = Unit(muster, tmp_path, demo.est, None)
+    assert u("ca", "trust", demo.root, "--name", "fac.root").code == 0
+    r = u.enroll("x", "--ca-cert", "fac.root", "--label", "G_CA_Cert_1")
+    assert r.code == 4 and f"GET {u.url}/.well-known/est/G_CA_Cert_1/cacerts" in r.err, r
+    assert "M401" in r.err and "CA certificate, but none has this name" in r.err and '"G_CA_Cert_1"' in r.err, r
 
 
 def test_E026_a_certificate_from_elsewhere_is_M213_and_not_stored(other, double):
@@ -371,7 +415,10 @@ def test_E029_source_address(muster, start_double, tmp_path):
 
 def test_E032_the_example_with_all_its_places(unit, demo):
     r = unit.ok("est-test101", "--key", "ec-secp256r1", "--subject", SUBJECT, "--san", SAN)
-    assert r.err.rstrip().endswith("Done.")
+    assert r.err.rstrip().splitlines()[-1] == "Done."
+    e = unit.show("est-test101")
+    assert (e["url"], e["user"], e["ca"], e["subject"]) == (unit.url, "estuser", "G_CA_Cert_1", "/CN=firewall-portal1")
+    assert "prime256v1" in unit.cert("est-test101", "-text")
 
 
 # ---- trust ----
@@ -383,9 +430,9 @@ def test_E036_a_CA_that_is_not_imported_is_M204_with_the_line_that_imports(muste
     sha256 = openssl("x509", "-in", double.root, "-noout", "-fingerprint", "-sha256").decode().split("=")[1].strip()
     assert r.code == 7 and "M204" in r.err and sha256 in r.err, r
     assert f"muster ca fetch {double.url} --via est" in r.err and "muster ca trust" in r.err
-    in_order(trace(r), "est tls: ", "est ca: getting the CA certificates failed")
-    assert any("self-signed certificate in certificate chain" in x for x in lines(r, "tls")), r
-    assert double.asked == []
+    told = [x for x in lines(r, "(tls|ca)") if "self-signed certificate in certificate chain" in x or "getting the CA certificates failed" in x]
+    assert [x.split(":")[0] for x in told] == ["est tls", "est ca"] and "self-signed" in told[0], r
+    assert double.asked == [] and lines(r, "http") == []
 
 
 def test_E045_what_is_loaded_for_the_connection_one_line_per_TLS(other):
@@ -393,6 +440,7 @@ def test_E045_what_is_loaded_for_the_connection_one_line_per_TLS(other):
     assert len([x for x in lines(r, "trust") if "loaded for TLS" in x]) == 1 and "G_CA_Cert_1" in " ".join(lines(r, "trust")), r
     r = other("--debug", "est", "enroll", "f", "--via", "est", "--url", other.url, *other.auth())
     assert r.code == 0 and "CA store" in " ".join(lines(r, "trust")), r
+    assert len([x for x in lines(r, "trust") if "loaded for TLS" in x]) == 1, r
 
 
 def sha256_of(pem):
@@ -403,8 +451,10 @@ def test_pin_bootstraps_over_one_connection_and_enrolls_over_a_second(muster, do
     """EST-18, EST-19, EST-20"""
     u = Unit(muster, tmp_path, double.url, None)
     u.ca = []
-    u.ok("e", "--pin", sha256_of(double.root))
+    r = u.ok("e", "--pin", sha256_of(double.root))
     assert double.connections == 2
+    assert [x for x in lines(r, "trust") if "loaded for TLS" in x] == [  # E045
+        "est trust: none loaded for TLS: the server is not verified", "est trust: loaded for TLS: CN=estDouble"]
     assert [(a.connection, a.op) for a in double.asked][:2] == [(1, "cacerts"), (2, "cacerts")]
     assert "Authorization" not in double.asked[0].headers
     assert double.asked[-1].connection == 2
@@ -522,7 +572,14 @@ def test_E040_only_what_is_set_is_shown_of_how_we_authenticate(other, double):
     assert lines(r, "auth") == ["est auth: HTTP user estuser, password *"], r
     double.user = None
     r = other.ok("f", auth=[])
-    assert not any("password" in x for x in lines(r, "auth")), r
+    assert lines(r, "auth") == [], r
+    r = other.ok("g", "--client-cert", "f", auth=[])
+    assert {x.split(",")[0] for x in lines(r, "auth") if "warning" not in x} == {"est auth: client certificate f", "est auth: client certificate CN=f used"}, r
+
+
+def test_E040_TLS_SRP_is_shown_with_a_star(unit):
+    r = unit.ok("e", auth=["--srp-user", "srpuser", "--srp-password-file", unit.secret("srp", "srppwd")])
+    assert any("SRP user srpuser, password *" in x for x in lines(r, "auth")) and not any("HTTP user" in x for x in lines(r, "auth")), r
 
 
 def test_E043_E047_each_request_and_all_header_lines_in_order(other, double):
@@ -530,27 +587,40 @@ def test_E043_E047_each_request_and_all_header_lines_in_order(other, double):
     r = other.ok("e")
     gets = [x for x in lines(r, "http") if " GET " in x]
     assert gets == [f"est http: GET {double.url}/.well-known/est/{op}" for op in ("cacerts", "csrattrs")]
-    in_order(trace(r), "est http: header: Status: 200 OK", "est http: header: X-Second: two",
-             "est http: header: Content-Type: application/csrattrs")
+    sent = [a.answer for a in double.asked]
+    assert len(sent) == 3 and sent[1][2:5] == ["Status: 200 OK", "X-Second: two", "Content-Type: application/csrattrs"]
+    assert headers_told(r) == sent
 
 
 def test_E050_certificates_of_the_answer_are_numbered_with_their_facts(other, double):
-    make_ca(double.dir, "below", issuer="estDouble")
-    double.cacerts = [double.root, double.dir / "below.pem"]
-    r = other.ok("e")
-    t = lines(r, "ca")
-    assert "est ca: 2 certificates" in t
-    assert any(x.startswith("est ca: [2] version 3, serial ") and "subject CN=below" in x for x in t), t
-    assert any("Basic Constraints" in x and "CA:TRUE" in x for x in t)
-    assert any("Subject Key Identifier" in x for x in t)
-    serial = openssl("x509", "-in", double.root, "-noout", "-serial").decode().split("=")[1].strip().lower()
-    assert any(":".join(re.findall("..", serial)) in x for x in t)
+    """Serials of the seed, in the two forms."""
+    make_ca(double.dir, "long", issuer="estDouble", serial="ABE832E1F66A6B43")
+    make_ca(double.dir, "short", issuer="long", serial="074697")
+    double.cacerts = [double.root, double.dir / "long.pem", double.dir / "short.pem"]
+    t = lines(other.ok("e"), "ca")
+    assert "est ca: 3 certificates" in t, t
+    root = openssl("x509", "-in", double.root, "-noout", "-serial").decode().split("=")[1].strip().lower()
+    for n, (name, issuer, serial) in enumerate([("estDouble", "estDouble", octets(root)), ("long", "estDouble", "ab:e8:32:e1:f6:6a:6b:43"),
+                                                ("short", "long", "476823 (0x74697)")], 1):
+        assert t.count(f"est ca: [{n}] version 3, serial {serial}, issuer CN={issuer}, subject CN={name}") == 1, t
+        ski = openssl("x509", "-in", double.dir / f"{name}.pem", "-noout", "-ext", "subjectKeyIdentifier").decode().split()[-1]
+        for fact in ("X509v3 Basic Constraints: critical, CA:TRUE", "X509v3 Key Usage: critical, Certificate Sign, CRL Sign",
+                     f"X509v3 Subject Key Identifier: {ski}"):
+            assert t.count(f"est ca: [{n}] {fact}") == 1, (fact, t)
+
+
+def test_E050_the_root_of_the_demo(unit, demo):
+    t = lines(unit.ok("e"), "ca")
+    ski = openssl("x509", "-in", demo.root, "-noout", "-ext", "subjectKeyIdentifier").decode().split()[-1]
+    assert "est ca: 1 certificate" in t and f"est ca: [1] X509v3 Subject Key Identifier: {ski}" in t, t
+    assert "est ca: [1] X509v3 Basic Constraints: critical, CA:TRUE" in t, t
 
 
 def test_E056_an_extension_that_is_asked_for_with_its_value_is_in_the_request(other, double):
     double.csrattrs = attrs(extension_wish(("2.5.29.15", bytes([3, 2, 5, 0xA0]))))
     other.ok("e")
-    assert "Digital Signature, Key Encipherment" in double.asked[-1].csr("-text")
+    text = [x.strip() for x in double.asked[-1].csr("-text").splitlines()]
+    assert text[text.index("X509v3 Key Usage:") + 1] == "Digital Signature, Key Encipherment"
 
 
 def test_E056_a_SAN_that_is_asked_for_and_not_given_is_M408_before_posting(other, double):
@@ -596,15 +666,16 @@ def test_E064_an_explicit_algorithm_wins_over_the_wish(unit):
 def test_E065_every_setting_is_told_before_the_request_set_or_none(unit):
     r = unit.ok("e", "--key", "ec-secp256r1", "--subject", SUBJECT, "--san", SAN, "--label", "iot",
                 "--key-pass-file", unit.secret("kp", "opensesame"), "--source-ip", "127.0.0.1")
-    text = "\n".join(lines(r, "request"))
-    for fact in (f"server {unit.url}", "CA identifier iot", "source address 127.0.0.1", "user estuser", "password *",
-                 "client certificate none", "server certificate G_CA_Cert_1", "SRP user none", "SRP password none",
-                 "key password *", "key secp256r1", "csrattrs used", f"subject {SUBJECT}", f"SAN {SAN}"):
-        assert fact in text, (fact, text)
-    in_order(trace(r), "est request: server", "est http: POST")
-    text = "\n".join(lines(unit.ok("f"), "request"))
-    for fact in ("CA identifier none", "source address none", "key password none", "SAN none"):
-        assert fact in text, (fact, text)
+    every = {"server": unit.url, "CA identifier": "iot", "source address": "127.0.0.1", "user": "estuser", "password": "*",
+             "client certificate": "none", "server certificate": "G_CA_Cert_1", "SRP user": "none", "SRP password": "none",
+             "key password": "*", "key": "secp256r1", "csrattrs": "used (secp384r1 suggested, secp256r1 was asked for)",
+             "subject": SUBJECT, "SAN": SAN, "linked to TLS": "0"}
+    assert facts(r) == every, r
+    in_order(trace(r), "est start: enroll for 'e'", "est request: server", "est request: linked", "est http: POST")
+    r = unit.ok("f", "--client-cert", "e", "--csrattrs", "ignore", auth=["--srp-user", "srpuser", "--srp-password-file", unit.secret("srp", "srppwd")])
+    assert facts(r) == {k: "none" for k in every} | {
+        "server": unit.url, "client certificate": "e", "server certificate": "G_CA_Cert_1", "SRP user": "srpuser", "SRP password": "*",
+        "key": "secp256r1", "csrattrs": "ignored", "subject": "CN=f", "linked to TLS": "1, tls-unique"}, r
 
 
 def test_E067_passwords_are_stars_at_every_level(unit):
@@ -649,21 +720,38 @@ def test_E071_E072_the_post_and_its_answer(other, double):
     r = other.ok("e")
     post = double.asked[-1]
     assert post.method == "POST" and post.path == "/.well-known/est/simpleenroll"
-    assert post.headers["Content-Type"] == "application/pkcs10" and post.csr("-subject").strip().endswith("e")
+    assert post.headers["Content-Type"] == "application/pkcs10" and post.csr("-subject", "-nameopt", "RFC2253").strip() == "subject=CN=e"
+    assert all(len(x) <= 64 for x in post.body.splitlines()) and base64.b64decode(b"".join(post.body.split()), validate=True)
     assert f"est http: POST {double.url}/.well-known/est/simpleenroll, {len(post.body)} bytes" in trace(r)
     block = next(x for x in lines(r, "reply") if re.match(r"est reply: MII", x)).split(": ", 1)[1]
     pem = openssl("pkcs7", "-inform", "DER", "-print_certs", input=base64.b64decode(block)).decode()
-    assert pem.count("BEGIN CERTIFICATE") == 1
-    assert re.search(r"est reply: \d+ bytes, base64, 1 certificate", r.err)
+    assert re.search("-----BEGIN.*END CERTIFICATE-----", pem, re.S).group() == double.issued[0].read_text().strip()
+    assert f"est reply: {dict(x.split(': ', 1) for x in post.answer)['Content-Length']} bytes, base64, 1 certificate" in trace(r)
     double.one_line = True
     other.ok("f")
 
 
+def test_E072_the_answer_of_the_demo(unit):
+    told = headers_told(unit.ok("e"))[-1]
+    assert "Content-Type: application/pkcs7-mime; smime-type=certs-only" in told and "Content-Transfer-Encoding: base64" in told
+
+
+def cert_facts(u, name):
+    """The lines of the trace that E074 asks for, of the certificate that is in use, by openssl."""
+    said = u.cert(name, "-serial", "-subject", "-issuer", "-nameopt", "RFC2253,-dn_rev")
+    serial, subject, issuer = (re.search(rf"^{w}=(.*)$", said, re.M).group(1) for w in ("serial", "subject", "issuer"))
+    ids = {w: u.cert(name, "-ext", w).split()[-1] for w in ("subjectKeyIdentifier", "authorityKeyIdentifier")}
+    number = octets(serial.lower()) if int(serial, 16) >> 63 else f"{int(serial, 16)} (0x{int(serial, 16):x})"
+    return [f"est cert: version 3, serial {number}, issuer {issuer}, subject {subject}", "est cert: X509v3 Basic Constraints: CA:FALSE",
+            "est cert: X509v3 Key Usage: Digital Signature", f"est cert: X509v3 Subject Key Identifier: {ids['subjectKeyIdentifier']}",
+            f"est cert: X509v3 Authority Key Identifier: {ids['authorityKeyIdentifier']}"]
+
+
 def test_E074_the_facts_of_the_issued_certificate_once(unit):
     t = lines(unit.ok("e", "--subject", "CN=x"), "cert")
-    for fact in ("version 3, serial ", "subject CN=x", "Basic Constraints: CA:FALSE", "Key Usage: Digital Signature",
-                 "Subject Key Identifier: ", "Authority Key Identifier: "):
-        assert sum(fact in x for x in t) == 1, (fact, t)
+    for fact in cert_facts(unit, "e"):
+        assert t.count(fact) == 1, (fact, t)
+    assert len([x for x in t if "X509v3" in x]) == 4, t
 
 
 def test_E078_E079_saved_then_result_then_Done(unit):
@@ -680,29 +768,46 @@ def test_E078_E079_saved_then_result_then_Done(unit):
 # ---- renewal ----
 
 def test_E094_E097_renewal_takes_its_settings_from_the_store(unit):
-    unit.ok("e", "--label", "iot", "--source-ip", "127.0.0.1")
+    first = facts(unit.ok("e", "--key-pass-file", unit.secret("kp", "opensesame"), "--source-ip", "127.0.0.1", "--subject", "CN=x"))
+    assert unit("config", "set", "e", "label", "iot").code == 0
     r = unit.renew("e", "--no-input", input="")
-    assert r.code == 0, r
-    text = "\n".join(lines(r, "request"))
-    for fact in ("settings taken from the store", f"server {unit.url}", "CA identifier iot", "source address 127.0.0.1",
-                 "server certificate G_CA_Cert_1"):
-        assert fact in text, (fact, text)
+    assert r.code == 0 and "settings taken from the store" in r.err, r
+    assert f"POST {unit.url}/.well-known/est/iot/simplereenroll" in r.err, r
+    # E099, E100: who asks is another; what was set meanwhile; all else as it was
+    assert facts(r) == {**first, "CA identifier": "iot", "user": "none", "password": "none", "client certificate": "e"}
 
 
-def test_E098_E108_the_request_is_made_of_the_current_certificate(other, double):
-    other.ok("e", "--subject", "CN=firewall-portal1", "--eku", "clientAuth")
-    conf = other.store / "state/e.conf"
-    conf.write_text(conf.read_text().replace("firewall-portal1", "other"))
+def extensions(text):
+    """openssl's words: title with 'critical' -> content."""
+    found, title = {}, None
+    for x in text.splitlines():
+        if re.match(r"\s*(X509v3 (?!extensions)|[0-9]+\.[0-9.]+:)", x):
+            title = x.strip()
+            assert title not in found, text
+            found[title] = ""
+        elif title and re.match(r"\s*Signature ", x):
+            break
+        elif title:
+            found[title] += x.strip()
+    return found
+
+
+@pytest.mark.parametrize("more", ["", "extendedKeyUsage=clientAuth,serverAuth\nsubjectAltName=DNS:a.example,IP:192.0.2.7\n"
+                                      "1.3.6.1.4.1.99999.1=DER:0C:03:61:62:63\n"])
+def test_E098_E108_the_request_is_made_of_the_current_certificate(other, double, more):
+    double.extensions = double.extensions.replace("keyUsage=", "keyUsage=critical,") + more
+    other.ok("e", "--subject", "CN=firewall-portal1", "--eku", "emailProtection", "--san", "DNS:dropped.example")
+    assert other("config", "set", "e", "subject", "CN=other").code == 0
+    have, key = extensions(other.cert("e", "-text")), other.cert("e", "-pubkey")
     r = other.renew("e")
     assert r.code == 0, r
     csr = double.asked[-1].csr("-subject", "-nameopt", "RFC2253")
     assert csr.strip() == "subject=CN=firewall-portal1"
-    want = other.cert("e", "-ext", "basicConstraints,keyUsage,subjectKeyIdentifier,authorityKeyIdentifier")
     text = double.asked[-1].csr("-text")
-    asked = [x.strip() for x in text.split("Requested Extensions:")[1].split("Signature Algorithm")[0].splitlines() if x.strip()]
-    values = lambda text: {x.strip() for x in text.splitlines() if x.strip()}
-    assert set(asked) == values(want), (asked, want)
-    assert double.asked[-1].csr("-pubkey").strip() == other.cert("e", "-pubkey").strip()
+    assert have.pop("1.3.6.1.4.1.99999.1:", None) == ("..abc" if more else None)  # of the CA's own, not ours to ask for
+    assert extensions(text) == have and len(have) == (6 if more else 4), (text, have)
+    assert "challengePassword" not in text
+    assert double.asked[-1].csr("-pubkey").strip() == key.strip()
     assert "Version: 1 (0x0)" in text  # E109: our own carry 0
 
 
@@ -736,6 +841,20 @@ def test_E101_a_certificate_without_clientAuth_is_told_before_tried_and_explaine
     del double.answers["simplereenroll"]
     assert other.renew("e").code == 0
     assert not any("may lack" in x for x in trace(other.renew("e")))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_E101_refused_in_the_handshake_is_M406_too(muster, start_double, tmp_path, version):
+    """A server whose TLS looks at the purpose ends the connection with an alert."""
+    d = start_double(version=version)
+    d.extensions += "extendedKeyUsage=serverAuth\n"
+    u = Unit(muster, tmp_path, d.url, d.root)
+    u.ok("e", auth=[])
+    serial, asked = u.show("e")["serial"], len(d.asked)
+    r = u.renew("e")
+    assert r.code == 2 and "M406" in r.err and "renew-auth" in r.err and "unsupported certificate" in r.err, r
+    in_order(trace(r), "est auth: warning: e may lack the key usage for TLS client authentication")
+    assert u.show("e")["serial"] == serial and len(d.asked) == asked
 
 
 def test_renew_auth_password_shows_the_password_and_no_certificate(other, double):
@@ -777,7 +896,10 @@ jwIhAKUkqfWPAzwcxQaNQw6pyYvo18ymB9aEheeIXZfGI+tV
     pem = openssl("pkcs7", "-inform", "DER", "-print_certs", input=base64.b64decode(p.stdout))
     text = openssl("x509", "-noout", "-text", input=pem).decode()
     assert "9B:F8:39:D5:21:E6:FF:49:FF:AC:02:57:5B:FC:4C:1A:8B:1E:5D:8F" in text
-    assert "1A:DF:39:84:C2:56:E6:6C" not in text
+    key = lambda *a, input: openssl(*a, "-noout", "-pubkey", input=input)
+    assert key("x509", input=pem) == key("req", "-inform", "DER", input=base64.b64decode(t2))
+    said = lambda where, what, **kw: openssl("x509", *where, "-noout", "-ext", what, **kw).decode().split()[-1]
+    assert said([], "authorityKeyIdentifier", input=pem) == said(["-in", demo.root], "subjectKeyIdentifier")
 
 
 def test_E110_E113_reenroll_path_answer_and_what_show_then_says(unit):
@@ -787,14 +909,15 @@ def test_E110_E113_reenroll_path_answer_and_what_show_then_says(unit):
     r = unit.renew("e")
     t = trace(r)
     in_order(t, f"est http: POST {unit.url}/.well-known/est/simplereenroll", "est http: HTTP result code 200",
-             "est cert: version 3", f"est saved: e, ", "est result: ok (0)")
-    assert f"replaces {before['serial']}" in r.err
+             *cert_facts(unit, "e"), "est saved: e, ", "est result: ok (0)")
     after = unit.show("e")
+    assert f"est saved: e, {unit.store}/certs/e/{after['serial']}.crt, replaces {before['serial']}" in t and r.err.rstrip().splitlines()[-1] == "Done."
+    assert headers_told(r)[-1].count("Content-Type: application/pkcs7-mime; smime-type=certs-only") == 1
     for key in ("serial", "sha256", "not_before", "not_after"):
         assert before[key] != after[key], key
     assert after["not_after"] > before["not_after"] and after["not_before"] > before["not_before"]
-    for key in ("url", "user", "ca", "subject", "renew_days"):
-        assert before[key] == after[key], key
+    differ = {"serial", "sha256", "not_before", "not_after", "renew_from", "days_left", "last", "learned"}
+    assert {k: v for k, v in after.items() if k not in differ} == {k: v for k, v in before.items() if k not in differ}
 
 
 def test_rekey_makes_a_new_key_and_asks_for_no_old_identifier(other, double):
