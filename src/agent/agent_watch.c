@@ -373,7 +373,9 @@ void mu_agent_watch_counts(const struct mu_agent_watch *watch, struct mu_agent_w
 
 int64_t mu_agent_watch_next(const struct mu_agent_watch *watch, const char *name)
 {
-    const struct mu_watch_entry *entry = mu_agent_watch_find(watch, name);
+    const struct mu_watch_entry *entry = name != NULL ? mu_agent_watch_find(watch, name)
+        : watch->heap.n > 0                          ? watch->heap.v[0]
+                                                     : NULL;
 
     return entry != NULL && entry->run == NULL && entry->heap_at != 0 ? entry->at_s : 0;
 }

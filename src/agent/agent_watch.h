@@ -77,7 +77,7 @@ struct mu_agent_watch_counts {
     size_t entries, running, ready, unseen;
 };
 void mu_agent_watch_counts(const struct mu_agent_watch *watch, struct mu_agent_watch_counts *out);
-/* When this entry is looked at next, by the wall clock; 0: now, or there is no such entry. */
+/* When this entry (NULL: the first of all) is looked at next, by the wall clock; 0: now, or there is no such entry. */
 int64_t mu_agent_watch_next(const struct mu_agent_watch *watch, const char *name);
 
 #endif

@@ -13,11 +13,12 @@
 #include "cmd/musterd/daemon_log.h"
 #include "cmd/musterd/daemon_notify.h"
 #include "cmd/musterd/daemon_process.h"
+#include "cmd/musterd/daemon_rest.h"
 #include "net/net_client.h"
 #include "net/net_loop.h"
 #include "pki/pki_token.h"
 
-enum { STATUS_MS = 60 * 1000 };
+enum { STATUS_MS = 60 * 1000, REST_MS = 1000 };
 
 /* ---- configuration and places ---- */
 
@@ -109,6 +110,26 @@ static void on_tick(void *cookie)
     d->tick = mu_loop_after(d->loop, STATUS_MS, on_tick, d);
 }
 
+static void on_rest(void *cookie)
+{
+    struct mu_daemon *d = cookie;
+    struct mu_agent_watch_counts counts;
+
+    mu_loop_timer_free(d->loop, d->rest);
+    d->rest = NULL;
+    mu_agent_watch_counts(d->watch, &counts);
+    if (counts.running == 0 && counts.unseen == 0)
+        mu_daemon_rest_give_back();
+    else
+        mu_daemon_rest_soon(d);
+}
+
+void mu_daemon_rest_soon(struct mu_daemon *d)
+{
+    if (d->rest == NULL)
+        d->rest = mu_loop_after(d->loop, REST_MS, on_rest, d);
+}
+
 /* ---- the agent ---- */
 
 static void on_event(void *cookie, const struct mu_agent_event *event)
@@ -190,7 +211,9 @@ void mu_daemon_run(struct mu_daemon *d)
     on_tick(d);
     if (mu_daemon_notify_watchdog_ms() > 0)
         on_watchdog(d);
+    mu_daemon_rest_give_back(); /* what only the start needed */
     mu_daemon_watch_start(d);
+    mu_daemon_rest_soon(d);
     mu_loop_run(d->loop);
 }
 
@@ -205,6 +228,7 @@ void mu_daemon_close(struct mu_daemon *d)
     if (d->loop != NULL) {
         mu_loop_timer_free(d->loop, d->watchdog);
         mu_loop_timer_free(d->loop, d->tick);
+        mu_loop_timer_free(d->loop, d->rest);
         if (d->transport != NULL)
             mu_net_client_free(d->transport);
         mu_net_loop_free(d->loop);

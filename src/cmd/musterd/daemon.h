@@ -35,7 +35,7 @@ struct mu_daemon {
     struct mu_daemon_serve *control;
     struct mu_daemon_metrics *metrics;
     struct mu_agent_metrics *certificates; /* what the metrics say of them */
-    struct mu_loop_timer *watchdog, *tick;
+    struct mu_loop_timer *watchdog, *tick, *rest;
     unsigned secrets_dropped; /* variables that had no business in our environment */
     int64_t started_s, reloaded_s;
     struct mu_err fault; /* of the last reload; MU_OK: none */
@@ -45,6 +45,8 @@ struct mu_daemon {
 enum mu_code mu_daemon_config(struct mu_daemon *daemon, struct mu_err *err) MU_CHECK;
 /* Opens everything; when it returns MU_OK the agent is ready. Nothing was asked of a CA yet. */
 enum mu_code mu_daemon_open(struct mu_daemon *daemon, struct mu_err *err) MU_CHECK;
+/* Once nothing runs for a while, what only work needs is given back. */
+void mu_daemon_rest_soon(struct mu_daemon *daemon);
 /* Until a signal ends it. */
 void mu_daemon_run(struct mu_daemon *daemon);
 /* Jobs stop: what was sent stays stored. */

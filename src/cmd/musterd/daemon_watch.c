@@ -53,6 +53,7 @@ static void on_job(void *cookie, const char *name, const struct mu_agent_outcome
     const struct mu_err *err)
 {
     mu_daemon_tell_status(cookie);
+    mu_daemon_rest_soon(cookie);
 }
 
 enum mu_code mu_daemon_watch_open(struct mu_daemon *d, struct mu_err *err)
@@ -112,28 +113,12 @@ enum mu_code mu_daemon_watch_wish(
     return mu_agent_watch_wish(d->watch, name, wish, err);
 }
 
-struct nearest {
-    const struct mu_agent_watch *watch;
-    int64_t at_s; /* 0: none */
-};
-
-static void nearest_of(void *cookie, const char *name)
-{
-    struct nearest *n = cookie;
-    int64_t at_s = mu_agent_watch_next(n->watch, name);
-
-    if (at_s != 0 && (n->at_s == 0 || at_s < n->at_s))
-        n->at_s = at_s;
-}
-
 void mu_daemon_watch_status(struct mu_daemon *d, struct mu_web_agent_status *out)
 {
-    struct nearest nearest = {.watch = d->watch};
     struct mu_agent_watch_counts counts;
 
     mu_agent_watch_counts(d->watch, &counts);
     out->jobs = (unsigned)counts.running;
     out->unseen = (unsigned)counts.unseen;
-    if (mu_agent_entry_each(&d->agent, nearest_of, &nearest, NULL) == MU_OK)
-        out->next_s = nearest.at_s;
+    out->next_s = mu_agent_watch_next(d->watch, NULL);
 }
