@@ -512,7 +512,7 @@ def test_pbmac1_and_other_keys_against_the_demo(of_demo, key):
     in_order(trace(r), "start: kur", "confirm: accepted")
 
 
-def test_revoked_by_rr_it_stands_in_the_crl(of_demo):
+def test_revoked_by_rr_it_stands_in_the_crl(of_demo, muster_ca):
     assert of_demo.enroll().code == 0
     number = openssl("x509", "-in", of_demo.crt(), "-noout", "-serial").strip().split("=")[1]
     r = of_demo("revoke", "cmptest1", "--reason", "keyCompromise", "--yes")
@@ -520,8 +520,13 @@ def test_revoked_by_rr_it_stands_in_the_crl(of_demo):
     crl = of_demo.dir / "crl"
     r = of_demo("crl", "fetch", of_demo.demo.host + "/crl/demo.crl", "-o", crl)
     assert r.code == 0, r
-    text = openssl("crl", "-in", crl, "-inform", "DER" if crl.read_bytes()[:1] == b"\x30" else "PEM", "-noout", "-text")
-    assert number in text and "Key Compromise" in text
+    form = "DER" if crl.read_bytes()[:1] == b"\x30" else "PEM"
+    assert "verify OK" in subprocess.run([OPENSSL, "crl", "-in", crl, "-inform", form, "-noout", "-CAfile", of_demo.demo.root],
+                                         capture_output=True, text=True).stderr
+    entry = re.search(rf"Serial Number: {number}\n((?: {{8,}}.*\n)*)", openssl("crl", "-in", crl, "-inform", form, "-noout", "-text"))
+    assert entry and "CRL Reason Code: \n                Key Compromise" in entry.group(1), "this certificate, for this reason"
+    shown = json.loads(run(muster_ca, "--dir", of_demo.demo.dir, "issued", "show", number, "--json").out)["certificate"]
+    assert shown["state"] == "revoked" and shown["revoke_reason"] == "keyCompromise"
     r = of_demo("renew", "cmptest1", "--force")
     assert r.code != 0 and "certRevoked" in r.err, r
 

@@ -118,8 +118,7 @@ def test_CMP87_rr_revokes_once_and_is_in_the_list(peer):
     assert peer("rr", *args, auth="rsa").code == 0
     crl = run("curl", "-s", "-o", peer.dir / "crl.der", f"{peer.demo.host}/crl/demo.crl")
     assert crl.code == 0
-    text = run(OPENSSL, "crl", "-inform", "DER", "-in", peer.dir / "crl.der", "-noout", "-text").out
-    assert peer.serial() in text and "Key Compromise" in text
+    assert revoked(peer.dir / "crl.der", peer.serial(), "Key Compromise", peer.demo.root)
     r = peer("rr", *args, auth="rsa")
     assert r.code != 0 and "certRevoked" in r.err, r
     r = peer("kur", "-oldcert", "cert.crt", "-newkey", "ec.key", "-certout", "new.crt", auth="rsa")
@@ -136,10 +135,14 @@ def test_CMP92_genm(peer):
 
 
 def test_CMP99_a_question_nobody_answers_is_refused(peer):
-    r = peer("genm", "-infotype", "caProtEncCert")
-    assert r.code != 0 and "badRequest" in r.err, r
-    r = peer("genm", "-infotype", "signKeyPairTypes")
-    assert r.code == 0 and "received GENP" in r.err, r
+    """Each id-it that asks for something and that nobody answers here, by an error under the MAC of the question."""
+    for info in ("caProtEncCert", "encKeyPairTypes", "preferredSymmAlg", "unsupportedOIDs", "keyPairParamReq", "revPassphrase", "confirmWaitTime"):
+        r = peer("genm", "-infotype", info, "-rspout", "rsp.der")
+        assert r.code != 0 and "PKIFailureInfo: badRequest" in r.err and "this kind of general message is not served" in r.err, r
+        assert "received GENP" not in r.err
+    for info in ("signKeyPairTypes", "suppLangTags", "currentCRL", "caCerts"):
+        r = peer("genm", "-infotype", info)
+        assert r.code == 0 and "received GENP" in r.err, r
 
 
 def test_CMP73_implicit_confirmation(peer):
@@ -148,21 +151,40 @@ def test_CMP73_implicit_confirmation(peer):
     assert "CERTCONF" not in r.out + r.err, r
 
 
-def test_CMP79_a_certificate_nobody_confirms_is_revoked(start_demo, tmp_path):
-    """The time is over when the responder comes back: revoked, told, and in the list."""
+def revoked(crl, serial, reason, root):
+    """The entry of this serial in a list that the CA signed has this reason."""
+    r = run(OPENSSL, "crl", "-inform", "DER", "-in", crl, "-noout", "-text", "-CAfile", root)
+    assert r.code == 0 and "verify OK" in r.err + r.out, r
+    entry = re.search(rf"Serial Number: {serial}\n((?: {{8,}}.*\n)*)", r.out)
+    return bool(entry) and f"CRL Reason Code: \n                {reason}" in entry.group(1)
+
+
+def test_CMP79_a_certificate_nobody_confirms_is_revoked(start_demo, tmp_path, muster_ca):
+    """Not before its time; after it revoked, told, and in the list; one that was confirmed stays. The responder is another one
+    each time."""
     d = start_demo("--sqlite", name="one")
     p = Peer(d, tmp_path)
-    r = p.ir("rsa", "-disable_confirm")
+    r = p.ir("rsa", "-disable_confirm", subject="/CN=waits")
     assert r.code == 0, r
-    assert f"was confirmed ({colons(p.serial())})" not in d.stderr()
+    p.is_issued(p.ir("ec", out="good", subject="/CN=good"), "good")
+    show = lambda d, name: json.loads(run(muster_ca, "--dir", d.dir, "issued", "show", p.serial(name), "--json").out)["certificate"]
+    assert (show(d, "cert")["confirmation"], show(d, "good")["confirmation"]) == ("waiting", "confirmed")
     d.kill()
-    again = start_demo("--sqlite", name="one", env={"MUSTER_CLOCK_SHIFT": "301"})
+    told = f"was not confirmed in time and is revoked ({colons(p.serial())})"
+    d = start_demo("--sqlite", name="one", env={"MUSTER_CLOCK_SHIFT": "200"})
+    assert run("curl", "-s", "-o", tmp_path / "crl.der", f"{d.host}/crl/demo.crl").code == 0
+    assert show(d, "cert")["revoked"] is None and told not in d.stderr()
+    d.kill()
+    d = start_demo("--sqlite", name="one", env={"MUSTER_CLOCK_SHIFT": "301"})
     end = time.monotonic() + 90
-    while f"was not confirmed in time and is revoked ({colons(p.serial())})" not in again.stderr():
-        assert time.monotonic() < end, again.stderr()
+    while told not in d.stderr():
+        assert time.monotonic() < end, d.stderr()
         time.sleep(0.1)
-    assert run("curl", "-s", "-o", tmp_path / "crl.der", f"{again.host}/crl/demo.crl").code == 0
-    assert bytes.fromhex(p.serial()) in (tmp_path / "crl.der").read_bytes()
+    row = show(d, "cert")
+    assert row["confirmation"] == "rejected" and row["revoked"] is not None and show(d, "good")["revoked"] is None
+    assert run("curl", "-s", "-o", tmp_path / "crl.der", f"{d.host}/crl/demo.crl").code == 0
+    assert revoked(tmp_path / "crl.der", p.serial(), "Cessation Of Operation", d.root)
+    assert not revoked(tmp_path / "crl.der", p.serial("good"), "Cessation Of Operation", d.root)
 
 
 def test_C017_a_wrong_secret(peer):

@@ -88,14 +88,22 @@ def world(muster_ca, tmp_path_factory):
     w.server.stop()
 
 
+def names(world, file):
+    """Subjects of a file of certificates, in its order."""
+    (world.dir / "extra.p7").write_text(openssl("crl2pkcs7", "-nocrl", "-certfile", file, cwd=world.dir))
+    text = openssl("pkcs7", "-in", "extra.p7", "-print_certs", "-noout", cwd=world.dir)
+    return [line[len("subject="):].strip().replace("CN=", "CN = ") for line in text.splitlines() if line.startswith("subject=")]
+
+
 def test_CMP33_openssl_takes_what_the_ra_signs(world):
     """CMP-34..36: ir by MAC; cr, kur, rr, genm signed, answered under the RA's key and checked up to the root."""
-    world.ir("dev", "/CN=dev1")
+    r = world.cmp("ir", "-newkey", "dev.key", "-subject", "/CN=dev1", "-certout", "dev.crt", "-extracertsout", "extra.pem", entry="dev")
+    assert r.code == 0, r
+    by_mac = names(world, "extra.pem")
+    assert by_mac == ["CN = Main Issuing CA"], "CMP-36, CMP-37: the chain of the new certificate without its root"
     r = world.cmp("cr", "-newkey", "new.key", "-subject", "/CN=dev1", "-certout", "new.crt", "-extracertsout", "extra.pem", by="dev")
     assert r.code == 0, r
-    text = openssl("crl2pkcs7", "-nocrl", "-certfile", "extra.pem", cwd=world.dir)
-    (world.dir / "extra.p7").write_text(text)
-    assert "CN = Main Issuing CA RA" in openssl("pkcs7", "-in", "extra.p7", "-print_certs", "-noout", cwd=world.dir).replace("CN=", "CN = ")
+    assert names(world, "extra.pem") == ["CN = Main Issuing CA RA", "CN = Main Issuing CA"], "CMP-34: who signs, then its chain"
     assert world.cmp("genm", "-infotype", "caCerts", by="dev").code == 0
     r = world.cmp("kur", "-oldcert", "dev.crt", "-newkey", "dev.key", "-certout", "dev.crt", by="dev")
     assert r.code == 0, r
