@@ -74,6 +74,8 @@ enum mu_code mu_pki_key_wrap(EVP_PKEY *evp, bool has_private, bool is_token,
  * SubjectPublicKeyInfo. NULL: not that, or not a plain key of two primes. */
 EVP_PKEY *mu_pki_rsa_public(struct mu_bytes bits);
 EVP_PKEY *mu_pki_rsa_private(struct mu_bytes der, struct mu_buf *spki);
+/* pki_key_ec.c: the same of an ECPrivateKey of P-256, P-384 or P-521 with its public key. */
+EVP_PKEY *mu_pki_ec_private(struct mu_bytes der, struct mu_buf *spki);
 
 /* pki_cert_make.c: signs signed_part and appends SEQUENCE { signed_part, sig_alg, signature }. */
 enum mu_code mu_pki_sign_wrap(struct mu_bytes signed_part, struct mu_bytes sig_alg,

@@ -27,19 +27,34 @@ static int give_password(char *buf, int size, int rwflag, void *cookie)
     return (int)call->password->n;
 }
 
-/* The common case, an RSA key without a password; NULL: OpenSSL shall look at it. */
-static EVP_PKEY *decode_rsa(struct mu_bytes text, struct mu_buf *spki)
+static EVP_PKEY *decode_known_der(
+    struct mu_bytes der, struct mu_buf *spki, enum mu_pki_key_type *type)
+{
+    EVP_PKEY *evp = mu_pki_rsa_private(der, spki);
+    *type = MU_PKI_KEY_RSA;
+    if (!evp) {
+        mu_buf_reset(spki);
+        evp = mu_pki_ec_private(der, spki);
+        *type = MU_PKI_KEY_EC;
+    }
+    return evp;
+}
+
+/* The common case, an RSA or EC key without a password; NULL: OpenSSL shall look at it. */
+static EVP_PKEY *decode_known(
+    struct mu_bytes text, struct mu_buf *spki, enum mu_pki_key_type *type)
 {
     struct mu_buf der = {.max = MU_LIMIT_FILE, .secret = true};
     struct mu_bytes label;
     bool bad;
     EVP_PKEY *evp = NULL;
     if (!mu_pki_pem_is(text))
-        return mu_pki_rsa_private(text, spki);
+        return decode_known_der(text, spki, type);
     if (mu_pki_pem_next(&text, &label, &der, &bad)
         && (mu_bytes_equal(label, mu_bytes_str("PRIVATE KEY"))
-            || mu_bytes_equal(label, mu_bytes_str("RSA PRIVATE KEY"))))
-        evp = mu_pki_rsa_private(mu_buf_bytes(&der), spki);
+            || mu_bytes_equal(label, mu_bytes_str("RSA PRIVATE KEY"))
+            || mu_bytes_equal(label, mu_bytes_str("EC PRIVATE KEY"))))
+        evp = decode_known_der(mu_buf_bytes(&der), spki, type);
     mu_buf_clear(&der);
     return evp;
 }
@@ -64,11 +79,12 @@ enum mu_code mu_pki_key_decode(struct mu_bytes text, const struct mu_secret *pas
     struct mu_buf spki = {0};
     if (text.n > MU_LIMIT_FILE)
         return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "private key file is too long");
-    EVP_PKEY *evp = decode_rsa(text, &spki);
+    enum mu_pki_key_type type;
+    EVP_PKEY *evp = decode_known(text, &spki, &type);
     if (evp) {
         enum mu_code rc = mu_buf_check(&spki, "public key", err);
         if (rc == MU_OK)
-            rc = mu_pki_key_new(evp, mu_buf_bytes(&spki), MU_PKI_KEY_RSA, true, out, err);
+            rc = mu_pki_key_new(evp, mu_buf_bytes(&spki), type, true, out, err);
         else
             EVP_PKEY_free(evp);
         mu_buf_clear(&spki);

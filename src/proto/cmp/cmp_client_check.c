@@ -145,6 +145,16 @@ enum mu_code mu_cmp_client_check_signature(
     return rc;
 }
 
+/* A responder that answers by the salt and count of the request (CMP-29) spares us the work of
+ * deriving the same key again; one that does not has its own derived. */
+static enum mu_code expect_our_parameters(struct mu_cmp_client *c, struct mu_err *err)
+{
+    if (c->peer_mac.mac.kind != MU_PKI_MAC_NONE || !mu_secret_is_set(&c->mac.key))
+        return MU_OK;
+    c->peer_mac.mac = c->mac.mac;
+    return mu_secret_set(&c->peer_mac.key, mu_secret_bytes(&c->mac.key), err);
+}
+
 /* The kind of protection is that of our request (CMP-19); an error may be signed to a MAC request,
  * because a MAC may not be given to who has none right (CMP-32). */
 static enum mu_code check_protection(
@@ -166,7 +176,9 @@ static enum mu_code check_protection(
                 *err = why;
             return MU_AUTH;
         }
-        rc = mu_cmp_protect_verify_mac(msg, &c->secret, c->config.allow_legacy, &c->peer_mac, &why);
+        rc = expect_our_parameters(c, &why);
+        if (rc == MU_OK)
+            rc = mu_cmp_protect_verify_mac(msg, &c->secret, c->config.allow_legacy, &c->peer_mac, &why);
         if (rc == MU_MEMORY || rc == MU_OK)
             return rc;
         mu_cmp_client_trace(c, MU_TRACE_REPLY, "%s, protection wrong", mu_cmp_type_name(msg->body.type));

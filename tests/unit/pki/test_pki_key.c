@@ -181,7 +181,7 @@ static void key_files_of_openssl_are_read(void **state)
 }
 
 /* The same public key as OpenSSL sees it, in the same octets, and a private part that works. */
-static void expect_rsa(struct mu_bytes file, const struct mu_secret *password, EVP_PKEY *evp)
+static void expect_key(struct mu_bytes file, const struct mu_secret *password, EVP_PKEY *evp)
 {
     const struct mu_pki_verify_opts opts = {.digest = MU_PKI_SHA256};
     struct mu_pki_key *key = NULL;
@@ -212,9 +212,9 @@ static struct mu_bytes bio_bytes(BIO *bio)
     return mu_bytes(p, (size_t)n);
 }
 
-static void rsa_files_of_all_forms_give_the_same_key(void **state)
+static void all_forms_of(const char *kind)
 {
-    EVP_PKEY *evp = mu_pki_key_evp(kit_key("rsa:2048", 0));
+    EVP_PKEY *evp = mu_pki_key_evp(kit_key(kind, 0));
     BIO *pkcs8 = BIO_new(BIO_s_mem()), *pkcs1 = BIO_new(BIO_s_mem());
     BIO *sealed = BIO_new(BIO_s_mem()), *info = BIO_new(BIO_s_mem());
     struct mu_secret password = {0};
@@ -227,15 +227,15 @@ static void rsa_files_of_all_forms_give_the_same_key(void **state)
     assert_int_equal(PEM_write_bio_PrivateKey_traditional(sealed, evp, EVP_aes_128_cbc(),
                          (const unsigned char *)"pass", 4, NULL, NULL), 1);
     assert_int_equal(i2d_PKCS8PrivateKeyInfo_bio(info, evp), 1);
-    expect_rsa(bio_bytes(pkcs8), NULL, evp);
-    expect_rsa(bio_bytes(pkcs1), NULL, evp);
-    expect_rsa(bio_bytes(sealed), &password, evp);
-    expect_rsa(bio_bytes(info), NULL, evp);
-    expect_rsa(mu_bytes(der, (size_t)n), NULL, evp);
+    expect_key(bio_bytes(pkcs8), NULL, evp);
+    expect_key(bio_bytes(pkcs1), NULL, evp);
+    expect_key(bio_bytes(sealed), &password, evp);
+    expect_key(bio_bytes(info), NULL, evp);
+    expect_key(mu_bytes(der, (size_t)n), NULL, evp);
     /* a certificate or parameters before the key: as OpenSSL finds it */
     struct mu_buf cert = kit_vector("openssl/rsa.crt");
     mu_buf_put_bytes(&cert, bio_bytes(pkcs8));
-    expect_rsa(mu_buf_bytes(&cert), NULL, evp);
+    expect_key(mu_buf_bytes(&cert), NULL, evp);
     mu_buf_clear(&cert);
     mu_secret_clear(&password);
     OPENSSL_free(der);
@@ -243,6 +243,42 @@ static void rsa_files_of_all_forms_give_the_same_key(void **state)
     BIO_free(pkcs1);
     BIO_free(sealed);
     BIO_free(info);
+}
+
+static void files_of_all_forms_give_the_same_key(void **state)
+{
+    all_forms_of("rsa:2048");
+    all_forms_of("ec:P-256");
+    all_forms_of("ec:P-384");
+    all_forms_of("ec:P-521");
+}
+
+/* What our own reader leaves to OpenSSL, and what nobody takes. */
+static void ec_files_of_rare_forms(void **state)
+{
+    EVP_PKEY *evp = mu_pki_key_evp(kit_key("ec:P-256", 0));
+    struct mu_pki_key *key = NULL;
+    struct mu_buf bare = {0};
+    uint8_t *der = NULL;
+    int n = i2d_PrivateKey(evp, &der);
+    for (int cut = 0; cut < n; cut++) {
+        assert_int_equal(mu_pki_key_decode(mu_bytes(der, (size_t)cut), NULL, &key, kit_err()), MU_INPUT);
+        assert_null(key);
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+    size_t seq = mu_der_open(&bare, MU_DER_SEQUENCE), params;
+    mu_der_put_int(&bare, 1);
+    mu_der_put(&bare, MU_DER_OCTET_STRING, mu_bytes(der + 7, 32));
+    params = mu_der_open(&bare, MU_DER_CONTEXT_CONSTRUCTED(0));
+    mu_der_put_oid(&bare, "1.2.840.10045.3.1.7");
+    mu_der_close(&bare, params);
+    mu_der_close(&bare, seq);
+    expect_key(mu_buf_bytes(&bare), NULL, evp); /* the public key is computed */
+    der[n - 1] ^= 1; /* a point that is none */
+    assert_int_equal(mu_pki_key_decode(mu_bytes(der, (size_t)n), NULL, &key, kit_err()), MU_INPUT);
+    assert_null(key);
+    OPENSSL_free(der);
+    mu_buf_clear(&bare);
 }
 
 static void damaged_rsa_files_are_refused(void **state)
@@ -437,7 +473,8 @@ int main(void)
         cmocka_unit_test(bad_public_keys_are_refused),
         cmocka_unit_test(private_keys_go_through_files),
         cmocka_unit_test(key_files_of_openssl_are_read),
-        cmocka_unit_test(rsa_files_of_all_forms_give_the_same_key),
+        cmocka_unit_test(files_of_all_forms_give_the_same_key),
+        cmocka_unit_test(ec_files_of_rare_forms),
         cmocka_unit_test(damaged_rsa_files_are_refused),
         cmocka_unit_test(public_keys_are_not_written_as_private_ones),
         cmocka_unit_test(what_a_signature_hashes_with),
