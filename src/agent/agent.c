@@ -363,7 +363,7 @@ enum mu_code mu_agent_enroll(struct mu_agent *agent, const struct mu_agent_enrol
 static enum mu_code renew_key(
     struct mu_agent_job *job, const struct mu_agent_renew *request, struct mu_err *err)
 {
-    bool reuse = job->settings.reuse_key > 0 || request->regenerate
+    bool reuse = job->settings.reuse_key > 0 || request->regenerate || request->reuse_key
         || (job->settings.reuse_key == 0 && mu_agent_settings_is_est(&job->settings))
         || job->settings.key_file != NULL || mu_pki_key_is_token(job->signer_key);
     struct mu_pki_key_spec spec;

@@ -228,6 +228,7 @@ struct mu_agent_renew {
     bool force;       /* although not due */
     bool regenerate;  /* now, with the same key unless rekey */
     bool rekey;       /* a new key although reuse-key */
+    bool reuse_key;   /* the same key although nothing says so */
     bool dry_run;     /* say what would be done */
     bool next_ca;     /* of the CA's successor, due or not; it waits until the present one expires */
     bool no_wait;

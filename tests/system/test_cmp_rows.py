@@ -188,6 +188,19 @@ def test_C018_a_name_alone_and_a_whole_one(client):
         assert client.x509("-subject") == shown
 
 
+def test_CMP54_a_renewal_has_a_new_key_or_the_same_on_wish(client):
+    assert client.enroll(client.demo.host).code == 0
+    keys = [client.x509("-pubkey")]
+    for more in ([], ["--reuse-key"], ["--rekey"]):
+        r = client("renew", "cmptest1", "--force", "--trace", *more)
+        assert r.code == 0 and "start: kur for 'cmptest1'" in r.err, r
+        keys.append(client.x509("-pubkey"))
+        assert openssl("pkey", "-in", client.crt().with_suffix(".key"), "-pubout").strip() == keys[-1]
+    assert keys[0] != keys[1] == keys[2] != keys[3]
+    r = client("renew", "cmptest1", "--force", "--reuse-key", "--rekey")
+    assert r.code == 64 and "exclude each other" in r.err, r
+
+
 # ---- the trace ----
 
 def test_C022_C025_C027_what_is_told_before_the_request(client):

@@ -92,6 +92,7 @@ static int renew_one(struct mu_cmd *cmd, const char *name, bool is_one_of_many)
     const struct mu_agent_renew how = {.name = name,
         .force = cmd->args.force,
         .rekey = cmd->args.rekey,
+        .reuse_key = cmd->args.reuse_key,
         .dry_run = cmd->args.dry_run,
         .next_ca = cmd->args.next_ca,
         .no_wait = cmd->args.no_wait || is_one_of_many}; /* others must not wait for a person */
@@ -111,8 +112,12 @@ int mu_cmd_renew(struct mu_cmd *cmd)
         mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--next-ca is for one certificate, not --all");
         return mu_cmd_print_usage_error(cmd, &err);
     }
+    if (cmd->args.rekey && cmd->args.reuse_key) {
+        mu_err_set(&err, MU_INPUT, MU_REASON_NONE, "--rekey and --reuse-key exclude each other");
+        return mu_cmd_print_usage_error(cmd, &err);
+    }
     if (cmd->args.all && cmd->args.word_n == 0 && !cmd->args.force && !cmd->args.rekey
-        && !cmd->args.dry_run)
+        && !cmd->args.reuse_key && !cmd->args.dry_run)
         return mu_cmd_renew_all(cmd);
     cmd->agent.by_itself = cmd->args.all; /* nobody asked for one by name: the guard counts */
     return mu_cmd_each(cmd, renew_one);

@@ -130,16 +130,46 @@ static void ca_pubs(const struct mu_cmp_server *s, const struct mu_pki_certs *ch
     body->u.rep.ca_pubs = mu_buf_bytes(&keep->ca_pubs);
 }
 
+/* An extension that was asked for and is not there, whatever its value: those that matter to us are
+ * compared by mu_enroll_diff. */
+struct missing {
+    const char *oid;
+    bool found;
+};
+
+static void look_for(void *cookie, const char *oid, bool critical, struct mu_bytes value)
+{
+    struct missing *m = cookie;
+
+    m->found = m->found || strcmp(oid, m->oid) == 0;
+}
+
+struct dropped {
+    const struct mu_pki_cert *cert;
+    bool any;
+};
+
+static void was_dropped(void *cookie, const char *oid, bool critical, struct mu_bytes value)
+{
+    struct dropped *d = cookie;
+    struct missing m = {.oid = oid};
+
+    mu_pki_ext_each(d->cert->exts.all, look_for, &m);
+    d->any = d->any || !m.found;
+}
+
 static bool differs(const struct mu_pki_csr *asked, const struct mu_pki_cert *cert)
 {
     struct mu_buf text = {.max = 16 * 1024};
+    struct dropped dropped = {.cert = cert};
     bool same;
 
     if (asked->exts.all.n == 0 && mu_bytes_equal(asked->subject, cert->subject))
         return false;
+    mu_pki_ext_each(asked->exts.all, was_dropped, &dropped);
     same = mu_enroll_diff(asked, cert, &text) && text.n == 0;
     mu_buf_clear(&text);
-    return !same;
+    return !same || dropped.any || asked->exts.is_ca != cert->exts.is_ca;
 }
 
 /* CMP-52: other names, usages or times than those asked for; after a wait the request is known from

@@ -153,6 +153,28 @@ static void what_is_not_known_in_a_header_is_ignored(void **state)
     mu_buf_clear(&name);
 }
 
+/* CMP-05, CMP-09: the secret is found by senderKID, or where there is none by the sender's name. */
+static void a_sender_without_key_identifier(void **state)
+{
+    struct mu_buf name = {0};
+    struct sw w;
+
+    for (int i = 0; i < 2; i++) {
+        start(&w);
+        mu_buf_reset(&name);
+        sw_ok(mu_pki_name_parse(i == 0 ? "/O=x/CN=fgt100f" : "/O=x/CN=fgt999", &name, &sw_err));
+        w.header.sender = mu_buf_bytes(&name);
+        w.how.reference = mu_bytes(NULL, 0);
+        sw_send(&w);
+        if (i == 0)
+            sw_expect_issued(&w, MU_CMP_IP);
+        else
+            sw_expect_error(&w, MU_CMP_BAD_MESSAGE_CHECK);
+        sw_clear(&w);
+    }
+    mu_buf_clear(&name);
+}
+
 /* CMP-18: exactly one name, and one that can be a name. */
 static void a_profile_has_one_name(void **state)
 {
@@ -335,6 +357,17 @@ static void encipherment_only(struct sw *w) /* CMP-63 */
     w->body.u.req.req.tmpl.extensions = mu_buf_bytes(&w->spare);
 }
 
+static void unknown_critical(struct sw *w)
+{
+    size_t mark;
+
+    mu_buf_reset(&w->spare);
+    mark = mu_der_open(&w->spare, MU_DER_SEQUENCE);
+    mu_pki_ext_put(&w->spare, "1.3.6.1.4.1.99999.7", true, mu_bytes("\5\0", 2));
+    mu_der_close(&w->spare, mark);
+    w->body.u.req.req.tmpl.extensions = mu_buf_bytes(&w->spare);
+}
+
 /* CMP-50, CMP-58, CMP-63: what a template and its controls may hold. */
 static void templates_and_controls(void **state)
 {
@@ -369,7 +402,7 @@ static void what_was_changed_is_granted_with_mods(void **state)
         int status;
     } rows[] = {{tokens, 0, false, MU_CMP_ACCEPTED}, {encipherment_only, 0, false, MU_CMP_GRANTED_WITH_MODS},
         {tokens, SW_NOW + 86400, false, MU_CMP_ACCEPTED}, {tokens, SW_NOW + 5, false, MU_CMP_GRANTED_WITH_MODS},
-        {tokens, 0, true, MU_CMP_ACCEPTED}, {encipherment_only, 0, true, MU_CMP_GRANTED_WITH_MODS}};
+        {unknown_critical, 0, false, MU_CMP_GRANTED_WITH_MODS}, {tokens, 0, true, MU_CMP_ACCEPTED}, {encipherment_only, 0, true, MU_CMP_GRANTED_WITH_MODS}};
     struct sw w;
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -619,6 +652,7 @@ int main(void)
         cmocka_unit_test(announcements_are_refused_by_http),
         cmocka_unit_test(names_are_those_of_the_rfc),
         cmocka_unit_test(what_is_not_known_in_a_header_is_ignored),
+        cmocka_unit_test(a_sender_without_key_identifier),
         cmocka_unit_test(a_profile_has_one_name),
         cmocka_unit_test(protection_and_its_algorithm_belong_together),
         cmocka_unit_test(nonces_are_fresh),
