@@ -224,7 +224,8 @@ static enum mu_code tick_one(
         .expire_ca = one->name,
         .expire_pending_s = now_s - one->pending_age_s,
         .settle_words = "Nobody approved the request in time.",
-        .forget_settled_s = now_s - 90 * 86400};
+        .forget_settled_s = now_s - 90 * 86400,
+        .forget_kept_s = now_s - one->retransmit_s};
     enum mu_code rc = mu_ca_crl_read(ca, one->name, &der, &facts, err);
 
     mu_buf_reset(&der);

@@ -116,6 +116,9 @@ bool mu_ca_decide_is_repeat(const struct mu_ca_job *job, const struct mu_record_
         return false;
     if (r->state != MU_RECORD_ISSUED)
         return true;
+    /* A key made here is handed over once: who asks again gets another one. */
+    if (job->claim.op == MU_OP_KEYGEN && job->way->keeps_key && r->kept.n == 0)
+        return false;
     return cert != NULL && cert->revoked_s == 0 && cert->not_after_s > job->now_s;
 }
 
@@ -178,6 +181,10 @@ void mu_ca_decide_grant(
         return;
     }
     if (job->way->allows != NULL && job->way->allows(job, &err) != MU_OK) {
+        mu_ca_job_refuse(job, &err);
+        return;
+    }
+    if (job->way->make != NULL && job->way->make(job, &err) != MU_OK) {
         mu_ca_job_refuse(job, &err);
         return;
     }
@@ -286,7 +293,7 @@ static void ask_enroll(struct mu_ca_job *job, struct mu_store_ask *ask)
         ask->password_hash = mu_bytes(job->password_hash, 32);
     else if (job->has_password)
         ask->entry_name = job->claim.entry;
-    if (job->snapshot->keys_matter && mu_ca_record_hash(csr->spki, job->key_hash)
+    if (job->snapshot->keys_matter && job->claim.op != MU_OP_KEYGEN && mu_ca_record_hash(csr->spki, job->key_hash)
         && mu_ca_record_hash(csr->subject, job->asked_hash)) {
         ask->key_hash = mu_bytes(job->key_hash, 32);
         ask->subject_hash = mu_bytes(job->asked_hash, 32);

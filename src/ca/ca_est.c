@@ -22,8 +22,11 @@ static void clear(struct mu_ca_job *job)
 
 static enum mu_code write_answer(struct mu_ca_job *job, struct mu_err *err)
 {
-    return mu_est_server_write(
-        job->engine, &job->credential, &job->decision, &job->response, err);
+    enum mu_code rc = mu_ca_est_key_settle(job, err);
+
+    return rc != MU_OK ? rc
+                       : mu_est_server_write(
+                           job->engine, &job->credential, &job->decision, &job->response, err);
 }
 
 static void free_engine(void *engine)
@@ -36,7 +39,7 @@ static enum mu_code allows(const struct mu_ca_job *job, struct mu_err *err)
 {
     const struct mu_enroll_profile *p = job->profile;
 
-    if (job->key != NULL && !p->keygen)
+    if (job->claim.op == MU_OP_KEYGEN && !p->keygen)
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_UNSUPPORTED,
             "profile '%s' has no keys made by the CA (serverkeygen is off)", p->name);
     if (p->est & MU_PROFILE_EST_LINK && job->credential.challenge_is_secret)
@@ -58,6 +61,9 @@ static const struct mu_ca_way way = {
     .proto = MU_PROTO_EST,
     .write = write_answer,
     .allows = allows,
+    .make = mu_ca_est_key_make,
+    .keeps_key = true,
+    .deliver = mu_ca_est_key_forget,
     .http_error = mu_est_server_http_error,
     .free = free_engine,
     .clear = clear,
@@ -229,6 +235,22 @@ static enum mu_code take_new_name(struct mu_ca_job *job, struct mu_err *err)
     return MU_OK;
 }
 
+/* By the CSR of the client, whose key counts for nothing with serverkeygen: the same one may be
+ * posted to both. */
+static bool hash_info(const struct mu_ca_job *job, struct mu_bytes info, uint8_t out[32])
+{
+    struct mu_buf tagged = {0};
+    bool ok;
+
+    if (job->claim.op != MU_OP_KEYGEN)
+        return mu_ca_record_hash(info, out);
+    mu_buf_put_str(&tagged, "serverkeygen ");
+    mu_buf_put_bytes(&tagged, info);
+    ok = !tagged.failed && mu_ca_record_hash(mu_buf_bytes(&tagged), out);
+    mu_buf_clear(&tagged);
+    return ok;
+}
+
 /* A linked CSR is made anew for each connection, so a retry is known by what stays: all but the
  * challengePassword and the signature (EST-50). */
 static enum mu_code take_digest(struct mu_ca_job *job, struct mu_err *err)
@@ -242,7 +264,7 @@ static enum mu_code take_digest(struct mu_ca_job *job, struct mu_err *err)
     if (rc == MU_OK
         && (!mu_der_only(whole, MU_DER_SEQUENCE, &outer)
             || (info = outer.value, !mu_der_next(&info, &el))
-            || !mu_ca_record_hash(el.whole, job->est->digest)
+            || !hash_info(job, el.whole, job->est->digest)
             || !mu_text_hex(&id, mu_bytes(job->est->digest, 16), 0)))
         rc = mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "a request could not be remembered");
     if (rc == MU_OK) {
@@ -294,8 +316,6 @@ static enum mu_code prepare(struct mu_ca_job *job, struct mu_err *err)
         if ((rc = take_new_name(job, err)) != MU_OK)
             return rc;
     }
-    if (job->claim.op == MU_OP_KEYGEN && (rc = mu_ca_est_key_make(job, err)) != MU_OK)
-        return rc;
     if ((rc = take_digest(job, err)) != MU_OK)
         return rc;
     if (job->new_name)

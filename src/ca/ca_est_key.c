@@ -1,5 +1,9 @@
-/* serverkeygen: keys that the CA makes for clients who cannot (RFC 7030 4.4). None is kept. */
+/*
+ * serverkeygen: keys that the CA makes for clients who cannot (RFC 7030 4.4). One is kept only while
+ * its request waits for an operator and until the client fetches it, sealed in the record.
+ */
 #include "ca/ca_est.h"
+#include "ca/ca_seal.h"
 
 static bool is_profile_s(const struct mu_enroll_profile *p, const struct mu_pki_key_spec *spec)
 {
@@ -47,7 +51,7 @@ static void copy_wish(void *cookie, const char *oid, bool critical, struct mu_by
 
 /* RFC 7030 4.4.1: key and signature of the CSR say nothing. Its names and wishes go into one that
  * the new key signs, and that takes its place. */
-enum mu_code mu_ca_est_key_make(struct mu_ca_job *job, struct mu_err *err)
+static enum mu_code make(struct mu_ca_job *job, struct mu_err *err)
 {
     const struct mu_pki_key_spec spec = key_kind(job);
     struct mu_buf extensions = {0}, der = {0};
@@ -63,11 +67,107 @@ enum mu_code mu_ca_est_key_make(struct mu_ca_job *job, struct mu_err *err)
         params.extensions = mu_buf_bytes(&extensions);
     if ((rc = mu_pki_key_generate(&spec, &job->key, err)) == MU_OK
         && (rc = mu_pki_csr_make(&params, job->key, &der, err)) == MU_OK
-        && (rc = mu_pki_csr_decode(mu_buf_bytes(&der), &job->est->own_csr, err)) == MU_OK)
-        job->question.csr = job->est->own_csr;
+        && (rc = mu_pki_csr_decode(mu_buf_bytes(&der), &job->est->own_csr, err)) == MU_OK
+        && !mu_ca_record_hash(job->est->own_csr->info, job->est->own_digest))
+        rc = mu_err_set(err, MU_INTERNAL, MU_REFUSE_INTERNAL, "SHA-256 failed");
     mu_buf_clear(&extensions);
     mu_buf_clear(&der);
     return rc;
+}
+
+enum mu_code mu_ca_est_key_make(struct mu_ca_job *job, struct mu_err *err)
+{
+    struct mu_est_part *est = job->est;
+    const struct mu_bytes subject = est->renamed.subject, san = est->renamed.exts.san;
+    enum mu_code rc = job->claim.op == MU_OP_KEYGEN ? make(job, err) : MU_OK;
+
+    if (rc != MU_OK || est->own_csr == NULL)
+        return rc;
+    job->question.csr = est->own_csr;
+    if (job->new_name) {
+        est->renamed = *est->own_csr;
+        est->renamed.subject = subject;
+        est->renamed.exts.san = san;
+        job->question.csr = &est->renamed;
+    }
+    return MU_OK;
+}
+
+/* ---- kept until it is fetched ---- */
+
+static enum mu_code seal(struct mu_ca_job *job, struct mu_err *err)
+{
+    struct mu_buf pem = {0};
+    enum mu_code rc;
+
+    mu_buf_init_secret(&pem, MU_LIMIT_KEPT);
+    mu_buf_reset(&job->sealed);
+    rc = mu_pki_key_encode(job->key, NULL, &pem, err);
+    if (rc == MU_OK)
+        rc = mu_ca_seal(job->ca, MU_CA_SEAL_KEY, job->transaction_id, mu_buf_bytes(&pem), &job->sealed, err);
+    job->row.kept = mu_buf_bytes(&job->sealed);
+    mu_buf_clear(&pem);
+    return rc;
+}
+
+static enum mu_code unseal(struct mu_ca_job *job, struct mu_err *err)
+{
+    struct mu_secret pem = {0};
+    enum mu_code rc;
+
+    if (job->credential.kept.n == 0) /* two asked at the same time, and the other one got it */
+        return mu_err_set(err, MU_BUSY, MU_REFUSE_RATE, "the key was handed over a moment ago");
+    rc = mu_ca_unseal(
+        job->ca, MU_CA_SEAL_KEY, job->transaction_id, job->credential.kept, &pem, err);
+    mu_pki_key_free(job->key);
+    job->key = NULL;
+    if (rc == MU_OK)
+        rc = mu_pki_key_decode(mu_secret_bytes(&pem), NULL, &job->key, err);
+    if (rc == MU_OK && !mu_bytes_equal(mu_pki_key_spki(job->key), job->decision.cert->spki))
+        rc = mu_err_set(err, MU_STORAGE, MU_REASON_NONE, "the key that was kept is another certificate's");
+    if (rc != MU_OK)
+        mu_err_narrow(err, MU_REFUSE_UNDELIVERABLE);
+    job->decision.key = job->key;
+    job->est->hands_over = rc == MU_OK;
+    mu_secret_clear(&pem);
+    return rc;
+}
+
+enum mu_code mu_ca_est_key_settle(struct mu_ca_job *job, struct mu_err *err)
+{
+    bool is_new = job->known_id == 0;
+
+    if (job->claim.op != MU_OP_KEYGEN)
+        return MU_OK;
+    if (job->decision.verdict == MU_VERDICT_PENDING && is_new)
+        return seal(job, err);
+    if (job->decision.verdict != MU_VERDICT_ISSUED)
+        return MU_OK;
+    if (!is_new)
+        return unseal(job, err);
+    /* Handed over at once: nothing is kept, and the record answers no other request. */
+    job->row.digest = mu_bytes(job->est->own_digest, sizeof job->est->own_digest);
+    return MU_OK;
+}
+
+static void forgotten(void *cookie, const struct mu_store_result *result)
+{
+    struct mu_ca_job *job = cookie;
+
+    if (result->code != MU_OK)
+        mu_ca_job_fail(job, result->err);
+    else
+        mu_ca_job_ready(job);
+}
+
+bool mu_ca_est_key_forget(struct mu_ca_job *job)
+{
+    if (!job->est->hands_over)
+        return false;
+    job->est->change = (struct mu_store_change){
+        .now_s = job->now_s, .keep_id = job->known_id, .done = forgotten, .cookie = job};
+    mu_store_submit(job->ca->config.store, &job->est->change);
+    return true;
 }
 
 enum mu_code mu_ca_est_key_check(const struct mu_ca_job *job, struct mu_err *err)

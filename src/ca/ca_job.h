@@ -22,6 +22,11 @@ struct mu_ca_way {
     bool (*deliver)(struct mu_ca_job *job);
     /* job->profile is known: may it be served in this way? May be NULL. */
     enum mu_code (*allows)(const struct mu_ca_job *job, struct mu_err *err);
+    /* No record answers it, job->profile is known and allows it: makes what the record needs. May be
+     * NULL. */
+    enum mu_code (*make)(struct mu_ca_job *job, struct mu_err *err);
+    /* A key made here can wait for an operator: write seals it into the row. */
+    bool keeps_key;
     /* Where no answer of the protocol's own can be made. */
     enum mu_code (*http_error)(
         const struct mu_err *why, struct mu_http_response *response, struct mu_err *err);

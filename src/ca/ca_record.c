@@ -218,7 +218,7 @@ void mu_ca_record_pending(struct mu_ca_job *job)
 {
     struct mu_err err = {0};
 
-    if (job->key != NULL) {
+    if (job->key != NULL && !job->way->keeps_key) {
         mu_err_set(&err, MU_DENIED, MU_REFUSE_UNSUPPORTED,
             "profile '%s' wants an operator's approval, and a key made here is not kept until then",
             job->profile->name);

@@ -5,6 +5,7 @@
 
 static const char *const kinds[] = {
     [MU_CA_SEAL_ENTRY] = "entry",
+    [MU_CA_SEAL_KEY] = "made key",
     [MU_CA_SEAL_REQUEST] = "request",
 };
 

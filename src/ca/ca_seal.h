@@ -23,6 +23,7 @@
 /* What the value belongs to; the name beside it is the row's key within its kind. */
 enum mu_ca_seal_kind {
     MU_CA_SEAL_ENTRY, /* the password of an entry; name is the entry's */
+    MU_CA_SEAL_KEY, /* a key made for a client whose request waits; name is its transaction id */
     MU_CA_SEAL_REQUEST, /* what a waiting request was authorized with; name is its signer, in hex */
 };
 

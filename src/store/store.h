@@ -71,7 +71,8 @@ struct mu_store_change {
     int64_t rate_max; /* certificates issued and requests made in the last hour for it, this one
                          included */
 
-    /* Settles the PENDING request settle_id: new state, serial, words, changed_s; the CSR goes. */
+    /* Settles the PENDING request settle_id: new state, serial, words, changed_s; the CSR goes, and
+     * with a rejection what was kept for EST: a key made for the client. */
     int64_t settle_id;
     enum mu_record_state settle_state;
     const char *settle_words;
@@ -116,6 +117,8 @@ struct mu_store_change {
     const char *expire_ca; /* PENDING requests of this CA created before expire_pending_s are */
     int64_t expire_pending_s; /* rejected with settle_words */
     int64_t forget_settled_s; /* settled requests changed before this go */
+    int64_t forget_kept_s; /* what was kept of those of EST, keys made for clients, if changed before
+                              this */
     int64_t forget_audit_s;
 
     const struct mu_record_audit *audit;

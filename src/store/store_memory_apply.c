@@ -45,6 +45,8 @@ static struct mu_record_request *settled_copy(
         row.words = c->settle_words;
         row.csr = (struct mu_bytes){0};
         row.changed_s = c->now_s;
+        if (row.proto == MU_PROTO_EST && row.state == MU_RECORD_REJECTED)
+            row.kept = (struct mu_bytes){0};
         if (c->cert != NULL)
             row.serial = c->cert->serial;
     }
@@ -313,6 +315,8 @@ static void expire(struct mu_memory *m, const struct mu_store_change *c)
             row.words = c->settle_words;
             row.changed_s = c->now_s;
             row.csr = (struct mu_bytes){0};
+            if (r->proto == MU_PROTO_EST)
+                row.kept = (struct mu_bytes){0};
             if ((copy = mu_store_row_copy(MU_STORE_ROW_REQUEST, &row)) != NULL) {
                 mu_store_row_free(MU_STORE_ROW_REQUEST, r);
                 box->row = copy;
@@ -320,6 +324,14 @@ static void expire(struct mu_memory *m, const struct mu_store_change *c)
             }
         } else if (r->state != MU_RECORD_PENDING && r->changed_s < c->forget_settled_s) {
             request_drop(m, box);
+        } else if (r->state != MU_RECORD_PENDING && r->proto == MU_PROTO_EST && r->kept.n != 0
+            && r->changed_s < c->forget_kept_s) {
+            row = *r;
+            row.kept = (struct mu_bytes){0};
+            if ((copy = mu_store_row_copy(MU_STORE_ROW_REQUEST, &row)) != NULL) {
+                mu_store_row_free(MU_STORE_ROW_REQUEST, r);
+                box->row = copy;
+            }
         }
     }
     for (size_t i = 0; c->forget_audit_s != 0 && i < m->audits.n; i++) {
@@ -369,7 +381,7 @@ void mu_memory_apply(
         put_named(&m->entries, &p->entry, c->entry->name, c->entry_put);
     if (c->setting_key != NULL)
         put_setting(m, p, c->setting_key);
-    if (c->expire_ca != NULL || c->forget_settled_s != 0 || c->forget_audit_s != 0)
+    if (c->expire_ca != NULL || c->forget_settled_s != 0 || c->forget_kept_s != 0 || c->forget_audit_s != 0)
         expire(m, c);
     for (size_t i = 0; i < c->audit_n; i++) {
         struct mu_record_audit *a = p->audits[i];

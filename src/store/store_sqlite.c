@@ -69,8 +69,12 @@ static const char schema_2[] =
     "ALTER TABLE request ADD COLUMN kept BLOB NOT NULL DEFAULT x'';"
     "CREATE INDEX request_cmp ON request(transaction_id, ca) WHERE proto = 3;";
 
+/* EST: keys that wait to be fetched; few rows have any. */
+static const char schema_3[] =
+    "CREATE INDEX request_key ON request(changed_s) WHERE proto = 2 AND length(kept) > 0;";
+
 /* The i-th brings a database from version i to i + 1. */
-static const char *const migrations[] = {schema_1, schema_2};
+static const char *const migrations[] = {schema_1, schema_2, schema_3};
 enum { VERSION = sizeof migrations / sizeof migrations[0] };
 
 static int64_t pragma(struct mu_sqlite_conn *conn, const char *sql)

@@ -40,6 +40,7 @@ enum sql {
     SETTING_PUT,
     SETTING_REMOVE,
     EXPIRE,
+    FORGET_KEPT,
     FORGET_REQUESTS,
     FORGET_AUDIT,
     AUDIT_NEW,
@@ -67,7 +68,8 @@ const char *const mu_sqlite_write_sql[] = {
                      " ORDER BY id DESC LIMIT 1",
     [REQUEST_KEEP] = "UPDATE request SET kept=?2 WHERE id=?1",
     [REQUEST_BY_ID] = "SELECT " MU_SQLITE_REQUEST " FROM request WHERE id=?",
-    [REQUEST_SETTLE] = "UPDATE request SET state=?2, words=?3, serial=?4, changed_s=?5, csr=x''"
+    [REQUEST_SETTLE] = "UPDATE request SET state=?2, words=?3, serial=?4, changed_s=?5, csr=x'',"
+                       " kept=CASE WHEN proto=2 AND ?2=2 THEN x'' ELSE kept END"
                        " WHERE id=?1 AND state=0",
     [REQUEST_MOVE] = "UPDATE OR IGNORE request SET transaction_id=?2 WHERE id=?1 AND state=0",
     [PENDING_COUNT] = "SELECT count(*) FROM request WHERE ca=? AND state=0",
@@ -116,8 +118,11 @@ const char *const mu_sqlite_write_sql[] = {
     [SETTING_PUT] = "INSERT INTO setting(key, value) VALUES(?1, ?2)"
                     " ON CONFLICT(key) DO UPDATE SET value=?2",
     [SETTING_REMOVE] = "DELETE FROM setting WHERE key=?",
-    [EXPIRE] = "UPDATE request SET state=2, words=?3, changed_s=?4, csr=x''"
+    [EXPIRE] = "UPDATE request SET state=2, words=?3, changed_s=?4, csr=x'',"
+               " kept=CASE WHEN proto=2 THEN x'' ELSE kept END"
                " WHERE state=0 AND ca=?1 AND created_s<?2",
+    [FORGET_KEPT] = "UPDATE request SET kept=x''"
+                    " WHERE proto=2 AND length(kept)>0 AND state<>0 AND changed_s<?",
     /* The oldest stand first; looking at so many at a time keeps each commit short. */
     [FORGET_REQUESTS] =
         "DELETE FROM request WHERE id IN (SELECT id FROM (SELECT id, state, changed_s"
@@ -547,6 +552,8 @@ static enum mu_code apply_age(struct mu_sqlite_conn *w, struct mu_sqlite_outcome
             mu_sqlite_bind(
                 w, EXPIRE, "titi", c->expire_ca, c->expire_pending_s, c->settle_words, c->now_s),
             NULL, &o->err);
+    if (rc == MU_OK && c->forget_kept_s != 0)
+        rc = run(w, mu_sqlite_bind(w, FORGET_KEPT, "i", c->forget_kept_s), NULL, &o->err);
     if (rc == MU_OK && c->forget_settled_s != 0)
         rc = run(w, mu_sqlite_bind(w, FORGET_REQUESTS, "i", c->forget_settled_s), NULL, &o->err);
     if (rc == MU_OK && c->forget_audit_s != 0)

@@ -1088,6 +1088,39 @@ def test_EST76_our_responder_and_client_share_a_key(unit, demo, muster_ca):
     assert r.code == 2 and not (unit.store / "certs/x/latest.crt").exists(), r
 
 
+def test_a_generated_key_waits_for_its_approval(muster, muster_ca, start_demo, tmp_path):
+    """202 until an operator decides, over a kill of the responder; the key is in its database sealed, and then no more."""
+    d = start_demo()
+    ca = lambda *a: run(muster_ca, "--dir", d.dir, *a)
+    word = tmp_path / "word"
+    r = ca("profile", "new", "slowkeys", "protocols=est", "keygen=yes", "approval=manual", "max-requests=0")
+    assert r.code == 0, r
+    assert ca("entry", "new", "keyless", "--profile", "slowkeys", "--reusable", "--out", word).code == 0
+    u = Unit(muster, tmp_path, d.est, d.root)
+    auth = ["--user", "keyless", "--password-file", word]
+
+    def waiting():
+        return re.findall(r"^(\d+) ", ca("queue", "list").out, re.M)
+
+    r = u.enroll("k", "--server-key", "--label", "slowkeys", "--no-wait", auth=auth)
+    assert r.code == 5 and "key *" not in r.err, r
+    assert u("poll", "k").code == 5 and waiting() == ["1"]
+    d.kill()
+    d = start_demo("--est-port", d.est.rsplit(":", 1)[1].split("/")[0])
+    assert u("poll", "k").code == 5 and waiting() == ["1"]
+    assert ca("queue", "approve", "1").code == 0
+    for file in d.dir.glob("**/*.db*"):
+        assert b"PRIVATE KEY" not in file.read_bytes(), file
+    r = u("poll", "k")
+    assert r.code == 0 and u.key("k", "-pubout").strip() == u.cert("k", "-pubkey").strip(), r
+    assert "no request is pending" in u("poll", "k").err and waiting() == []
+    r = u.enroll("no", "--server-key", "--label", "slowkeys", "--no-wait", auth=auth)
+    assert r.code == 5 and waiting() == ["2"], r
+    assert ca("queue", "reject", "2", "--reason", "not in the inventory").code == 0
+    r = u("poll", "no")
+    assert r.code == 2 and "not in the inventory" in r.err and not (u.store / "certs/no/latest.crt").exists(), r
+
+
 def test_EST76_our_responder_encrypts_to_the_certificate_of_tls(unit):
     for name, key in (("ec", "ec:P-256"), ("rsa", "rsa:2048")):
         unit.ok(name, "--key", key)

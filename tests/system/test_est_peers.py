@@ -461,6 +461,28 @@ def test_serverkeygen(device):
     assert key != openssl("pkey", "-in", device.key, "-pubout")
 
 
+def test_a_generated_key_is_handed_over_once_after_its_approval(device, admin, tmp_path):
+    """The client's own CSR says which request it is; curl posts the same one each time."""
+    admin("profile", "new", "slowkeys", "protocols=est", "keygen=yes", "approval=manual", "max-requests=0")
+    user = entry(admin, tmp_path, "keyless", "slowkeys")
+    body = base64.encodebytes(device.csr(subject="/CN=keyless"))
+    ask = lambda: device.curl("slowkeys/serverkeygen", *user, body=body)
+
+    def waiting():
+        return re.findall(r"^(\d+) ", admin("queue", "list").out, re.M)
+
+    assert [ask().status, ask().status] == [202, 202] and len(waiting()) == 1
+    admin("queue", "approve", waiting()[0])
+    p = parts(ask())
+    key = openssl("pkey", "-inform", "DER", "-pubout", input=p["application/pkcs8"])
+    crt = openssl("pkcs7", "-inform", "DER", "-print_certs", input=p["application/pkcs7-mime"])
+    assert key == openssl("x509", "-noout", "-pubkey", input=crt)
+    assert ask().status == 202 and len(waiting()) == 1  # another key, and another approval
+    admin("queue", "reject", waiting()[0], "--reason", "one is enough")
+    a = ask()
+    assert a.status == 403 and "one is enough" in a.text
+
+
 def put_attributes(csr, *attributes):
     """The request with these attributes. Its signature no longer fits, which counts for nothing here (RFC 7030 4.4.1)."""
     info, signature = value_of(csr)[0], value_of(value_of(csr)[0])[1]

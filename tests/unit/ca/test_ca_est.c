@@ -1130,9 +1130,6 @@ static void keys_are_made_where_the_profile_says_so(void **state)
     mu_buf_put_bytes(&one, mu_buf_bytes(&w->last.body));
     assert_int_equal(post(w, &a), 200); /* a key is given out once */
     assert_false(mu_bytes_equal(mu_buf_bytes(&one), mu_buf_bytes(&w->last.body)));
-    ca_ok(mu_ca_profile_put(w->ca, "plain", "protocols = est\nkeygen = yes\napproval = manual\n",
-        false, "test", &ca_err));
-    refused(w, &a, 501, MU_REFUSE_UNSUPPORTED, "not kept");
     mu_buf_clear(&one);
 }
 
@@ -1169,6 +1166,129 @@ static enum mu_code open_made(struct ca_world *w, const struct mu_secret *hex)
     return rc;
 }
 
+struct rows {
+    size_t n, pending, kept;
+};
+
+static bool count_row(void *cookie, const struct mu_record_request *row)
+{
+    struct rows *r = cookie;
+
+    r->n++;
+    r->pending += row->state == MU_RECORD_PENDING;
+    r->kept += row->kept.n != 0;
+    for (size_t i = 0; i + 5 < row->kept.n; i++) /* sealed, neither PEM nor PrivateKeyInfo of P-256 */
+        assert_true(memcmp(row->kept.p + i, "BEGIN", 5) != 0 && memcmp(row->kept.p + i, " ", 5) != 0);
+    return true;
+}
+
+static struct rows rows_of(struct ca_world *w)
+{
+    const struct mu_store_filter filter = {.limit = 100};
+    struct rows r = {0};
+
+    ca_ok(mu_ca_requests_each(w->ca, &filter, count_row, &r, &ca_err));
+    return r;
+}
+
+/* 200 with a key and a certificate for it. */
+static struct mu_pki_key *handed_over(struct ca_world *w, const struct ask *a)
+{
+    struct mu_buf key_der = {.secret = true}, certs_der = {0};
+    struct mu_pki_certs certs = {0};
+    struct mu_pki_key *key = NULL;
+    int status = post(w, a);
+
+    if (status != 200)
+        fail_msg("HTTP %d: %s", status, mu_buf_str(&w->last.body));
+    part_of(w, "application/pkcs8", &key_der);
+    part_of(w, "application/pkcs7-mime", &certs_der);
+    ca_ok(mu_pki_key_decode(mu_buf_bytes(&key_der), NULL, &key, &ca_err));
+    ca_ok(mu_pki_certs_decode(mu_buf_bytes(&certs_der), &certs, &ca_err));
+    assert_int_equal(certs.n, 1);
+    assert_true(mu_bytes_equal(certs.v[0]->spki, mu_pki_key_spki(key)));
+    mu_pki_certs_clear(&certs);
+    mu_buf_clear(&key_der);
+    mu_buf_clear(&certs_der);
+    return key;
+}
+
+static void manual_keys(struct ca_world *w)
+{
+    profile(w, "plain", "protocols = est\nkeygen = yes\napproval = manual\n");
+    entry(w, "keyless", "plain", 0);
+}
+
+/* EST-48, EST-73: the client's own CSR says which request it is; the key is made once, sealed until it
+ * is fetched, and then nowhere. */
+static void a_made_key_waits_for_its_approval(void **state)
+{
+    struct ca_world *w = *state;
+    struct ask a = {.op = "plain/serverkeygen", .user = "keyless", .password = "pwd-of-keyless"};
+    struct ask plain = {.op = "plain/simpleenroll", .user = "keyless", .password = "pwd-of-keyless"};
+    struct mu_buf serial = {0};
+    struct mu_pki_key *key;
+    struct rows r;
+
+    manual_keys(w);
+    assert_int_equal(post(w, &a), 202);
+    assert_int_equal(post(w, &a), 202);
+    r = rows_of(w);
+    assert_int_equal(r.n, 1);
+    assert_int_equal(r.kept, 1);
+    assert_int_equal(post(w, &plain), 202); /* the same CSR, and another request */
+    assert_int_equal(rows_of(w).pending, 2);
+    ca_ok(mu_ca_queue_approve(w->ca, "1", NULL, "test", &serial, &ca_err));
+    assert_int_equal(rows_of(w).kept, 1);
+    key = handed_over(w, &a);
+    assert_false(mu_bytes_equal(mu_pki_key_spki(key), mu_pki_key_spki(ca_key(a.key))));
+    assert_int_equal(rows_of(w).kept, 0);
+    /* Asked once more: another key, and another approval. */
+    assert_int_equal(post(w, &a), 202);
+    assert_int_equal(rows_of(w).kept, 1);
+    ca_ok(mu_ca_queue_reject(w->ca, "3", "one is enough", "test", &ca_err));
+    refused(w, &a, 403, MU_REFUSE_OPERATOR, "one is enough");
+    assert_int_equal(rows_of(w).kept, 0);
+    mu_pki_key_free(key);
+    mu_buf_clear(&serial);
+}
+
+/* What nobody approves, or nobody fetches, leaves no key behind. */
+static void a_made_key_that_is_not_fetched_goes(void **state)
+{
+    struct ca_world *w = *state;
+    struct ask a = {.op = "plain/serverkeygen", .user = "keyless", .password = "pwd-of-keyless"};
+    struct mu_buf serial = {0};
+
+    manual_keys(w);
+    assert_int_equal(post(w, &a), 202);
+    a.subject = "/CN=other";
+    assert_int_equal(post(w, &a), 202);
+    ca_ok(mu_ca_queue_approve(w->ca, "1", NULL, "test", &serial, &ca_err));
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    assert_int_equal(rows_of(w).kept, 2);
+    w->now_s += 400 * 86400;
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    assert_int_equal(rows_of(w).kept, 0);
+    mu_buf_clear(&serial);
+}
+
+/* EST-45: with serverkeygen the new name is for the new key. */
+static void a_made_key_goes_with_a_changed_name(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *cert;
+    struct ask a = {.op = "plain/serverkeygen", .subject = "/CN=keyless", .new_subject = "/CN=renamed"};
+
+    profile(w, "plain", "protocols = est\nkeygen = yes\nname-change = yes\nrenew-before = any\nmax-requests = none\n");
+    entry(w, "keyless", "plain", 0);
+    cert = issued(w, &(struct ask){.op = "plain/simpleenroll", .subject = "/CN=keyless", .user = "keyless",
+        .password = "pwd-of-keyless"});
+    show(w, cert);
+    mu_pki_key_free(handed_over(w, &a));
+    mu_pki_cert_free(cert);
+}
+
 /* EST-76 */
 static void a_made_key_is_encrypted_to_a_shared_one(void **state)
 {
@@ -1179,6 +1299,7 @@ static void a_made_key_is_encrypted_to_a_shared_one(void **state)
     struct mu_ca_entry_new e = {.name = "fleet", .profile = "default",
         .protocols = MU_RECORD_ENTRY_KEY, .reusable = true, .operator= "test" };
     struct mu_secret made = {0}, other = {0};
+    struct mu_buf serial = {0};
 
     profile(w, "plain", "protocols = est\nkeygen = yes\n");
     entry(w, "keyless", "plain", 0);
@@ -1200,6 +1321,13 @@ static void a_made_key_is_encrypted_to_a_shared_one(void **state)
     assert_int_equal(post(w, &a), 200);
     assert_int_not_equal(open_made(w, &made), MU_OK);
     ca_ok(open_made(w, &other));
+    ca_ok(mu_ca_profile_put(w->ca, "plain", "protocols = est\nkeygen = yes\napproval = manual\n",
+        false, "test", &ca_err));
+    assert_int_equal(post(w, &a), 202); /* behind an approval too */
+    ca_ok(mu_ca_queue_approve(w->ca, "3", NULL, "test", &serial, &ca_err));
+    assert_int_equal(post(w, &a), 200);
+    ca_ok(open_made(w, &other));
+    mu_buf_clear(&serial);
     ca_ok(mu_ca_entry_disable(w->ca, "fleet", true, "test", &ca_err));
     refused(w, &a, 400, MU_REFUSE_UNDELIVERABLE, "not known here");
     /* One that is given has to be a key. */
@@ -1249,6 +1377,9 @@ int main(void)
         TEST(approval_is_waited_for),
         TEST(keys_are_made_where_the_profile_says_so),
         TEST(a_made_key_is_encrypted_to_a_shared_one),
+        TEST(a_made_key_waits_for_its_approval),
+        TEST(a_made_key_that_is_not_fetched_goes),
+        TEST(a_made_key_goes_with_a_changed_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

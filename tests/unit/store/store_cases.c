@@ -898,6 +898,59 @@ static void old_requests_go(void **state)
     assert_true(ask_cert(store_cert(1).serial).cert); /* certificates never do */
 }
 
+static bool count_kept(void *cookie, const struct mu_record_request *row, const struct mu_err *err)
+{
+    if (row != NULL)
+        *(size_t *)cookie += row->kept.n != 0;
+    return true;
+}
+
+static size_t kept_n(void)
+{
+    size_t n = 0;
+
+    store_case->ops->requests(store_case, &(struct mu_store_filter){0}, count_kept, &n);
+    return n;
+}
+
+static int64_t pend_kept(unsigned n, enum mu_proto proto)
+{
+    struct mu_record_request row = store_request(n, MU_RECORD_PENDING);
+    struct mu_store_change change = {.now_s = NOW, .request = &row};
+
+    row.proto = proto;
+    row.kept = mu_bytes_str("sealed");
+    return store_submit(&change, MU_OK).request_id;
+}
+
+/* A key that was made for a client: gone with a rejection, with the end of the wait, and when nobody
+ * fetched it in time. What CMP keeps stays. */
+static void kept_keys_go(void **state)
+{
+    struct mu_store_change change = {.now_s = NOW, .settle_state = MU_RECORD_REJECTED, .settle_words = "no"};
+    const struct mu_record_cert cert = store_cert(9);
+
+    change.settle_id = pend_kept(1, MU_PROTO_EST);
+    pend_kept(2, MU_PROTO_EST);
+    pend_kept(3, MU_PROTO_CMP);
+    assert_int_equal(kept_n(), 3);
+    store_submit(&change, MU_OK);
+    assert_int_equal(kept_n(), 2);
+    change = (struct mu_store_change){.now_s = NOW, .expire_ca = "ca", .expire_pending_s = NOW + 1, .settle_words = "late"};
+    store_submit(&change, MU_OK);
+    assert_int_equal(kept_n(), 1);
+    change = (struct mu_store_change){.now_s = NOW, .settle_state = MU_RECORD_ISSUED, .settle_words = "", .cert = &cert};
+    change.settle_id = pend_kept(4, MU_PROTO_EST);
+    store_submit(&change, MU_OK);
+    assert_int_equal(kept_n(), 2);
+    change = (struct mu_store_change){.forget_kept_s = NOW};
+    store_submit(&change, MU_OK);
+    assert_int_equal(kept_n(), 2);
+    change = (struct mu_store_change){.forget_kept_s = NOW + 1};
+    store_submit(&change, MU_OK);
+    assert_int_equal(kept_n(), 1);
+}
+
 static void on_counts(void *cookie, const struct mu_store_counts *counts, const struct mu_err *err)
 {
     assert_null(err);
@@ -1109,6 +1162,7 @@ int store_cases_run(const char *name, CMFixtureFunction setup, CMFixtureFunction
         CASE(a_list_ends_when_told),
         CASE(audit_is_kept_in_order),
         CASE(old_requests_go),
+        CASE(kept_keys_go),
         CASE(counts_add_up),
         CASE(one_wins_a_one_time_challenge),
         CASE(all_racers_get_the_same_certificate),
