@@ -101,7 +101,7 @@ static void an_old_database_is_upgraded(void **state)
     execute(store_file_path,
         "DROP INDEX cert_unconfirmed; DROP INDEX request_cmp;"
         "ALTER TABLE cert DROP COLUMN confirm; ALTER TABLE cert DROP COLUMN confirm_until_s;"
-        "ALTER TABLE request DROP COLUMN kept; PRAGMA user_version=1;");
+        "DROP INDEX request_key; ALTER TABLE request DROP COLUMN kept; PRAGMA user_version=1;");
     assert_int_equal(store_file_store(NULL), MU_OK);
     assert_int_equal(cert_count(), 1);
     cert.confirm = MU_RECORD_CONFIRM_WAITING;
