@@ -95,8 +95,23 @@ static enum mu_code go_save(struct mu_cmp_client *c, struct mu_step *next)
     return MU_OK;
 }
 
+/* CMP-12: a new transaction with an id of its own; the answer belonged to the old one. */
+static enum mu_code go_anew(struct mu_cmp_client *c, struct mu_step *next, struct mu_err *err)
+{
+    enum mu_code rc;
+
+    mu_cmp_client_trace(c, MU_TRACE_REQUEST, "transaction id %s is in use, another one", c->transaction_hex);
+    c->id_in_use = c->first_sent = c->resumed = false;
+    c->peer_nonce_n = 0;
+    mu_buf_reset(&c->transaction_id);
+    rc = mu_cmp_client_ask_request(c, err);
+    return rc == MU_OK ? want_send(c, mu_cmp_client_enrolls(c), next) : rc;
+}
+
 static enum mu_code go_on(struct mu_cmp_client *c, struct mu_step *next, struct mu_err *err)
 {
+    if (c->id_in_use)
+        return go_anew(c, next, err);
     if (c->pending)
         return want_wait(c, next, err);
     if (c->confirmed || !mu_cmp_client_enrolls(c))

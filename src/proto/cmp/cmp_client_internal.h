@@ -45,6 +45,7 @@ struct mu_cmp_client {
     uint8_t peer_nonce[64];
     size_t peer_nonce_n;
     enum mu_cmp_type request_type;
+    bool id_in_use, id_was_in_use;     /* to be asked again under another id; done once (CMP-12) */
     bool first_sent;                   /* extraCerts have been told (CMP-35) */
     struct mu_cmp_mac_key mac, peer_mac; /* ours and the responder's parameters */
     struct mu_pki_certs peer;          /* extraCerts of the first signed answer */

@@ -80,6 +80,11 @@ static enum mu_code on_error(
         c->poll_id = -1;
         return wait_for(c, 0);
     }
+    if (c->phase == MU_CMP_PHASE_REQUEST && c->fail_bit == MU_CMP_TRANSACTION_ID_IN_USE && c->polls == 0
+        && c->config.transaction_id == NULL && !c->id_was_in_use) {
+        c->id_in_use = c->id_was_in_use = true;
+        return MU_OK;
+    }
     /* Ours went out before a kill or a lost answer: the CA has it (RFC 9810 5.2.3, certConfirmed). */
     if (c->phase == MU_CMP_PHASE_CONFIRM && c->fail_bit == MU_CMP_CERT_CONFIRMED) {
         mu_cmp_client_trace(c, MU_TRACE_CONFIRM, "accepted before");

@@ -231,12 +231,15 @@ static struct mu_bytes implied_hash(struct mu_bytes issued, uint8_t room[64])
 
 /* CMP-76: over the certificate by the digest named, else by that of its signature. */
 static enum mu_code check_hash(const struct mu_cmp_kept *kept, struct mu_bytes issued,
-    const struct mu_cmp_cert_status *status, struct mu_err *err)
+    const struct mu_cmp_cert_status *status, int pvno, struct mu_err *err)
 {
     enum mu_pki_digest digest = kept->hash;
     struct mu_bytes want = {0};
     uint8_t room[64];
 
+    if (status->hash_alg.p != NULL && pvno < MU_CMP_2021)
+        return mu_err_set(err, MU_INPUT, MU_REFUSE_VERSION,
+            "cmp: hashAlg in a certConf of version %d, 3 has it (RFC 9810 5.3.18)", pvno);
     if (status->hash_alg.p != NULL && !mu_pki_digest_decode(status->hash_alg, &digest))
         return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_ALGORITHM,
             "cmp: unknown hashAlg in certConf (RFC 9810 5.3.18)");
@@ -274,7 +277,7 @@ static enum mu_code ask_confirmation(struct mu_cmp_server *s,
         return mu_err_set(err, MU_INPUT, MU_REFUSE_CERT_ID,
             "cmp: certConf for certReqId %lld, %lld was answered (RFC 9483 5.1.2)",
             (long long)status->cert_req_id, (long long)s->kept.cert_req_id);
-    if ((rc = check_hash(&s->kept, credential->issued, status, err)) != MU_OK)
+    if ((rc = check_hash(&s->kept, credential->issued, status, s->msg->header.pvno, err)) != MU_OK)
         return rc;
     question->confirm_hash = status->cert_hash;
     question->confirm_accepted = !status->has_status || status->status.status == MU_CMP_ACCEPTED

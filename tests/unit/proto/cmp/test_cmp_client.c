@@ -717,6 +717,44 @@ static void p10cr_is_minus_one_throughout(void **state)
     mu_buf_clear(&csr);
 }
 
+static void free_again(struct run *r, unsigned n, struct mu_http_response *response)
+{
+    (void)n;
+    (void)response;
+    r->w.verdict = MU_VERDICT_ISSUED;
+}
+
+/* CMP-12: once, in a new transaction that answers nothing */
+static void an_id_in_use_is_exchanged(void **state)
+{
+    struct mu_cmp_client_result result;
+    struct run r;
+    const char *first, *second;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin(&r);
+        r.w.verdict = MU_VERDICT_REFUSED;
+        r.w.refuse = MU_REFUSE_TRANSACTION;
+        if (i == 0)
+            r.tamper = free_again;
+        drive(&r);
+        if (i == 0) {
+            is_done(&r);
+            mu_cmp_client_result(r.client, &result);
+            assert_true(result.confirmed);
+        } else {
+            failed(&r, MU_DENIED, 0, "transactionIdInUse");
+        }
+        assert_int_equal(r.sent, i == 0 ? 3 : 2);
+        first = strstr(mu_buf_str(&r.trace), "request: transaction id: ");
+        second = strstr(strstr(first, "is in use, another one"), "request: transaction id: ");
+        assert_memory_not_equal(first + 25, second + 25, 32);
+        end(&r);
+    }
+}
+
 /* CMP-47, CMP-102: the pauses are the server's, their sum is bounded here */
 static void waiting_has_an_end(void **state)
 {
@@ -1139,6 +1177,7 @@ int main(void)
         cmocka_unit_test(the_header_has_to_be_an_answer_to_ours),
         cmocka_unit_test(errors_that_do_not_fit_are_told),
         cmocka_unit_test(p10cr_is_minus_one_throughout),
+        cmocka_unit_test(an_id_in_use_is_exchanged),
         cmocka_unit_test(waiting_has_an_end),
         cmocka_unit_test(a_certificate_for_another_key_is_rejected),
         cmocka_unit_test(a_certificate_that_leads_nowhere_is_rejected),

@@ -215,6 +215,10 @@ static void certconf_may_name_its_hash(void **state)
     mu_pki_digest(MU_PKI_SHA512, w.issued->der, hash);
     w.body.u.conf.status.hash_alg = mu_buf_bytes(&alg);
     w.body.u.conf.status.cert_hash = mu_bytes(hash, 64);
+    w.header.pvno = 2; /* which knows no hashAlg */
+    sw_send(&w);
+    sw_expect_error(&w, MU_CMP_UNSUPPORTED_VERSION);
+    w.header.pvno = 3;
     sw_send(&w);
     assert_int_equal(w.answer.body.type, MU_CMP_PKICONF);
     mu_buf_clear(&alg);
