@@ -447,6 +447,10 @@ static enum mu_code renew_decide(
     due = is_due(job, NULL);
     if (!due && !request->force && !request->regenerate && !request->next_ca)
         return not_due(job, err);
+    job->only_learns = request->next_ca && !due && !request->force && !request->regenerate
+        && (mu_agent_settings_is_est(&job->settings) || mu_agent_settings_is_cmp(&job->settings));
+    if (job->only_learns)
+        snprintf(job->why, sizeof(job->why), "it is not due; it is renewed by whoever is the CA then");
     if (request->dry_run)
         return nothing(job, due ? "it is due and would be renewed" : "it would be renewed", err);
     return renew_start(job, request, err);

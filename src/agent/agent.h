@@ -230,7 +230,8 @@ struct mu_agent_renew {
     bool rekey;       /* a new key although reuse-key */
     bool reuse_key;   /* the same key although nothing says so */
     bool dry_run;     /* say what would be done */
-    bool next_ca;     /* of the CA's successor, due or not; it waits until the present one expires */
+    bool next_ca;     /* of the CA's successor, due or not; it waits until the present one expires. Over EST
+                       * and CMP: who that will be is learned, and it is renewed if it is due */
     bool no_wait;
 };
 /* The pair that waits becomes current, now or, if due is set, only where the current one is out of

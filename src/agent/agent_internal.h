@@ -144,6 +144,7 @@ struct mu_agent_job {
     bool learned;                       /* the CA certificates of the answer are dealt with */
     char shows[256];                    /* client certificate: an entry's name or a file, "" if none */
     bool no_wait, has_entry, resumed, was_pending, told_request, saved_now, next_ca;
+    bool only_learns;                   /* next_ca over EST or CMP, and not due */
     size_t route;                       /* of 'ca = a, b' */
     bool life_sent;                     /* the lifecycle record knows of the request */
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
@@ -242,6 +243,9 @@ void mu_agent_cmp_refused(struct mu_agent_job *job);
 bool mu_agent_cmp_unconfirmed(struct mu_keystore *store, const char *name);
 
 /* ---- agent_learn.c ---- */
+/* Is this CA certificate, of those that came, no mere link and vouched for by a CA trusted here? */
+bool mu_agent_job_may_learn(
+    struct mu_agent_job *job, const struct mu_pki_certs *all, struct mu_pki_cert *cert);
 /* Keeps the CA certificates of the answer that a CA known here vouches for. Once; before there is
  * an answer nothing. */
 enum mu_code mu_agent_job_learn(struct mu_agent_job *job, struct mu_err *err) MU_CHECK;

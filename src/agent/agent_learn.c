@@ -43,6 +43,12 @@ static bool is_link(struct mu_pki_cert *cert)
     return !mu_pki_cert_is_self_signed(cert) && mu_pki_name_equal(cert->subject, cert->issuer);
 }
 
+bool mu_agent_job_may_learn(
+    struct mu_agent_job *job, const struct mu_pki_certs *all, struct mu_pki_cert *cert)
+{
+    return mu_pki_cert_is_ca(cert) && !is_link(cert) && vouched_for(job, all, cert);
+}
+
 static enum mu_code learn_one(struct mu_agent_job *job, struct mu_pki_cert *cert, struct mu_err *err)
 {
     const struct mu_agent_settings *s = &job->settings;
@@ -109,7 +115,7 @@ enum mu_code mu_agent_job_learn(struct mu_agent_job *job, struct mu_err *err)
     for (size_t i = 0; rc == MU_OK && i < r.ca_certs->n; i++) {
         struct mu_pki_cert *cert = r.ca_certs->v[i];
 
-        if (mu_pki_cert_is_ca(cert) && !is_link(cert) && vouched_for(job, r.ca_certs, cert))
+        if (mu_agent_job_may_learn(job, r.ca_certs, cert))
             rc = learn_one(job, cert, err);
     }
     return rc;

@@ -1,7 +1,9 @@
 /*
  * A certificate of the next CA (RFC 8894 4.7, figure 9; SCEP-78): the present CA vouches for its
  * successor, the request is enveloped to that, and what is issued waits beside the present
- * certificate until that expires, or somebody wants it sooner.
+ * certificate until that expires, or somebody wants it sooner. Over EST and CMP no request can be
+ * addressed to it: the successor that the present CA vouches for (cacerts; rootCaKeyUpdate) is known
+ * from then on, so that what it will sign one day is believed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include "agent/agent_internal.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "pki/pki_name.h"
 
 /* ---- keeping the next CA ---- */
 
@@ -84,6 +87,70 @@ static enum mu_code keep_all(
     return rc;
 }
 
+/* ---- over EST and CMP: it is learned, nothing more ---- */
+
+/* What of the answer is new here and vouched for. */
+static enum mu_code learn_successors(
+    struct mu_agent_job *job, const struct mu_pki_certs *certs, unsigned *n, struct mu_err *err)
+{
+    char base[MU_KEYSTORE_NAME], used[MU_KEYSTORE_NAME];
+    enum mu_code rc = MU_OK;
+
+    snprintf(base, sizeof(base), "%s", job->trusted.name);
+    for (size_t i = 0; rc == MU_OK && i < certs->n; i++) {
+        struct mu_pki_cert *cert = certs->v[i];
+
+        if (mu_keystore_ca_name(job->agent->store, cert, used)
+            || !mu_agent_job_may_learn(job, certs, cert) || !mu_pki_cert_is_self_signed(cert))
+            continue;
+        if (base[0] == '\0')
+            mu_agent_trust_name(cert, base);
+        rc = keep_one(job, base[0] != '\0' ? base : "CA", cert, false, err);
+        if (rc == MU_OK && mu_keystore_ca_name(job->agent->store, cert, used))
+            mu_agent_job_event_ca(job, used);
+        (*n)++;
+    }
+    if (rc == MU_OK && *n > 0)
+        rc = mu_agent_settings_store(job->agent->store, job->name, &job->settings, err);
+    return rc;
+}
+
+/* err: why there is none. What only the network did not give is no answer. */
+static enum mu_code take_successors(struct mu_agent_job *job, const struct mu_client_result *answer,
+    const struct mu_err *failed, struct mu_err *err)
+{
+    unsigned n = 0;
+    enum mu_code rc = MU_OK;
+
+    if (failed != NULL && failed->code != MU_NOT_FOUND && failed->code != MU_UNSUPPORTED
+        && failed->code != MU_DENIED) {
+        *err = *failed;
+        return failed->code;
+    }
+    if (failed == NULL && answer->ca_certs != NULL)
+        rc = learn_successors(job, answer->ca_certs, &n, err);
+    if (rc == MU_OK && n == 0)
+        mu_agent_job_step(job, MU_AGENT_STEP_CA, "no successor is announced%s%s", failed != NULL ? ": " : "",
+            failed != NULL ? failed->what : "");
+    return rc;
+}
+
+/* CMP asks about one root: that which the present certificate leads to (CMP-93). */
+static void ask_about_root(struct mu_agent_job *job, struct mu_pki_certs *root)
+{
+    const struct mu_pki_path_opts opts = {
+        .now_s = mu_env_now(job->agent->env), .partial = true, .any_time = true, .allow_legacy = true};
+
+    for (size_t i = 0; i < job->trusted.certs.n && root->n == 0; i++) {
+        struct mu_pki_certs one = {.v = &job->trusted.certs.v[i], .n = 1};
+
+        if (mu_pki_cert_is_self_signed(one.v[0])
+            && mu_pki_path_check(job->entry.cert, &job->entry.chain, &one, &opts, NULL) == MU_OK
+            && mu_pki_certs_add(root, one.v[0], NULL) != MU_OK)
+            return;
+    }
+}
+
 /* ---- asking for it ---- */
 
 /* Not within the client's own call: it is done with. */
@@ -94,28 +161,40 @@ static void request(void *cookie)
     mu_client_free(job->client);
     job->client = NULL;
     mu_agent_trusted_clear(&job->trusted);
-    if (mu_agent_job_request(job, &job->err) != MU_OK)
+    if (job->only_learns) {
+        if (mu_agent_job_nothing(job, &job->err) != MU_OK)
+            mu_agent_job_end(job, &job->err);
+    } else if (mu_agent_job_request(job, &job->err) != MU_OK) {
         mu_agent_job_end(job, &job->err);
+    }
+}
+
+static bool asks_scep(const struct mu_agent_job *job)
+{
+    return !mu_agent_settings_is_est(&job->settings) && !mu_agent_settings_is_cmp(&job->settings);
 }
 
 static void on_next_ca(void *ctx, struct mu_client *client, const struct mu_err *err)
 {
     struct mu_agent_job *job = ctx;
     struct mu_client_result answer;
+    enum mu_code rc;
 
-    if (err != NULL) {
+    mu_client_result(client, &answer);
+    if (asks_scep(job) && err != NULL) {
         mu_agent_job_end(job, err);
         return;
     }
-    mu_client_result(client, &answer);
-    if (keep_all(job, &answer, &job->err) != MU_OK
-        || mu_agent_job_later(job, request, &job->err) != MU_OK)
+    rc = asks_scep(job) ? keep_all(job, &answer, &job->err) : take_successors(job, &answer, err, &job->err);
+    if (rc != MU_OK || mu_agent_job_later(job, request, &job->err) != MU_OK)
         mu_agent_job_end(job, &job->err);
 }
 
 static enum mu_code ask(struct mu_agent_job *job, struct mu_err *err)
 {
-    struct mu_client_config config = {.op = MU_CLIENT_NEXT_CA};
+    struct mu_client_config config = {
+        .op = mu_agent_settings_is_est(&job->settings) ? MU_CLIENT_CA : MU_CLIENT_NEXT_CA};
+    struct mu_pki_certs root = {0};
     enum mu_code rc;
 
     if ((rc = mu_agent_trusted_load(job->agent, &job->settings, &job->trusted, err)) != MU_OK)
@@ -127,9 +206,19 @@ static enum mu_code ask(struct mu_agent_job *job, struct mu_err *err)
     config.host = (struct mu_client_host){.ctx = job, .on_done = on_next_ca};
     config.entry = job->name;
     config.identity = job->identity;
-    if ((rc = mu_client_new(&config, &job->client, err)) != MU_OK)
+    if (mu_agent_settings_is_cmp(&job->settings)) {
+        config.signer_cert = job->entry.cert;
+        config.signer_key = job->signer_key;
+    }
+    if ((rc = mu_agent_cmp_config(job, &config, err)) != MU_OK)
         return rc;
-    return mu_client_start(job->client, err);
+    if (mu_agent_settings_is_cmp(&job->settings))
+        ask_about_root(job, &root);
+    if (root.n != 0)
+        config.trusted = &root;
+    rc = mu_client_new(&config, &job->client, err);
+    mu_pki_certs_clear(&root);
+    return rc == MU_OK ? mu_client_start(job->client, err) : rc;
 }
 
 static void on_ask(void *cookie)

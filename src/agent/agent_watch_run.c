@@ -229,13 +229,18 @@ static bool may_fall_back(const struct mu_watch_run *run, const struct mu_lifecy
             && mu_enroll_lifecycle_left(life, &policy, now_of(run->watch)) > 0);
 }
 
+static bool is_scep(const struct mu_watch_run *run)
+{
+    return run->plan.settings.protocol != NULL && strcmp(run->plan.settings.protocol, "scep") == 0;
+}
+
 /* The same entry over its next route, or, where a successor's certificate was not to be had, over the
  * present CA. True: it runs. */
 static bool try_otherwise(struct mu_watch_run *run, const struct mu_lifecycle *life)
 {
     struct mu_err err = {0};
 
-    if (run->next_ca && run->err.code != MU_NETWORK) {
+    if (run->next_ca && is_scep(run) && run->err.code != MU_NETWORK) {
         run->next_ca = false;
     } else if (may_fall_back(run, life)) {
         run->route++;
@@ -303,7 +308,7 @@ static bool wants_next_ca(
 
     if (run->action != MU_LIFECYCLE_RENEW || life->ca_not_after_s == 0
         || now_s + lifetime_s <= life->ca_not_after_s || now_s < life->ca_looked_s + DAY_S
-        || run->plan.settings.protocol == NULL || strcmp(run->plan.settings.protocol, "scep") != 0)
+        || run->plan.settings.protocol == NULL)
         return false;
     looked.ca_looked_s = now_s;
     return mu_agent_watch_save(watch, run->entry->name, &looked);

@@ -603,6 +603,29 @@ def test_CMP96_no_template_is_no_obstacle(client, mock):
     is_issued(c, r)
 
 
+def test_CMP93_the_successor_is_learned_before_it_issues(muster, muster_ca, start_demo, tmp_path):
+    """rootCaKeyUpdate: the present root vouches for the next one; from then on what that signs is believed, and not before."""
+    d = start_demo()
+    c = OfDemo(muster, d, tmp_path)
+    for name in ("knows", "late"):
+        assert c.enroll(name=name, subject=f"/CN={name}").code == 0
+    before = c.crt("knows").read_bytes()
+    r = c("renew", "knows", "--next-ca", "--trace")
+    assert r.code == 0 and "no successor is announced" in r.err, r
+    in_order(trace(r), "start: genm rootCaCert for 'knows'", "auth: signed with the certificate")
+    ca = json.loads(run(muster_ca, "--dir", d.dir, "ca", "list", "--json").out)["cas"][0]["name"]
+    assert run(muster_ca, "--dir", d.dir, "ca", "next", ca).code == 0
+    r = c("renew", "knows", "--next-ca")
+    assert r.code == 0 and re.search(r"next: .*, SHA-256 .*, trusted as demo-next: the present CA vouches for it", r.err), r
+    assert "it is not due" in r.err + r.out and c.crt("knows").read_bytes() == before, r
+    assert c("renew", "knows", "--next-ca").code == 0
+    assert len(json.loads(c("ca", "list", "--json").out)["cas"]) == 2, "known once is known"
+    assert run(muster_ca, "--dir", d.dir, "ca", "activate", ca).code == 0
+    r = c("renew", "knows", "--force")
+    assert r.code == 0 and c.crt("knows").read_bytes() != before, r
+    openssl("verify", "-partial_chain", "-CAfile", c.store / "ca" / "demo-next.crt", c.crt("knows"))
+
+
 def test_M509_waiting_for_approval_goes_on_in_another_process(muster, muster_ca, start_demo, tmp_path):
     """CMP-100..104: each question is a process of its own."""
     d = start_demo()

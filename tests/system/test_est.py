@@ -1189,6 +1189,22 @@ def test_one_connection_for_an_enrollment_and_one_for_a_renewal(other, double):
     assert double.connections == 2
 
 
+def test_EST35_the_successor_is_learned_before_it_issues(muster, muster_ca, start_demo, tmp_path):
+    """cacerts has the next root with its link from the present one: known from then on, and nothing is renewed for it."""
+    d = start_demo()
+    u = Unit(muster, tmp_path, d.est, d.root)
+    u.ok("roll", "--subject", SUBJECT)
+    before = u.cert("roll", "-serial")
+    r = u("renew", "roll", "--next-ca")
+    assert r.code == 0 and "no successor is announced" in r.err, r
+    ca = json.loads(run(muster_ca, "--dir", d.dir, "ca", "list", "--json").out)["cas"][0]["name"]
+    assert run(muster_ca, "--dir", d.dir, "ca", "next", ca).code == 0
+    r = u("renew", "roll", "--next-ca")
+    assert r.code == 0 and "-next: the present CA vouches for it" in r.err and "it is not due" in r.out + r.err, r
+    assert u.cert("roll", "-serial") == before
+    assert len(json.loads(u("ca", "list", "--json").out)["cas"]) == 2
+
+
 def test_probe_tells_EST_with_its_attributes(unit, demo):
     r = unit("probe", unit.url)
     assert r.code == 0 and "protocol     EST" in r.out and T1 in r.out and "sceptest" in r.out, r
