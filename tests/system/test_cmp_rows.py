@@ -201,6 +201,29 @@ def test_CMP54_a_renewal_has_a_new_key_or_the_same_on_wish(client):
     assert r.code == 64 and "exclude each other" in r.err, r
 
 
+def test_CMP52_what_the_ca_changed_is_told_and_is_no_fault(client):
+    r = client.enroll(client.demo.host, "--eku", "serverAuth")
+    assert r.code == 0, r
+    in_order(trace(r), r"reply: ip, protection ok, pkistatus: SUCCESS \(grantedWithMods\)$", r"changed: the CA changed what was asked for \(grantedWithMods\)")
+    assert "changed    the CA: extended key usage clientAuth added" in r.err
+    shown = client("show", "cmptest1").out
+    assert "extended key usage clientAuth added" in shown and "warning" not in shown and "legacy" not in client("list").out
+    r = client.enroll(client.demo.host, name="as-asked")
+    assert "grantedWithMods" not in r.err and r.code == 0, r
+
+
+def test_CMP83_a_key_can_only_be_sent_to_a_certificate_that_can_open_it(client):
+    """KTRI to RSA, PWRI by the secret; a certificate that can only sign gets none and hears why."""
+    assert client.enroll(client.demo.host, name="rsa", key="rsa:2048").code == 0
+    assert client.enroll(client.demo.host, name="ec").code == 0
+    r = client.enroll(client.demo.host, "--client-cert", "rsa", "--cmp-request", "cr", "--server-key", name="made", ref=None)
+    assert r.code == 0, r
+    assert openssl("pkey", "-in", client.crt("made").with_suffix(".key"), "-pubout").strip() == client.x509("-pubkey", "made")
+    r = client.enroll(client.demo.host, "--client-cert", "ec", "--cmp-request", "cr", "--server-key", name="none", ref=None)
+    assert r.code == 2 and "badAlg" in r.err and "keyAgreement" in r.err and "enroll anew by reference and secret" in r.err, r
+    assert not client.crt("none").exists()
+
+
 # ---- the trace ----
 
 def test_C022_C025_C027_what_is_told_before_the_request(client):

@@ -190,8 +190,8 @@ enum mu_code mu_cmp_client_cert_take(
         rc = take_key(c, msg, cert, err);
     if (rc == MU_OK && c->phase != MU_CMP_PHASE_REJECT)
         rc = take(c, msg, cert, err);
-    if (rc == MU_OK && c->granted_with_mods)
-        mu_cmp_client_warn(c, MU_TRACE_CHANGED, "the CA changed what was asked for (grantedWithMods)");
+    if (rc == MU_OK && c->granted_with_mods) /* what it was, the host tells */
+        mu_cmp_client_trace(c, MU_TRACE_CHANGED, "the CA changed what was asked for (grantedWithMods)");
     mu_pki_cert_free(cert);
     return rc;
 }

@@ -107,7 +107,11 @@ static enum mu_code refused(
         c->refusal_text != NULL ? c->refusal_text : " and gave no reason",
         c->refusal_text != NULL ? "\"" : "",
         c->fail_bit >= 0 ? mu_cmp_fail_name(c->fail_bit) : mu_cmp_status_name(status->status));
-    if (m == 0) {
+    if (m == 0 && c->fail_bit == MU_CMP_BAD_ALG && c->config.central_keygen && !mu_cmp_client_by_mac(c)) {
+        mu_err_likely(err, "The certificate that signs is for signatures only.");
+        mu_err_next(err, "Sign with one of RSA with keyEncipherment or of EC with keyAgreement, or enroll anew by "
+                         "reference and secret.");
+    } else if (m == 0) {
         mu_err_likely(err, "See the words of the CA.");
         mu_err_next(err, "Ask the CA for its log of transaction %s at %s.", c->transaction_hex,
             mu_time_plain(mu_env_now(c->config.env), when));
