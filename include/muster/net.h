@@ -13,7 +13,8 @@ struct muster_net_options {
     int timeout_s;         /* per request; 0: 30 */
     const char *proxy;     /* "host:port" or a URL */
     const char *source_ip;
-    const char *tls_pem;   /* https: trusted CA certificates, instead of the system's */
+    const char *tls_pem;   /* https: trusted CA certificates, instead of the system's; for EST those of the
+                              enrollment vouch for the server too */
     void *context;         /* handed to the calls */
     /* A CA that is not known: true trusts it. NULL: false. */
     bool (*trust)(void *context, const char *ca_pem, const char *sha256);

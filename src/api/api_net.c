@@ -12,10 +12,10 @@ struct run {
     struct muster_enrollment *enrollment;
     struct muster_net_options options;
     struct mu_env env;
-    struct mu_tls_identity identity;
     struct mu_loop *loop;
     struct mu_transport *transport;
     struct mu_http_session *session;
+    bool is_unverified, is_tls_1_2; /* the session's */
     struct mu_loop_timer *timer;
     struct muster_step step;
     struct muster_error err;
@@ -86,6 +86,18 @@ static void tell(struct run *run, const struct muster_event *event)
     run->code = muster_enrollment_step(run->enrollment, event, &run->step, &run->err);
 }
 
+static void put_binding(const struct mu_http_facts *facts, struct muster_event *event)
+{
+    const struct mu_bytes *b = facts == NULL ? NULL
+        : facts->tls_unique.n > 0            ? &facts->tls_unique
+                                             : &facts->tls_exporter;
+
+    if (b == NULL || b->n == 0)
+        return;
+    event->tls_binding = b->p;
+    event->tls_binding_n = b->n;
+}
+
 static void on_exchange(void *cookie, struct mu_http_response *response,
     const struct mu_http_facts *facts, const struct mu_err *err)
 {
@@ -105,23 +117,96 @@ static void on_exchange(void *cookie, struct mu_http_response *response,
         for (size_t i = 0; i < response->header_n && i < MU_HTTP_MAX_HEADERS; i++)
             headers[event.header_n++] =
                 (struct muster_header){response->headers[i].name, response->headers[i].value};
+        put_binding(facts, &event);
     }
     tell(run, &event);
     call_later(run, 0, go_on);
 }
 
-/* False: it cannot be sent; code and err say why. */
-static bool do_send(struct run *run)
+/* ---- the connection ---- */
+
+static enum mu_code read_certs(const char *pem, struct mu_pki_certs *certs, struct mu_err *err)
 {
-    const struct mu_http_header type = {"Content-Type", run->step.content_type};
+    return pem != NULL ? mu_pki_certs_decode(mu_bytes_str(pem), certs, err) : MU_OK;
+}
+
+static enum mu_code identity_fill(struct run *run, struct mu_tls_identity *identity, struct mu_err *err)
+{
+    struct muster_enrollment *e = run->enrollment;
+    const char *trusted = muster_enrollment_tls_trusted_pem(e), *key = muster_enrollment_tls_key_pem(e);
+    enum mu_code rc;
+
+    identity->env = &run->env;
+    identity->use_system_anchors = run->options.tls_pem == NULL && trusted == NULL;
+    identity->insecure_bootstrap = run->step.tls_unverified;
+    identity->max_version = run->step.tls_1_2 ? 0x0303 : 0;
+    if ((rc = read_certs(run->options.tls_pem, &identity->anchors, err)) == MU_OK
+        && (rc = read_certs(trusted, &identity->anchors, err)) == MU_OK && key != NULL
+        && (rc = mu_pki_key_decode(mu_bytes_str(key), NULL, &identity->key, err)) == MU_OK)
+        rc = read_certs(muster_enrollment_tls_certificate_pem(e), &identity->chain, err);
+    return rc;
+}
+
+static void identity_clear(struct mu_tls_identity *identity)
+{
+    mu_pki_key_free(identity->key);
+    mu_pki_certs_clear(&identity->anchors);
+    mu_pki_certs_clear(&identity->chain);
+}
+
+/* A session for the step: the one there is, or a new one where it needs another. */
+static enum mu_code session_open(struct run *run, struct mu_err *err)
+{
+    struct mu_tls_identity identity = {0};
+    const struct mu_http_session_spec spec = {
+        .identity = &identity,
+        .proxy = run->options.proxy,
+        .source_ip = run->options.source_ip,
+        .timeout_s = run->options.timeout_s,
+        .entry = "muster",
+        .proto = mu_proto_parse(muster_enrollment_protocol(run->enrollment)),
+        .env = &run->env,
+    };
+    enum mu_code rc;
+
+    if (run->session != NULL && run->is_unverified == run->step.tls_unverified
+        && run->is_tls_1_2 == run->step.tls_1_2)
+        return MU_OK;
+    mu_transport_close(run->session);
+    run->session = NULL;
+    run->is_unverified = run->step.tls_unverified;
+    run->is_tls_1_2 = run->step.tls_1_2;
+    if ((rc = identity_fill(run, &identity, err)) == MU_OK)
+        rc = mu_transport_open(run->transport, &spec, &run->session, err);
+    identity_clear(&identity);
+    return rc;
+}
+
+static enum mu_code send_step(struct run *run, struct mu_err *err)
+{
+    struct mu_http_header headers[MU_HTTP_MAX_HEADERS];
     const struct mu_http_request request = {
         .method = run->step.method,
         .target = run->step.url,
         .minor = 1,
-        .headers = &type,
-        .header_n = run->step.content_type != NULL ? 1 : 0,
+        .headers = headers,
+        .header_n = run->step.header_n,
         .body = mu_bytes(run->step.body, run->step.body_n),
+        .same_connection = run->step.same_connection,
+        .explicit_anchor = run->step.needs_named_anchor,
     };
+    enum mu_code rc = session_open(run, err);
+
+    for (size_t i = 0; i < run->step.header_n && i < MU_HTTP_MAX_HEADERS; i++)
+        headers[i] = (struct mu_http_header){run->step.headers[i].name, run->step.headers[i].value};
+    return rc == MU_OK ? mu_transport_send(run->session, &request, on_exchange, run, err) : rc;
+}
+
+/* ---- the steps ---- */
+
+/* False: it cannot be sent; code and err say why. */
+static bool do_send(struct run *run)
+{
     const void *state = NULL;
     size_t state_n = 0;
     struct mu_err err = {0};
@@ -133,7 +218,7 @@ static bool do_send(struct run *run)
         if (run->code != MUSTER_OK)
             return false;
     }
-    if (mu_transport_send(run->session, &request, on_exchange, run, &err) == MU_OK)
+    if (send_step(run, &err) == MU_OK)
         return true;
     failed(run, &err);
     return false;
@@ -206,29 +291,13 @@ static void first(void *cookie)
 
 static enum mu_code open_all(struct run *run, struct mu_err *err)
 {
-    struct mu_http_session_spec spec = {
-        .identity = &run->identity,
-        .proxy = run->options.proxy,
-        .source_ip = run->options.source_ip,
-        .timeout_s = run->options.timeout_s,
-        .entry = "muster",
-        .proto = MU_PROTO_SCEP,
-        .env = &run->env,
-    };
-    enum mu_code rc = MU_OK;
+    enum mu_code rc;
 
     run->env = (struct mu_env){.now = run_now, .random = run_random, .ctx = run,
         .trace = run->options.trace != NULL ? run_trace : NULL};
-    run->identity.env = &run->env;
-    run->identity.use_system_anchors = run->options.tls_pem == NULL;
-    if (run->options.tls_pem != NULL)
-        rc = mu_pki_certs_decode(mu_bytes_str(run->options.tls_pem), &run->identity.anchors, err);
-    if (rc == MU_OK)
-        rc = mu_net_loop_new(&run->loop, err);
+    rc = mu_net_loop_new(&run->loop, err);
     if (rc == MU_OK)
         rc = mu_net_client_new(run->loop, &run->transport, err);
-    if (rc == MU_OK)
-        rc = mu_transport_open(run->transport, &spec, &run->session, err);
     return rc;
 }
 
@@ -241,7 +310,6 @@ static void close_all(struct run *run)
         mu_net_client_free(run->transport);
     if (run->loop != NULL)
         mu_net_loop_free(run->loop);
-    mu_pki_certs_clear(&run->identity.anchors);
 }
 
 enum muster_code muster_enrollment_run(struct muster_enrollment *enrollment,

@@ -49,6 +49,7 @@ enum muster_code muster_enrollment_new(
     }
     e->proto = proto;
     e->env = (struct mu_env){.now = env_now, .random = env_random, .ctx = e};
+    mu_buf_init_secret(&e->tls_key_pem, MU_LIMIT_FILE);
     e->key_spec = proto->proto == MU_PROTO_SCEP ? (struct mu_pki_key_spec){MU_PKI_KEY_RSA, 2048}
                                                 : (struct mu_pki_key_spec){MU_PKI_KEY_EC, 256};
     mu_buf_init_secret(&e->csr, MU_LIMIT_MESSAGE);
@@ -67,12 +68,14 @@ void muster_enrollment_free(struct muster_enrollment *e)
         e->proto->free(e->engine);
     free(e->url);
     free(e->ca_identifier);
+    free(e->user);
     mu_buf_clear(&e->subject);
     mu_buf_clear(&e->san);
     mu_secret_clear(&e->challenge);
+    mu_secret_clear(&e->password);
     mu_pki_key_free(e->key);
-    mu_pki_key_free(e->renew_key);
-    mu_pki_cert_free(e->renew_cert);
+    mu_pki_key_free(e->own_key);
+    mu_pki_certs_clear(&e->own);
     mu_pki_certs_clear(&e->trusted);
     mu_buf_clear(&e->csr);
     mu_buf_clear(&e->engine_state);
@@ -83,6 +86,9 @@ void muster_enrollment_free(struct muster_enrollment *e)
     mu_buf_clear(&e->key_pem);
     mu_buf_clear(&e->state);
     mu_buf_clear(&e->transaction);
+    mu_buf_clear(&e->tls_cert_pem);
+    mu_buf_clear(&e->tls_key_pem);
+    mu_buf_clear(&e->tls_trusted_pem);
     free(e);
 }
 
@@ -156,16 +162,30 @@ enum muster_code muster_enrollment_set_usage(struct muster_enrollment *e, const 
     return MUSTER_OK;
 }
 
-enum muster_code muster_enrollment_set_challenge(
-    struct muster_enrollment *e, const char *challenge, struct muster_error *err)
+static enum muster_code set_secret(
+    struct mu_secret *at, const char *text, struct muster_error *err)
 {
     struct mu_err failed = {0};
 
-    if (challenge == NULL)
-        mu_secret_clear(&e->challenge);
-    else if (mu_secret_set(&e->challenge, mu_bytes_str(challenge), &failed) != MU_OK)
+    if (text == NULL)
+        mu_secret_clear(at);
+    else if (mu_secret_set(at, mu_bytes_str(text), &failed) != MU_OK)
         return mu_api_error(&failed, err);
     return MUSTER_OK;
+}
+
+enum muster_code muster_enrollment_set_challenge(
+    struct muster_enrollment *e, const char *challenge, struct muster_error *err)
+{
+    return set_secret(&e->challenge, challenge, err);
+}
+
+enum muster_code muster_enrollment_set_login(struct muster_enrollment *e, const char *user,
+    const char *password, struct muster_error *err)
+{
+    enum muster_code rc = set_text(&e->user, user, err);
+
+    return rc == MUSTER_OK ? set_secret(&e->password, password, err) : rc;
 }
 
 enum muster_code muster_enrollment_set_key(
@@ -177,6 +197,7 @@ enum muster_code muster_enrollment_set_key(
         return mu_api_error(&failed, err);
     mu_pki_key_free(e->key);
     e->key = NULL;
+    e->key_spec_is_choice = true;
     return MUSTER_OK;
 }
 
@@ -207,7 +228,7 @@ enum muster_code muster_enrollment_set_key_pem(struct muster_enrollment *e, cons
     return MUSTER_OK;
 }
 
-enum muster_code muster_enrollment_set_renewal(struct muster_enrollment *e,
+static enum muster_code set_own(struct muster_enrollment *e, bool is_renewal,
     const char *certificate_pem, const char *key_pem, const char *password, struct muster_error *err)
 {
     struct mu_pki_certs certs = {0};
@@ -224,12 +245,34 @@ enum muster_code muster_enrollment_set_renewal(struct muster_enrollment *e,
         mu_pki_key_free(key);
         return mu_api_error(&failed, err);
     }
-    mu_pki_cert_free(e->renew_cert);
-    mu_pki_key_free(e->renew_key);
-    e->renew_cert = mu_pki_cert_ref(certs.v[0]);
-    e->renew_key = key;
-    mu_pki_certs_clear(&certs);
+    mu_pki_certs_clear(&e->own);
+    mu_pki_key_free(e->own_key);
+    e->own = certs;
+    e->own_key = key;
+    e->is_renewal = is_renewal;
     return MUSTER_OK;
+}
+
+enum muster_code muster_enrollment_set_renewal(struct muster_enrollment *e,
+    const char *certificate_pem, const char *key_pem, const char *password, struct muster_error *err)
+{
+    return set_own(e, true, certificate_pem, key_pem, password, err);
+}
+
+enum muster_code muster_enrollment_set_client_certificate(struct muster_enrollment *e,
+    const char *certificate_pem, const char *key_pem, const char *password, struct muster_error *err)
+{
+    return set_own(e, false, certificate_pem, key_pem, password, err);
+}
+
+void muster_enrollment_set_server_key(struct muster_enrollment *e, bool server_key)
+{
+    e->server_key = server_key;
+}
+
+void muster_enrollment_set_bootstrap(struct muster_enrollment *e, bool bootstrap)
+{
+    e->bootstrap = bootstrap;
 }
 
 enum muster_code muster_enrollment_add_trusted(

@@ -5,89 +5,31 @@
 #include "base/der.h"
 #include "base/limits.h"
 
-/* ---- the request ---- */
-
-static enum mu_code csr_make(struct muster_enrollment *e, struct mu_err *err)
-{
-    struct mu_pki_csr_params params = {.challenge = &e->challenge};
-    struct mu_buf exts = {0};
-    struct mu_bytes san = mu_buf_bytes(&e->san);
-    size_t at;
-    enum mu_code rc;
-
-    params.subject = mu_buf_bytes(&e->subject);
-    if (params.subject.n == 0 && e->renew_cert != NULL)
-        params.subject = e->renew_cert->subject;
-    if (san.n == 0 && e->renew_cert != NULL)
-        san = e->renew_cert->exts.san;
-    at = mu_der_open(&exts, MU_DER_SEQUENCE);
-    if (san.n > 0)
-        mu_pki_ext_put_san(&exts, params.subject.n == 0, san);
-    if (e->key_usage != 0)
-        mu_pki_ext_put_key_usage(&exts, true, e->key_usage);
-    if (e->eku != 0)
-        mu_pki_ext_put_eku(&exts, e->eku);
-    mu_der_close(&exts, at);
-    if (exts.n > 2) /* more than an empty SEQUENCE */
-        params.extensions = mu_buf_bytes(&exts);
-    mu_buf_reset(&e->csr);
-    if ((rc = mu_buf_check(&exts, "requested extensions", err)) == MU_OK)
-        rc = mu_pki_csr_make(&params, e->key, &e->csr, err);
-    mu_buf_clear(&exts);
-    return rc;
-}
-
-static enum mu_code engine_open(struct muster_enrollment *e, struct mu_err *err)
-{
-    const struct mu_client_config config = {
-        .env = &e->env,
-        .proto = e->proto->proto,
-        .op = MU_CLIENT_ENROLL,
-        .url = e->url,
-        .entry = "muster",
-        .ca_identifier = e->ca_identifier,
-        .state = mu_buf_bytes(&e->engine_state),
-        .csr = mu_buf_bytes(&e->csr),
-        .key = e->key,
-        .signer_cert = e->renew_cert,
-        .signer_key = e->renew_key,
-        .has_challenge = mu_secret_is_set(&e->challenge),
-        .trusted = e->trusted.n > 0 ? &e->trusted : NULL,
-        .pin_sha256 = e->has_pin ? e->pin : NULL,
-        .allow_legacy = e->allow_legacy,
-        .await_s = e->await_s,
-        .max_await_s = e->max_await_s,
-        .no_wait = e->no_wait,
-    };
-
-    return e->proto->open(&config, &e->engine, err);
-}
-
-static enum mu_code prepare(struct muster_enrollment *e, struct mu_err *err)
-{
-    enum mu_code rc = MU_OK;
-
-    if (e->url == NULL)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "the enrollment has no URL");
-    if (e->engine_state.n > 0 && e->key == NULL)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE,
-            "a request goes on with its own key only: set it first");
-    if (e->key == NULL)
-        rc = mu_pki_key_generate(&e->key_spec, &e->key, err);
-    if (rc == MU_OK && e->engine_state.n == 0)
-        rc = csr_make(e, err);
-    if (rc == MU_OK && e->engine != NULL) {
-        e->proto->free(e->engine);
-        e->engine = NULL;
-    }
-    return rc == MU_OK ? engine_open(e, err) : rc;
-}
-
 /* ---- what is wanted ---- */
 
-static const char *content_type(const struct mu_http_request *request)
+static enum mu_code publish_send(
+    struct muster_enrollment *e, struct muster_step *next, struct mu_err *err)
 {
-    return mu_http_header_get(request->headers, request->header_n, "Content-Type");
+    const struct mu_http_request *request = &e->step.request;
+
+    if (request->header_n > sizeof(e->headers) / sizeof(e->headers[0]))
+        return mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "a request with too many headers");
+    for (size_t i = 0; i < request->header_n; i++)
+        e->headers[i] = (struct muster_header){request->headers[i].name, request->headers[i].value};
+    *next = (struct muster_step){.want = MUSTER_WANT_SEND,
+        .method = request->method,
+        .url = request->target,
+        .content_type = mu_http_header_get(request->headers, request->header_n, "Content-Type"),
+        .body = request->body.p,
+        .body_n = request->body.n,
+        .remember = e->step.remember,
+        .headers = e->headers,
+        .header_n = request->header_n,
+        .same_connection = request->same_connection,
+        .needs_named_anchor = request->explicit_anchor,
+        .tls_unverified = e->is_unverified,
+        .tls_1_2 = e->tls12};
+    return MU_OK;
 }
 
 static enum mu_code publish_trust(
@@ -113,7 +55,22 @@ static enum mu_code publish_trust(
     return MU_OK;
 }
 
-/* Answers itself what the public interface does not ask: the key, and that no TLS is bound. */
+/* The engine's end, unless another one is to go on over another connection. */
+static enum mu_code go_on(struct muster_enrollment *e, enum mu_code rc, struct mu_err *err)
+{
+    struct mu_step step = {0};
+
+    if (!mu_api_request_is_to_be_redone(e, rc))
+        return rc;
+    mu_err_clear(err);
+    if ((rc = mu_api_request_prepare(e, err)) == MU_OK)
+        rc = e->proto->start(e->engine, &step, err);
+    e->step = step;
+    return rc;
+}
+
+/* Answers itself what the public interface does not ask: the key, and the binding that came with the
+ * last answer. */
 static enum mu_code publish(
     struct muster_enrollment *e, enum mu_code rc, struct muster_step *next, struct mu_err *err)
 {
@@ -124,14 +81,7 @@ static enum mu_code publish(
         *next = (struct muster_step){0};
         switch (e->step.want) {
         case MU_WANT_SEND:
-            next->want = MUSTER_WANT_SEND;
-            next->method = e->step.request.method;
-            next->url = e->step.request.target;
-            next->content_type = content_type(&e->step.request);
-            next->body = e->step.request.body.p;
-            next->body_n = e->step.request.body.n;
-            next->remember = e->step.remember;
-            return MU_OK;
+            return publish_send(e, next, err);
         case MU_WANT_WAIT:
             next->want = MUSTER_WANT_WAIT;
             next->wait_s = e->step.wait_s;
@@ -145,15 +95,19 @@ static enum mu_code publish(
             next->want = MUSTER_WANT_DONE;
             return MU_OK;
         case MU_WANT_KEY:
+            if ((rc = mu_api_request_key(e, err)) != MU_OK)
+                return rc;
             event = (struct mu_event){.type = MU_EVENT_KEY, .key = e->key};
             break;
         case MU_WANT_BINDING:
-            event = (struct mu_event){.type = MU_EVENT_BINDING};
+            event = (struct mu_event){
+                .type = MU_EVENT_BINDING, .binding = mu_bytes(e->binding, e->binding_n)};
             break;
         }
         step = (struct mu_step){0};
         rc = e->proto->step(e->engine, &event, &step, err);
         e->step = step;
+        rc = go_on(e, rc, err);
     }
     return rc;
 }
@@ -163,7 +117,12 @@ enum muster_code muster_enrollment_start(
 {
     struct mu_err failed = {0};
     struct muster_step step = {0};
-    enum mu_code rc = prepare(e, &failed);
+    enum mu_code rc;
+
+    e->tls12 = false;
+    e->binding_n = 0;
+    e->is_unverified = e->proto->proto == MU_PROTO_EST && (e->bootstrap || e->has_pin) && e->trusted.n == 0;
+    rc = mu_api_request_prepare(e, &failed);
 
     e->step = (struct mu_step){0};
     if (rc == MU_OK)
@@ -207,6 +166,10 @@ static enum mu_code engine_step(
     struct mu_step step = {0};
     enum mu_code rc = MU_OK;
 
+    e->binding_n = 0;
+    if (event->type == MUSTER_EVENT_RESPONSE && event->tls_binding != NULL
+        && event->tls_binding_n <= sizeof(e->binding))
+        memcpy(e->binding, event->tls_binding, e->binding_n = event->tls_binding_n);
     if (event->type == MUSTER_EVENT_RESPONSE) {
         rc = take_response(event, &response, err);
         own.response = &response;
@@ -218,7 +181,7 @@ static enum mu_code engine_step(
         rc = e->proto->step(e->engine, &own, &step, err);
     e->step = step;
     mu_http_response_clear(&response);
-    return rc;
+    return go_on(e, rc, err);
 }
 
 enum muster_code muster_enrollment_step(struct muster_enrollment *e,
@@ -332,8 +295,11 @@ const char *muster_enrollment_chain_pem(struct muster_enrollment *e)
 
 const char *muster_enrollment_key_pem(struct muster_enrollment *e)
 {
+    struct mu_client_result r = {0};
+    const struct mu_pki_key *key = result(e, &r) && r.key != NULL ? r.key : e->key;
+
     mu_buf_reset(&e->key_pem);
-    if (e->key == NULL || mu_pki_key_encode(e->key, NULL, &e->key_pem, NULL) != MU_OK)
+    if (key == NULL || mu_pki_key_encode(key, NULL, &e->key_pem, NULL) != MU_OK)
         return NULL;
     return text_or_null(&e->key_pem);
 }
