@@ -76,6 +76,7 @@ static const struct mu_agent_config_word words[] = {
     {"ignore-key-usage", CA, V(answer), "no", false, false},
     {"trust-ca-pubs", CA, V(answer), "no", false, false},
     {"ask-template", CA, V(answer), "no", false, false},
+    {"rsa-pss", CA, V(answer), "no", false, false},
     /* [defaults], [template], [certificate] */
     {"ca", ENTRY, V(names), NULL, false, true},
     {"template", MU_AGENT_CONFIG_CERTIFICATE, V(name), NULL, false, true},

@@ -310,6 +310,7 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
         out->mac_hmac = MU_PKI_DIGEST_NONE;
     out->no_confirm = settings->no_confirm > 0;
     out->ignore_key_usage = settings->ignore_key_usage > 0;
+    out->rsa_pss = settings->rsa_pss > 0;
     out->trust_ca_pubs = settings->trust_ca_pubs > 0;
     out->cmp_request = settings->cmp_request == NULL || strcmp(settings->cmp_request, "ir") == 0
         ? MU_CLIENT_REQUEST_IR

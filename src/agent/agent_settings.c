@@ -88,6 +88,7 @@ static const struct word words[] = {
     {"ignore-key-usage", YES_NO, AT(ignore_key_usage), OWN, NULL},
     {"trust-ca-pubs", YES_NO, AT(trust_ca_pubs), OWN, NULL},
     {"ask-template", YES_NO, AT(ask_template), OWN, NULL},
+    {"rsa-pss", YES_NO, AT(rsa_pss), OWN, NULL},
 };
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
 

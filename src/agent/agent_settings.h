@@ -51,7 +51,7 @@ struct mu_agent_settings {
     char *comments;
     int64_t timeout_s, await_s, max_await_s;
     int automation, reuse_key, challenge_once, allow_legacy, server_key, implicit_confirm,
-        no_confirm, ignore_key_usage, trust_ca_pubs, ask_template; /* 0: not set, 1: yes, -1: no */
+        no_confirm, ignore_key_usage, trust_ca_pubs, ask_template, rsa_pss; /* 0: not set, 1: yes, -1: no */
 };
 
 bool mu_agent_settings_is_est(const struct mu_agent_settings *settings);

@@ -113,6 +113,7 @@ struct mu_client_config {
     int mac_iterations;                 /* 0: the default */
     enum mu_pki_digest mac_owf, mac_hmac; /* NONE: the default */
     bool no_confirm, ignore_key_usage, trust_ca_pubs; /* what some servers need */
+    bool rsa_pss;
     enum mu_client_request cmp_request;
     const struct mu_pki_certs *signer_chain;
     const struct mu_pki_certs *server_certs; /* expected from the server; NULL: below trusted */

@@ -118,6 +118,7 @@ static enum mu_code cmp_open(const struct mu_client_config *c, void **engine, st
         .mac_hmac = c->mac_hmac,
         .disable_confirm = c->no_confirm,
         .ignore_key_usage = c->ignore_key_usage,
+        .rsa_pss = c->rsa_pss,
         .trust_ca_pubs = c->trust_ca_pubs,
         .allow_legacy = c->allow_legacy,
         .await_s = c->await_s,

@@ -62,6 +62,13 @@ enum mu_pki_digest mu_pki_key_default_digest(const struct mu_pki_key *key);
 enum mu_code mu_pki_key_sign(const struct mu_pki_key *key, enum mu_pki_digest d,
     struct mu_bytes tbs, struct mu_buf *signature, struct mu_err *err) MU_CHECK;
 
+/* RSASSA-PSS by an RSA key, which a key bound to it has to use. */
+bool mu_pki_key_is_pss(const struct mu_pki_key *key); /* bound to it */
+bool mu_pki_key_can_pss(const struct mu_pki_key *key);
+void mu_pki_key_pss_alg(enum mu_pki_digest d, struct mu_buf *out);
+enum mu_code mu_pki_key_sign_pss(const struct mu_pki_key *key, enum mu_pki_digest d,
+    struct mu_bytes tbs, struct mu_buf *signature, struct mu_err *err) MU_CHECK;
+
 struct mu_pki_verify_opts {
     bool allow_legacy;            /* MD5, SHA-1 signatures */
     enum mu_pki_digest digest;    /* needed where the algorithm is plain rsaEncryption (CMS); out of the SignerInfo */

@@ -181,6 +181,14 @@ def test_C015_requests_by_signature_against_openssl(client, mock, kind, request_
              "confirm: accepted")
 
 
+def test_CMP22_messages_signed_by_rsa_pss_against_openssl(client, mock):
+    c = client(mock())
+    for digest in ("sha256", "sha512"):
+        r = c.enroll(*c.sign(), "--rsa-pss", "--digest", digest, "--replace")
+        is_issued(c, r)
+        in_order(trace(r), "auth: signed with the certificate of serial", "reply: .*protection ok", "confirm: accepted")
+
+
 def test_CMP33_an_ordinary_certificate_of_the_ca_is_not_the_server(client, mock):
     """CMP-23: without cmcCA and cmcRA it has to be the one that was named."""
     c = client(mock("rsa", "-srv_cert", "plain.crt", "-srv_key", "plain.key"))

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from conftest import run
-from relay import Relay, take, tlv
+from relay import Relay, oid, take, tlv
 from test_cmp import KEYS, in_order, openssl, trace
 
 
@@ -179,6 +179,22 @@ def test_C015_a_certificate_s_name_means_a_signature(client):
     assert r.code == 0, r
     in_order(trace(r), "start: cr for 'second'", f"auth: signed with the certificate of serial {first}", "reply: cp, protection ok", "result: ok")
     assert "reference" not in r.err
+
+
+def test_CMP22_rsa_pss_on_wish(client, between):
+    """Of each message, certConf included, renewals too; a key that is not RSA says so."""
+    relay = between()
+    assert client.enroll(client.demo.host, name="rsa", key="rsa:2048").code == 0
+    r = client.enroll(relay.url, "--client-cert", "rsa", "--cmp-request", "cr", "--rsa-pss", name="second", key="rsa:2048", ref=None)
+    assert r.code == 0, r
+    r = client("renew", "second", "--force")
+    assert r.code == 0, r
+    assert [message(m)[2] for _, _, m, _ in relay.seen] == [2, 24, 7, 24], "cr, certConf, kur, certConf"
+    for _, _, m, _ in relay.seen:
+        assert oid("1.2.840.113549.1.1.10") in message(m)[0][0xA1]
+    assert client.enroll(client.demo.host, name="ec").code == 0
+    r = client.enroll(client.demo.host, "--client-cert", "ec", "--cmp-request", "cr", "--rsa-pss", name="no", ref=None)
+    assert r.code != 0 and "only an RSA key signs by RSASSA-PSS" in r.err, r
 
 
 def test_C018_a_name_alone_and_a_whole_one(client):

@@ -58,6 +58,8 @@ static const struct option options[] = {
         "CMP: the server's certificate may lack digitalSignature"},
     {"trust-ca-pubs", 0, FLAG, MU_ARGS_CA, AT(trust_ca_pubs), NULL, NULL,
         "CMP: trust the root that comes with an answer under the secret's MAC"},
+    {"rsa-pss", 0, FLAG, MU_ARGS_CA, AT(rsa_pss), NULL, NULL,
+        "CMP: an RSA key signs messages by RSASSA-PSS"},
     {"ask-template", 0, FLAG, MU_ARGS_CA, AT(ask_template), NULL, NULL,
         "CMP: ask what the CA wants in a request (certReqTemplate); what is given here counts more"},
     {"implicit-confirm", 0, FLAG, MU_ARGS_CA, AT(implicit_confirm), NULL, NULL,

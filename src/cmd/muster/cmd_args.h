@@ -67,7 +67,7 @@ struct mu_cmd_args {
     const char *challenge_file, *challenge_fd;
     bool no_challenge;
     const char *ref, *secret_file, *secret_fd, *server_cert, *path, *mac, *cmp_request, *reason;
-    bool implicit_confirm, no_confirm, ignore_key_usage, trust_ca_pubs, ask_template;
+    bool implicit_confirm, no_confirm, ignore_key_usage, trust_ca_pubs, ask_template, rsa_pss;
     const char *mac_iterations, *mac_owf, *mac_hmac;
     const char *user, *password_file, *password_fd, *client_cert;
     const char *srp_user, *srp_password_file, *srp_password_fd;

@@ -162,6 +162,7 @@ enum mu_code mu_cmd_settings_args(
         {"mac-hmac", args->mac_hmac, "mac-hmac"},
         {"no-confirm", args->no_confirm ? "yes" : NULL, "no-confirm"},
         {"ignore-key-usage", args->ignore_key_usage ? "yes" : NULL, "ignore-key-usage"},
+        {"rsa-pss", args->rsa_pss ? "yes" : NULL, "rsa-pss"},
         {"ask-template", args->ask_template ? "yes" : NULL, "ask-template"},
         {"trust-ca-pubs", args->trust_ca_pubs ? "yes" : NULL, "trust-ca-pubs"},
         {"ca-identifier", args->label, "label"},

@@ -56,6 +56,7 @@ struct mu_cmp_client_config {
     bool implicit_confirm;             /* ask for it */
     bool disable_confirm;              /* IOP-36 */
     bool ignore_key_usage;             /* IOP-34 */
+    bool rsa_pss;                      /* messages are signed by RSASSA-PSS */
     bool allow_legacy;
 
     int64_t await_s, max_await_s;      /* polling: 0 are 60 and 3600 */

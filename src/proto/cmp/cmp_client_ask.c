@@ -110,6 +110,7 @@ static enum mu_code build(struct mu_cmp_client *c, struct mu_cmp_header *header,
     } else if (mu_cmp_client_by_signature(c)) {
         how.key = c->config.signer_key;
         how.cert = c->config.signer_cert;
+        how.pss = c->config.rsa_pss;
     }
     mu_buf_reset(&c->message);
     rc = mu_cmp_protect_encode(header, body, &how, &extra, &c->message, err);

@@ -152,6 +152,11 @@ static void reference_name_put(struct mu_buf *b, struct mu_bytes reference)
 }
 
 /* Who sends and by which algorithm; views into alg and name. */
+static bool by_pss(const struct mu_cmp_protector *how)
+{
+    return how->pss || mu_pki_key_is_pss(how->key);
+}
+
 static enum mu_code header_fill(struct mu_cmp_header *h, const struct mu_cmp_protector *how,
     enum mu_pki_digest digest, struct mu_buf *alg, struct mu_buf *name, struct mu_err *err)
 {
@@ -164,7 +169,13 @@ static enum mu_code header_fill(struct mu_cmp_header *h, const struct mu_cmp_pro
         if (!h->sender_kid.p && how->reference.n)
             h->sender_kid = how->reference;
     } else if (how->key) {
-        mu_pki_key_sign_alg(how->key, digest, alg);
+        if (by_pss(how) && mu_pki_key_can_pss(how->key))
+            mu_pki_key_pss_alg(digest, alg);
+        else if (!by_pss(how))
+            mu_pki_key_sign_alg(how->key, digest, alg);
+        else
+            return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
+                "cmp: only an RSA key signs by RSASSA-PSS");
         if (alg->failed)
             return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
                 "cmp: this key cannot sign with the digest asked for");
@@ -183,6 +194,8 @@ static enum mu_code protection_make(const struct mu_cmp_protector *how, enum mu_
 {
     uint8_t mac[MU_PKI_MAC_SIZE];
     size_t n;
+    if (!how->mac && by_pss(how))
+        return mu_pki_key_sign_pss(how->key, digest, mu_buf_bytes(part), value, err);
     if (!how->mac)
         return mu_pki_key_sign(how->key, digest, mu_buf_bytes(part), value, err);
     enum mu_code rc = mu_pki_mac_make(&how->mac->mac, &how->mac->key, mu_buf_bytes(part), mac, &n, err);

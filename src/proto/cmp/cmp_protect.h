@@ -51,6 +51,7 @@ struct mu_cmp_protector {
     const struct mu_pki_key *key;     /* mac NULL */
     const struct mu_pki_cert *cert;
     enum mu_pki_digest digest;        /* NONE: the key's default */
+    bool pss;                         /* RSASSA-PSS; a key bound to it does so without */
 };
 /* Encodes the whole message. protectionAlg is always set here, sender and senderKID where the
  * header has none. extra may be NULL. */

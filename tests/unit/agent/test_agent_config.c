@@ -151,6 +151,7 @@ static const struct {
     {CA, "ignore-key-usage", "no", "maybe"},
     {CA, "trust-ca-pubs", "yes", "maybe"},
     {CA, "ask-template", "yes", "maybe"},
+    {CA, "rsa-pss", "yes", "maybe"},
     {CERT, "ca", "b", "nowhere"},
     {CERT, "template", "t", "nowhere"},
     {CERT, "subject", "/C=NL/CN=router-SN", "/XX=1"}, /* R017 */

@@ -1,7 +1,10 @@
 /* Protection on messages of openssl cmp, and each kind of our own: CMP-05, CMP-08, CMP-20..CMP-29. */
 #include "kit.h"
 
+#include <openssl/bio.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 
 #include "proto/cmp/cmp_protect.h"
@@ -80,7 +83,7 @@ static void signatures_of_openssl_cmp_hold(void **state)
 
 /* ---- our own ---- */
 
-static struct mu_pki_cert *cert_for(struct mu_pki_key *key, unsigned usage)
+static struct mu_pki_cert *cert_by(struct mu_pki_key *key, struct mu_pki_key *by, unsigned usage)
 {
     struct mu_buf name = {0}, exts = {0}, der = {0};
     struct mu_pki_cert *cert;
@@ -95,12 +98,17 @@ static struct mu_pki_cert *cert_for(struct mu_pki_key *key, unsigned usage)
     const struct mu_pki_tbs tbs = {.serial_magnitude = mu_bytes("\1", 1), .issuer = mu_buf_bytes(&name),
         .subject = mu_buf_bytes(&name), .not_before_s = 1700000000, .not_after_s = 1800000000,
         .spki = mu_pki_key_spki(key), .extensions = mu_buf_bytes(&exts)};
-    kit_ok(mu_pki_cert_make(&tbs, key, MU_PKI_DIGEST_NONE, &der, &kit_err));
+    kit_ok(mu_pki_cert_make(&tbs, by, MU_PKI_DIGEST_NONE, &der, &kit_err));
     kit_ok(mu_pki_cert_decode(mu_buf_bytes(&der), &cert, &kit_err));
     mu_buf_clear(&name);
     mu_buf_clear(&exts);
     mu_buf_clear(&der);
     return cert;
+}
+
+static struct mu_pki_cert *cert_for(struct mu_pki_key *key, unsigned usage)
+{
+    return cert_by(key, key, usage);
 }
 
 static void encode(const struct mu_cmp_protector *how, struct mu_pki_cert *cert, struct mu_cmp_msg *out)
@@ -145,7 +153,65 @@ static void each_kind_of_key_protects(void **state)
     }
 }
 
-/* RSA-PSS comes from others only: made here with OpenSSL, SHA-256 in both places, salt of 32. */
+/* CMP-22: RSASSA-PSS by wish with an RSA key, without a word with one that is bound to it; no other. */
+static void rsa_pss_is_made(void **state)
+{
+    static const struct { const char *kind; enum mu_pki_digest digest; } rows[] = {{"RSA", MU_PKI_DIGEST_NONE},
+        {"RSA", MU_PKI_SHA512}, {"RSA-PSS", MU_PKI_SHA384}, {"EC", MU_PKI_DIGEST_NONE}};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        EVP_PKEY *evp = i < 3 ? NULL : EVP_EC_gen("P-256");
+        unsigned char *der = NULL;
+        struct mu_buf out = {0};
+        struct mu_err err = {0};
+        struct mu_pki_key *key;
+        struct mu_pki_cert *cert;
+        struct mu_cmp_msg msg;
+        struct mu_der seq, oid;
+        if (evp == NULL) {
+            EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, rows[i].kind, NULL);
+            assert_true(EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, 2048) == 1
+                && EVP_PKEY_generate(ctx, &evp) == 1);
+            EVP_PKEY_CTX_free(ctx);
+        }
+        BIO *bio = BIO_new(BIO_s_mem());
+        assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, evp, NULL, NULL, 0, NULL, NULL), 1);
+        long n = BIO_get_mem_data(bio, &der);
+        kit_ok(mu_pki_key_decode(mu_bytes(der, (size_t)n), NULL, &key, &kit_err));
+        assert_int_equal(mu_pki_key_is_pss(key), i == 2);
+        EVP_PKEY *ca = EVP_EC_gen("P-256"); /* signs the certificate, which a bound key cannot here */
+        unsigned char *ca_der = NULL;
+        int ca_n = i2d_PrivateKey(ca, &ca_der);
+        struct mu_pki_key *ca_key;
+        kit_ok(mu_pki_key_decode(mu_bytes(ca_der, (size_t)ca_n), NULL, &ca_key, &kit_err));
+        cert = cert_by(key, ca_key, MU_KU_DIGITAL_SIGNATURE);
+        const struct mu_cmp_protector how
+            = {.key = key, .cert = cert, .digest = rows[i].digest, .pss = i != 2};
+        if (i == 3) {
+            const struct mu_cmp_header header = {.pvno = 2};
+            const struct mu_cmp_body body = {.type = MU_CMP_PKICONF};
+            assert_int_equal(mu_cmp_protect_encode(&header, &body, &how, NULL, &out, &err), MU_UNSUPPORTED);
+            assert_non_null(strstr(err.what, "only an RSA key"));
+        } else {
+            encode(&how, cert, &msg);
+            assert_true(mu_der_only(msg.header.protection_alg, MU_DER_SEQUENCE, &seq)
+                && mu_der_get(&seq.value, MU_DER_OID, &oid));
+            assert_true(mu_der_oid_is(oid.value, "1.2.840.113549.1.1.10"));
+            kit_ok(mu_cmp_protect_verify_signature(&msg, mu_cmp_protect_signer(&msg, NULL), NULL, &kit_err));
+            mu_cmp_msg_clear(&msg);
+        }
+        mu_buf_clear(&out);
+        mu_pki_cert_free(cert);
+        mu_pki_key_free(key);
+        mu_pki_key_free(ca_key);
+        OPENSSL_free(ca_der);
+        EVP_PKEY_free(ca);
+        BIO_free(bio);
+        EVP_PKEY_free(evp);
+    }
+}
+
+/* RSA-PSS of others: made here with OpenSSL, SHA-256 in both places, salt of 32. */
 static void rsa_pss_is_taken(void **state)
 {
     static const uint8_t alg[] = {0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x34,
@@ -247,6 +313,7 @@ int main(void)
         cmocka_unit_test(macs_of_openssl_cmp_hold),
         cmocka_unit_test(signatures_of_openssl_cmp_hold),
         cmocka_unit_test(each_kind_of_key_protects),
+        cmocka_unit_test(rsa_pss_is_made),
         cmocka_unit_test(rsa_pss_is_taken),
         cmocka_unit_test(the_certificate_has_to_fit),
         cmocka_unit_test(a_derived_key_is_used_again),
