@@ -152,7 +152,8 @@ static bool is_issued(const struct request *r, struct mu_err *err)
     if (answer_end(r->answer, r->answer_n, &at) == 0) {
         mu_err_set(err, MU_NETWORK, MU_REASON_NONE, "no whole answer");
     } else if (atoi((const char *)r->answer + 9) != 200) {
-        mu_err_set(err, MU_DENIED, MU_REASON_NONE, "%d: %.200s", atoi((const char *)r->answer + 9), r->answer + at);
+        mu_err_set(err, MU_DENIED, MU_REASON_NONE, "%d: %.*s", atoi((const char *)r->answer + 9),
+            (int)(r->answer_n - at < 200 ? r->answer_n - at : 200), r->answer + at);
     } else if (mu_est_body_decode(mu_bytes(r->answer + at, r->answer_n - at), &der, err) == MU_OK
         && mu_pki_certs_only_decode(mu_buf_bytes(&der), &certs, NULL, &keep, err) == MU_OK) {
         for (size_t i = 0; i < certs.n; i++)
