@@ -70,6 +70,7 @@ struct mu_agent_facts {
     char *url, *ca;                   /* ca: names trusted for it */
     char *subject, *issuer;           /* slash form */
     char *san;
+    char *extensions;                 /* a line each: "X509v3 Key Usage: critical, Digital Signature" */
     char *serial;                     /* upper-case hex */
     char *stem;                       /* file name of the pair: the serial, maybe with "-2" */
     char *next_stem;                  /* of the pair that waits */

@@ -34,6 +34,31 @@ static enum mu_code dup_opt(const char *s, char **out, struct mu_err *err)
     return s == NULL ? MU_OK : mu_text_dup(s, out, err);
 }
 
+static void put_extension(void *cookie, const char *oid, bool critical, struct mu_bytes value)
+{
+    struct mu_buf *out = cookie, text = {.max = 4096};
+    char title[64], shown[4096];
+
+    if (mu_pki_ext_format(oid, value, &text))
+        mu_buf_putf(out, "%s%s:%s %s", out->n > 0 ? "\n" : "", mu_pki_ext_title(oid, title),
+            critical ? " critical," : "", mu_text_escape_to(shown, sizeof(shown), mu_buf_bytes(&text)));
+    mu_buf_clear(&text);
+}
+
+static enum mu_code extension_facts(
+    const struct mu_pki_cert *cert, struct mu_agent_facts *f, struct mu_err *err)
+{
+    struct mu_buf text = {0};
+    enum mu_code rc;
+
+    if (cert->exts.all.n > 0)
+        mu_pki_ext_each(cert->exts.all, put_extension, &text);
+    if ((rc = mu_buf_check(&text, "extensions", err)) == MU_OK && text.n > 0)
+        rc = mu_text_dup(mu_buf_str(&text), &f->extensions, err);
+    mu_buf_clear(&text);
+    return rc;
+}
+
 static enum mu_code certificate_facts(struct mu_agent *agent, const struct mu_keystore_entry *entry,
     struct mu_agent_facts *f, struct mu_err *err)
 {
@@ -58,6 +83,8 @@ static enum mu_code certificate_facts(struct mu_agent *agent, const struct mu_ke
     if ((rc = mu_text_dup(entry->stem, &f->stem, err)) != MU_OK)
         goto out;
     if (san.n > 0 && (rc = mu_text_dup(mu_buf_str(&san), &f->san, err)) != MU_OK)
+        goto out;
+    if ((rc = extension_facts(cert, f, err)) != MU_OK)
         goto out;
     if ((rc = mu_agent_fingerprint(cert, &f->sha256, err)) != MU_OK)
         goto out;
@@ -212,7 +239,7 @@ out:
 
 void mu_agent_facts_clear(struct mu_agent_facts *f)
 {
-    char *const texts[] = {f->url, f->ca, f->subject, f->issuer, f->san, f->serial, f->stem, f->next_stem,
+    char *const texts[] = {f->url, f->ca, f->subject, f->issuer, f->san, f->extensions, f->serial, f->stem, f->next_stem,
         f->sha256, f->key, f->cert_file, f->key_file, f->pending_txn, f->last_result, f->last_code,
         f->last_what, f->last_likely, f->last_next, f->last_reason, f->last_txn, f->last_trace, f->changed, f->warnings, f->label,
         f->user, f->srp_user, f->client_cert};

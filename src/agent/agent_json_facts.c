@@ -101,6 +101,7 @@ void mu_agent_json_facts(
     mu_agent_json_text(j, "subject", f->subject);
     mu_agent_json_text(j, "issuer", f->issuer);
     mu_agent_json_text(j, "san", f->san);
+    mu_agent_json_list(j, "extensions", f->extensions, "\n");
     mu_agent_json_text(j, "serial", f->serial);
     sha256_json(j, f->sha256);
     mu_agent_json_text(j, "key", f->key);

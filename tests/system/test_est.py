@@ -2,6 +2,7 @@
 muster-ca demo, and against a double from the RFC (est_double.py) where a server has to answer wrongly
 or tell what it saw. The table is docs/acceptance.md."""
 import base64
+import itertools
 import json
 import os
 import pty
@@ -930,24 +931,47 @@ def test_rekey_makes_a_new_key_and_asks_for_no_old_identifier(other, double):
 
 # ---- regenerate ----
 
+def asked_again(out, name):
+    """The three lines of I7, as they are."""
+    return [f"Certificate '{name}' {REGENERATE[0]}", *REGENERATE[1:]] == [x.rstrip("\r") for x in out.split("\n")][:3]
+
+
+def unchanged(now, before):
+    return {**now, "days_left": 0} == {**before, "days_left": 0}
+
+
 def test_E114_the_question_in_its_words(unit):
     unit.ok("est-test101")
-    serial = unit.show("est-test101")["serial"]
+    before = unit.show("est-test101")
     args = [unit.muster, "--store", unit.store, "regenerate", "est-test101"]
-    code, out = on_terminal(args, [("(y/n)", "n\n")])
-    assert code == 1 and all(x in out for x in REGENERATE), out
-    assert "Certificate 'est-test101' already exists" in out
-    assert unit.show("est-test101")["serial"] == serial
-    code, out = on_terminal(args, [("(y/n)", "y\n")])
-    assert code == 0 and "Done." in out, out
-    assert unit.show("est-test101")["serial"] != serial
+    for answer in ("n\n", "\x04"):  # no, the end of the input
+        code, out = on_terminal(args, [("(y/n) ", answer)])
+        assert code == 1 and asked_again(out.split("(y/n) ")[0] + "(y/n) ", "est-test101"), out
+        assert unchanged(unit.show("est-test101"), before) and "Done." not in out, out
+    code, out = on_terminal(args, [("(y/n) ", "y\n")])
+    assert code == 0 and out.rstrip().endswith("Done."), out
+    assert unit.show("est-test101")["serial"] != before["serial"]
+
+
+@pytest.mark.parametrize("via", ["scep", "cmp"])
+def test_E114_the_others_ask_alike(unit, demo, via):
+    scep = ["--url", demo.url, "--challenge-file", demo.secret("challenge1", unit.dir / "word")]
+    cmp = ["--url", demo.host + "/app/cert/cmp2", "--ref", "fgt100f", "--secret-file", demo.secret("fgt100f", unit.dir / "secret")]
+    r = unit("enroll", "e", "--via", via, "--subject", "CN=e", *{"scep": scep, "cmp": cmp}[via])
+    assert r.code == 0, r
+    before = unit.show("e")
+    code, out = on_terminal([unit.muster, "--store", unit.store, "regenerate", "e"], [("(y/n) ", "n\n")])
+    assert code == 1 and asked_again(out.split("(y/n) ")[0] + "(y/n) ", "e") and unchanged(unit.show("e"), before), out
+    r = unit("regenerate", "e", "--yes")
+    assert r.code == 0 and unit.show("e")["serial"] != before["serial"], r
 
 
 def test_E114_outside_a_terminal_it_needs_yes_and_says_so(unit):
     unit.ok("e")
     serial = unit.show("e")["serial"]
-    r = unit("regenerate", "e", input="y\n")
-    assert r.code == 64 and "--yes" in r.err and unit.show("e")["serial"] == serial, r
+    for input in ("y\n", ""):
+        r = unit("regenerate", "e", input=input)
+        assert r.code == 64 and "--yes" in r.err and unit.show("e")["serial"] == serial, r
 
 
 def test_E116_E117_other_values_are_ignored_and_the_trace_is_that_of_a_renewal(unit):
@@ -956,20 +980,35 @@ def test_E116_E117_other_values_are_ignored_and_the_trace_is_that_of_a_renewal(u
              "CN=other", "--key", "rsa:4096")
     assert r.code == 0, r
     in_order(trace(r), "est start: reenroll for 'e'", "est request: settings taken from the store",
-             "est auth: client certificate e, tried", f"est http: POST {unit.url}/.well-known/est/simplereenroll")
+             "est auth: client certificate e, tried", "est request: server ", "est request: CSR made from the current certificate, same key", f"est http: POST {unit.url}/.well-known/est/simplereenroll")
     assert unit.show("e")["subject"] == "/CN=x" and unit.show("e")["url"] == unit.url
 
 
-def test_E118_E119_the_key_and_its_identifier_stay(unit):
+def shown_extensions(text):
+    """The lines of show below 'extensions'."""
+    at = text.splitlines()
+    i = next(i for i, x in enumerate(at) if x.startswith("extensions "))
+    return [at[i].removeprefix("extensions").strip(), *(x.strip() for x in itertools.takewhile(lambda x: x.startswith("  "), at[i + 1:]))]
+
+
+@pytest.mark.parametrize("days", ["0", "30"])
+def test_E118_E119_the_key_and_its_identifier_stay(unit, days):
     unit.ok("e")
+    assert unit("config", "set", "e", "renew-days", days).code == 0
     key, skid, before = unit.cert("e", "-pubkey"), unit.cert("e", "-ext", "subjectKeyIdentifier"), unit.show("e")
+    assert before["renew_days"] == int(days)
+    time.sleep(1.1)  # dates have whole seconds
     assert unit("regenerate", "e", "--yes").code == 0
     assert unit.cert("e", "-pubkey") == key and unit.cert("e", "-ext", "subjectKeyIdentifier") == skid
     after = unit.show("e")
-    assert before["serial"] != after["serial"] and before["sha256"] != after["sha256"]
-    text = unit.cert("e", "-text")
-    for x in ("Basic Constraints", "Key Usage", "Subject Key Identifier", "Authority Key Identifier"):
-        assert x in text
+    for word in ("serial", "sha256", "not_before", "not_after"):
+        assert before[word] != after[word], word
+    text, said = unit("show", "e").out, unit.cert("e", "-serial", "-fingerprint", "-sha256")
+    assert re.search(rf"^serial +{re.search('serial=(.*)', said)[1]}$", text, re.M), text
+    assert re.search(rf"^SHA-256 +{re.search('Fingerprint=(.*)', said)[1]}$", text, re.M), text
+    assert re.search(r"^valid from +\S", text, re.M) and re.search(r"^valid until +\S", text, re.M), text
+    four = [x.removeprefix("est cert: ") for x in cert_facts(unit, "e")[1:]]
+    assert shown_extensions(text) == four == after["extensions"], text
     assert unit("regenerate", "e", "--yes", "--rekey").code == 0
     assert unit.cert("e", "-pubkey") != key
 

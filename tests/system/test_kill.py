@@ -144,7 +144,7 @@ def muster(release, store, *args, env=None, timeout=60):
 
 
 def enroll_est(release, ca, store, name, password, env=None, key=None):
-    return muster(release, store, "enroll", name, "--via", "est", "--url", ca.est, "--ca-cert", ca.root, "--subject", f"/CN={name}",
+    return muster(release, store, "--debug", "est", "enroll", name, "--via", "est", "--url", ca.est, "--ca-cert", ca.root, "--subject", f"/CN={name}",
                   "--user", "estuser", "--password-file", password, *(["--key-file", key] if key else []), env=env)
 
 
@@ -211,6 +211,7 @@ def test_client_killed_at_every_visible_call(release, ca, secret, password, own_
         assert r.returncode == KILLED, f"not killed {when} call {n}: {r.stderr}"
         kills += 1
         had = pair(store, name)
+        assert had or f"{via} saved:" not in r.stderr, f"killed {when} call {n}: told as saved before it was (E078)"
         r = enroll(release, ca, store, name, secret, key=key)
         assert r.returncode == 0, (n, when, r.stderr)
         serials[name] = pair(store, name)

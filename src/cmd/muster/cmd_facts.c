@@ -162,6 +162,7 @@ static void show_certificate(const struct mu_agent_facts *f, int64_t now_s)
     snprintf(text, sizeof text, f->days_left >= 0 ? "%s (in %d d)" : "%s (expired %d d ago)",
         mu_cmd_print_time(f->not_after_s, when), f->days_left >= 0 ? f->days_left : -f->days_left);
     row("valid until", text);
+    row("extensions", f->extensions);
     if (f->renew_from_s == 0)
         snprintf(text, sizeof text, "off (renew-days = 0)");
     else

@@ -244,6 +244,7 @@ enum mu_code mu_web_agent_facts_decode(const json_t *in, struct mu_agent_facts *
         || (rc = numbers_take(in, &f, err)) != MU_OK || (rc = nested_take(in, &f, err)) != MU_OK
         || (rc = list_take(in, "legacy", "\n", &f.warnings, err)) != MU_OK
         || (rc = list_take(in, "changed", ", ", &f.changed, err)) != MU_OK
+        || (rc = list_take(in, "extensions", "\n", &f.extensions, err)) != MU_OK
         || (rc = code_take(in, "why", &f.why, err)) != MU_OK
         || (rc = deploy_take(in, &f, err)) != MU_OK || (rc = learned_take(in, &f, err)) != MU_OK) {
         mu_agent_facts_clear(&f);
