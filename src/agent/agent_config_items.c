@@ -84,7 +84,7 @@ static bool is_of_protocol(const char *word, const char *protocol)
     } own[] = {
         {"scep", " challenge-once method digest cipher nonce-check scep-standard compat "},
         {"est", " csrattrs renew-auth server-key server-key-to tls-min "},
-        {"cmp", " path mac mac-iterations mac-owf mac-hmac cmp-request implicit-confirm no-confirm ignore-key-usage trust-ca-pubs ask-template rsa-pss "},
+        {"cmp", " path mac pop mac-iterations mac-owf mac-hmac cmp-request implicit-confirm no-confirm ignore-key-usage trust-ca-pubs ask-template rsa-pss "},
     };
     char padded[48];
 

@@ -68,6 +68,7 @@ static const struct mu_agent_config_word words[] = {
     {"secret", CA, V(reference), NULL, true, true},
     {"mac", CA, NULL, "pbm", false, false},
     {"mac-iterations", CA, NULL, "10000", false, false},
+    {"pop", CA, NULL, "signature", false, false},
     {"mac-owf", CA, NULL, "sha256", false, false},
     {"mac-hmac", CA, NULL, "sha256", false, false},
     {"cmp-request", CA, NULL, "ir", false, false},

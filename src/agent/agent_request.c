@@ -303,6 +303,7 @@ void mu_agent_client_config(const struct mu_agent *agent, const struct mu_agent_
     out->ref = settings->ref;
     out->pbmac1 = settings->mac != NULL && strcmp(settings->mac, "pbmac1") == 0;
     out->implicit_confirm = settings->implicit_confirm > 0;
+    out->indirect = settings->pop != NULL && strcmp(settings->pop, "encrypted") == 0;
     out->mac_iterations = settings->mac_iterations != NULL ? atoi(settings->mac_iterations) : 0;
     if (settings->mac_owf != NULL && !mu_pki_digest_parse(settings->mac_owf, &out->mac_owf))
         out->mac_owf = MU_PKI_DIGEST_NONE;

@@ -40,6 +40,7 @@ static const struct word words[] = {
     {"ref", TEXT, AT(ref), OWN, NULL},
     {"mac", TEXT, AT(mac), OWN, mu_agent_value_mac},
     {"mac-iterations", TEXT, AT(mac_iterations), OWN, mu_agent_value_mac_iterations},
+    {"pop", TEXT, AT(pop), OWN, mu_agent_value_pop},
     {"mac-owf", TEXT, AT(mac_owf), OWN, mu_agent_value_mac_digest},
     {"mac-hmac", TEXT, AT(mac_hmac), OWN, mu_agent_value_mac_digest},
     {"cmp-request", TEXT, AT(cmp_request), OWN, mu_agent_value_cmp_request},

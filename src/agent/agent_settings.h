@@ -25,6 +25,7 @@ struct mu_agent_settings {
     char *ref;              /* CMP: names the secret under secrets/ */
     char *mac;              /* CMP: "pbm" or "pbmac1" */
     char *mac_iterations;   /* CMP: "10000" */
+    char *pop;              /* CMP: "signature" or "encrypted" */
     char *mac_owf, *mac_hmac; /* CMP: "sha256": one-way function (PBMAC1: PRF) and HMAC */
     char *cmp_request;      /* CMP: "ir", "cr" or "p10cr" */
     char *csrattrs;         /* "use" or "ignore" */

@@ -48,6 +48,7 @@ WORDS(compat, "none", "iis")
 WORDS(csrattrs, "use", "ignore")
 WORDS(renew_auth, "certificate", "password")
 WORDS(mac, "pbm", "pbmac1")
+WORDS(pop, "signature", "encrypted")
 WORDS(mac_digest, "sha256", "sha384", "sha512", "sha1") /* sha1 is judged where allow-legacy is known */
 WORDS(cmp_request, "ir", "cr", "p10cr")
 WORDS(tls_min, "1.2", "1.1", "1.0") /* what is too old is judged where allow-legacy is known */

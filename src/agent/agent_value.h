@@ -13,7 +13,7 @@ typedef enum mu_code mu_agent_value_check(const char *value, struct mu_err *err)
 
 /* ---- words and texts ---- */
 mu_agent_value_check mu_agent_value_protocol, mu_agent_value_method, mu_agent_value_nonce, mu_agent_value_standard,
-    mu_agent_value_compat, mu_agent_value_csrattrs, mu_agent_value_renew_auth, mu_agent_value_mac, mu_agent_value_mac_iterations, mu_agent_value_mac_digest,
+    mu_agent_value_compat, mu_agent_value_csrattrs, mu_agent_value_renew_auth, mu_agent_value_mac, mu_agent_value_mac_iterations, mu_agent_value_mac_digest, mu_agent_value_pop,
     mu_agent_value_cmp_request, mu_agent_value_tls_min, mu_agent_value_pin, mu_agent_value_subject,
     mu_agent_value_san, mu_agent_value_key, mu_agent_value_key_usage, mu_agent_value_eku, mu_agent_value_digest,
     mu_agent_value_cipher, mu_agent_value_renew, mu_agent_value_warn, mu_agent_value_window,

@@ -110,6 +110,7 @@ struct mu_client_config {
     const char *ref;
     const struct mu_secret *secret;
     bool pbmac1, implicit_confirm, signs_first;
+    bool indirect;                      /* the certificate comes encrypted to its key, which proves that we have it */
     int mac_iterations;                 /* 0: the default */
     enum mu_pki_digest mac_owf, mac_hmac; /* NONE: the default */
     bool no_confirm, ignore_key_usage, trust_ca_pubs; /* what some servers need */

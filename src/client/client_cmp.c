@@ -99,6 +99,7 @@ static enum mu_code cmp_open(const struct mu_client_config *c, void **engine, st
         .extensions = c->extensions,
         .key = c->key,
         .central_keygen = c->server_key,
+        .indirect = c->indirect,
         .cert_profile = c->ca_identifier,
         .ref = c->ref,
         .secret = c->secret,

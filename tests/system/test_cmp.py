@@ -611,6 +611,23 @@ def test_CMP96_no_template_is_no_obstacle(client, mock):
     is_issued(c, r)
 
 
+@pytest.mark.parametrize("key", ["rsa:2048", "ec:P-256"])
+def test_CMP66_a_certificate_comes_encrypted_to_its_key(of_demo, key):
+    """RFC 9810 5.2.8.3.2, for keys that must not sign; the renewal in the same way, and its confirmation cannot be left out."""
+    ask = ["--via", "cmp", "--demo", "--subject", "/CN=enc", "--key", key, "--pop", "encrypted", "--implicit-confirm", "--trace"]
+    r = of_demo("enroll", "enc", *ask)
+    assert r.code == 0, r
+    in_order(trace(r), "reply: ip, protection ok, pkistatus: SUCCESS", "cert: came encrypted, opened with our key", "confirm: needed",
+             "saved: enc", "confirm: accepted")
+    assert openssl("pkey", "-in", of_demo.store / "certs/enc/latest.key", "-pubout") == openssl(
+        "x509", "-in", of_demo.crt("enc"), "-noout", "-pubkey")
+    r = of_demo("renew", "enc", "--force", "--trace")
+    assert r.code == 0, r
+    in_order(trace(r), "start: kur", "cert: came encrypted", "confirm: accepted")
+    r = of_demo("enroll", "never", *ask, "--no-confirm")
+    assert r.code != 0 and "proof of possession" in r.err, r
+
+
 def test_CMP93_the_successor_is_learned_before_it_issues(muster, muster_ca, start_demo, tmp_path):
     """rootCaKeyUpdate: the present root vouches for the next one; from then on what that signs is believed, and not before."""
     d = start_demo()

@@ -48,6 +48,8 @@ static const struct option options[] = {
     {"mac", 0, TEXT, MU_ARGS_CA, AT(mac), NULL, "WORD", "CMP: pbm (the default) or pbmac1"},
     {"mac-iterations", 0, TEXT, MU_ARGS_CA, AT(mac_iterations), NULL, "N",
         "CMP: of the key derived from the secret, 100 to 100000; default 10000"},
+    {"pop", 0, TEXT, MU_ARGS_CA, AT(pop), NULL, "WORD",
+        "CMP: show that the key is ours by signature (the default), or by opening the certificate: encrypted"},
     {"mac-owf", 0, TEXT, MU_ARGS_CA, AT(mac_owf), NULL, "NAME",
         "CMP: the MAC's one-way function (pbmac1: its PRF), sha256 (the default), sha384, sha512"},
     {"mac-hmac", 0, TEXT, MU_ARGS_CA, AT(mac_hmac), NULL, "NAME",

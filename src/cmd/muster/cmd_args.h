@@ -68,7 +68,7 @@ struct mu_cmd_args {
     bool no_challenge;
     const char *ref, *secret_file, *secret_fd, *server_cert, *path, *mac, *cmp_request, *reason;
     bool implicit_confirm, no_confirm, ignore_key_usage, trust_ca_pubs, ask_template, rsa_pss;
-    const char *mac_iterations, *mac_owf, *mac_hmac;
+    const char *mac_iterations, *mac_owf, *mac_hmac, *pop;
     const char *user, *password_file, *password_fd, *client_cert;
     const char *srp_user, *srp_password_file, *srp_password_fd;
     const char *server_key_to, *shared_key_file, *shared_key_fd;

@@ -158,6 +158,7 @@ enum mu_code mu_cmd_settings_args(
         {"cmp-request", args->cmp_request, "cmp-request"},
         {"implicit-confirm", args->implicit_confirm ? "yes" : NULL, "implicit-confirm"},
         {"mac-iterations", args->mac_iterations, "mac-iterations"},
+        {"pop", args->pop, "pop"},
         {"mac-owf", args->mac_owf, "mac-owf"},
         {"mac-hmac", args->mac_hmac, "mac-hmac"},
         {"no-confirm", args->no_confirm ? "yes" : NULL, "no-confirm"},

@@ -31,6 +31,8 @@ struct mu_cmp_client_config {
     struct mu_bytes csr;               /* P10CR: DER */
     struct mu_pki_key *key;            /* of the certificate asked for; NULL with central_keygen */
     bool central_keygen;
+    bool indirect;                     /* RSA, EC: possession is shown by opening the certificate, which
+                                        * comes encrypted (RFC 9810 5.2.8.3.2), instead of by a signature */
     const char *cert_profile;          /* NULL: none */
 
     /* Protection: a secret, or a certificate. */

@@ -176,6 +176,7 @@ static enum mu_code fill_cert_req(struct mu_cmp_client *c, struct mu_cmp_cert_re
 {
     const struct mu_cmp_client_config *config = &c->config;
     const struct mu_pki_cert *old = config->old_cert != NULL ? config->old_cert : config->signer_cert;
+    struct mu_pki_key_spec spec;
     enum mu_pki_digest digest;
     enum mu_code rc;
 
@@ -195,6 +196,12 @@ static enum mu_code fill_cert_req(struct mu_cmp_client *c, struct mu_cmp_cert_re
     }
     if (config->central_keygen)
         return MU_OK; /* no key, no proof (CMP-80) */
+    if (mu_cmp_client_indirect(c)) {
+        mu_pki_key_spec_of(config->key, &spec);
+        req->popo = spec.type == MU_PKI_KEY_RSA ? MU_CMP_POPO_KEY_ENCIPHERMENT : MU_CMP_POPO_KEY_AGREEMENT;
+        req->subsequent_message = 0; /* encrCert */
+        return MU_OK;
+    }
     mu_cmp_crmf_request_encode(req, &parts[0]);
     rc = mu_buf_check(&parts[0], "CertRequest", err);
     if (rc != MU_OK)
@@ -247,7 +254,7 @@ enum mu_code mu_cmp_client_ask_request(struct mu_cmp_client *c, struct mu_err *e
 {
     struct mu_cmp_body body = {.type = type_of(c)};
     struct mu_cmp_header header = {.implicit_confirm = mu_cmp_client_enrolls(c)
-            && (c->config.implicit_confirm || c->config.disable_confirm)};
+            && (c->config.implicit_confirm || c->config.disable_confirm) && !mu_cmp_client_indirect(c)};
     struct mu_buf parts[3] = {{.max = 0}, {.max = 0}, {.max = 0}};
     enum mu_code rc;
     size_t i;
@@ -256,7 +263,7 @@ enum mu_code mu_cmp_client_ask_request(struct mu_cmp_client *c, struct mu_err *e
     if (c->config.cert_profile != NULL
         && (mu_cmp_client_enrolls(c) || c->config.op == MU_CMP_CLIENT_TEMPLATE))
         header.cert_profile = mu_bytes_str(c->config.cert_profile); /* CMP-18 */
-    if (c->config.central_keygen)
+    if (c->config.central_keygen || mu_cmp_client_indirect(c))
         header.pvno = MU_CMP_2021; /* an EnvelopedData will come back (CMP-04, CMP-80) */
     rc = fill_body(c, &body, parts, err);
     if (rc == MU_OK)
@@ -275,7 +282,7 @@ enum mu_code mu_cmp_client_ask_request(struct mu_cmp_client *c, struct mu_err *e
 
 static int follow_version(const struct mu_cmp_client *c)
 {
-    return c->config.central_keygen ? MU_CMP_2021 : MU_CMP_2000;
+    return c->config.central_keygen || mu_cmp_client_indirect(c) ? MU_CMP_2021 : MU_CMP_2000;
 }
 
 enum mu_code mu_cmp_client_ask_poll(struct mu_cmp_client *c, struct mu_err *err)

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "pki/pki_cms.h"
 #include "proto/cmp/cmp_client_internal.h"
 
 enum { SKEW_S = 86400 };
@@ -174,6 +175,27 @@ static enum mu_code take_key(struct mu_cmp_client *c, const struct mu_cmp_msg *m
     return reject(c, &why, err);
 }
 
+/* CMP-66: the certificate out of its envelope, which only the key it is for opens. */
+static enum mu_code open_cert(
+    struct mu_cmp_client *c, struct mu_bytes in, struct mu_pki_cert **cert, struct mu_err *err)
+{
+    struct mu_pki_enveloped e = {.der = {.max = 0}};
+    struct mu_buf plain = {.max = MU_LIMIT_MESSAGE, .secret = true};
+    enum mu_code rc = mu_pki_enveloped_decode_bare(in, &e, err);
+
+    if (rc == MU_OK)
+        rc = mu_pki_enveloped_open_from(&e, c->config.key, &c->peer, c->config.allow_legacy, &plain, err);
+    if (rc == MU_OK)
+        rc = mu_pki_cert_decode(mu_buf_bytes(&plain), cert, err);
+    if (rc == MU_OK)
+        mu_cmp_client_trace(c, MU_TRACE_CERT, "came encrypted, opened with our key");
+    else
+        mu_err_context(err, "cmp: the encrypted certificate (RFC 9810 5.2.8.3.2)");
+    mu_pki_enveloped_clear(&e);
+    mu_buf_clear(&plain);
+    return rc;
+}
+
 enum mu_code mu_cmp_client_cert_take(
     struct mu_cmp_client *c, const struct mu_cmp_msg *msg, struct mu_err *err)
 {
@@ -181,11 +203,12 @@ enum mu_code mu_cmp_client_cert_take(
     struct mu_pki_cert *cert = NULL;
     enum mu_code rc;
 
-    if (r->cert.p == NULL)
+    if (r->cert.p == NULL && (r->encrypted_cert.p == NULL || c->config.key == NULL))
         return mu_err_set(err, MU_INPUT, MU_REFUSE_MALFORMED, "cmp: accepted, but %s (RFC 9483 4.1.1)",
-            r->encrypted_cert.p != NULL || r->has_encrypted_value ? "the certificate is encrypted"
-                                                                  : "there is no certificate");
-    rc = mu_pki_cert_decode(r->cert, &cert, err);
+            r->has_encrypted_value       ? "the certificate comes in the old form (EncryptedValue)"
+                : r->encrypted_cert.p != NULL ? "the certificate is encrypted, and there is no key here"
+                                              : "there is no certificate");
+    rc = r->cert.p != NULL ? mu_pki_cert_decode(r->cert, &cert, err) : open_cert(c, r->encrypted_cert, &cert, err);
     if (rc == MU_OK && c->config.central_keygen)
         rc = take_key(c, msg, cert, err);
     if (rc == MU_OK && c->phase != MU_CMP_PHASE_REJECT)

@@ -87,6 +87,8 @@ void mu_cmp_client_warn(struct mu_cmp_client *c, enum mu_trace_step step, const 
 bool mu_cmp_client_by_mac(const struct mu_cmp_client *c);
 /* There is a certificate to sign with, and by_mac is false. */
 bool mu_cmp_client_by_signature(const struct mu_cmp_client *c);
+/* A request whose proof of possession is to open the certificate. */
+bool mu_cmp_client_indirect(const struct mu_cmp_client *c);
 /* ir, cr, p10cr, kur */
 bool mu_cmp_client_enrolls(const struct mu_cmp_client *c);
 /* "CN=x, O=y" for a message. Returns buf. */

@@ -87,6 +87,14 @@ static enum mu_code take_config(
     return rc;
 }
 
+static bool can_open(const struct mu_pki_key *key)
+{
+    struct mu_pki_key_spec spec;
+
+    mu_pki_key_spec_of(key, &spec);
+    return spec.type == MU_PKI_KEY_RSA || spec.type == MU_PKI_KEY_EC;
+}
+
 /* What an operation cannot do without. A lack is a fault of the caller's configuration. */
 static enum mu_code check_config(const struct mu_cmp_client *c, struct mu_err *err)
 {
@@ -106,6 +114,10 @@ static enum mu_code check_config(const struct mu_cmp_client *c, struct mu_err *e
     else if (mu_cmp_client_enrolls(c) && config->op != MU_CMP_CLIENT_P10CR && config->key == NULL
         && !config->central_keygen)
         lacks = "a private key";
+    else if (mu_cmp_client_indirect(c) && !can_open(config->key))
+        lacks = "an RSA or EC key that is here, to open the certificate with (RFC 9810 5.2.8.3.2)";
+    else if (mu_cmp_client_indirect(c) && config->disable_confirm)
+        lacks = "its confirmation, which is the proof of possession (RFC 9810 5.2.8.3.2)";
     else if (config->op == MU_CMP_CLIENT_ROOT_UPDATE && c->trusted.n == 0)
         lacks = "the present root certificate (RFC 9483 4.3.2)";
     else if (config->op == MU_CMP_CLIENT_CRL && c->trusted.n == 0 && !by_cert)
@@ -204,6 +216,12 @@ bool mu_cmp_client_by_mac(const struct mu_cmp_client *c)
 bool mu_cmp_client_by_signature(const struct mu_cmp_client *c)
 {
     return !mu_cmp_client_by_mac(c) && c->config.signer_cert != NULL && c->config.signer_key != NULL;
+}
+
+bool mu_cmp_client_indirect(const struct mu_cmp_client *c)
+{
+    return c->config.indirect && mu_cmp_client_enrolls(c) && c->config.op != MU_CMP_CLIENT_P10CR
+        && !c->config.central_keygen;
 }
 
 bool mu_cmp_client_enrolls(const struct mu_cmp_client *c)

@@ -2,6 +2,7 @@
 #include "proto/cmp/cmp_kept.h"
 
 enum { KEPT_VERSION = 2, KEPT_WITHOUT_ASKED = 1 };
+enum { IMPLICIT_ASKED = 1, ENCRYPTS = 2 };
 
 static enum mu_code bad(struct mu_err *err)
 {
@@ -29,13 +30,13 @@ enum mu_code mu_cmp_kept_decode(struct mu_bytes in, struct mu_cmp_kept *out, str
     struct mu_cmp_kept k = {0};
     struct mu_der seq;
     struct mu_bytes nonce_key;
-    int64_t version, type, protection, implicit, hash;
+    int64_t version, type, protection, flags, hash;
     if (!mu_der_only(in, MU_DER_SEQUENCE, &seq) || !get_int(&seq.value, &version)
         || (version != KEPT_VERSION && version != KEPT_WITHOUT_ASKED) || !get_int(&seq.value, &type)
         || !get_int(&seq.value, &k.cert_req_id) || !get_int(&seq.value, &protection)
         || !get_octets(&seq.value, &k.reference) || !get_octets(&seq.value, &k.signer)
         || !get_octets(&seq.value, &nonce_key) || nonce_key.n != sizeof(k.nonce_key)
-        || !get_int(&seq.value, &implicit) || !get_int(&seq.value, &hash))
+        || !get_int(&seq.value, &flags) || !get_int(&seq.value, &hash))
         return bad(err);
     for (int i = 0; i < MU_CMP_KEPT_HASHES; i++)
         if (!get_octets(&seq.value, &k.hashes[i]))
@@ -48,7 +49,8 @@ enum mu_code mu_cmp_kept_decode(struct mu_bytes in, struct mu_cmp_kept *out, str
     k.type = (int)type;
     k.protection = (enum mu_cmp_protection)protection;
     memcpy(k.nonce_key, nonce_key.p, nonce_key.n);
-    k.implicit_asked = implicit != 0;
+    k.implicit_asked = (flags & IMPLICIT_ASKED) != 0;
+    k.encrypts = (flags & ENCRYPTS) != 0;
     k.hash = (enum mu_pki_digest)hash;
     *out = k;
     return MU_OK;
@@ -64,7 +66,7 @@ void mu_cmp_kept_encode(const struct mu_cmp_kept *k, struct mu_buf *out)
     mu_der_put(out, MU_DER_OCTET_STRING, k->reference);
     mu_der_put(out, MU_DER_OCTET_STRING, k->signer);
     mu_der_put(out, MU_DER_OCTET_STRING, mu_bytes(k->nonce_key, sizeof(k->nonce_key)));
-    mu_der_put_int(out, k->implicit_asked);
+    mu_der_put_int(out, (k->implicit_asked ? IMPLICIT_ASKED : 0) | (k->encrypts ? ENCRYPTS : 0));
     mu_der_put_int(out, k->hash);
     for (int i = 0; i < MU_CMP_KEPT_HASHES; i++)
         mu_der_put(out, MU_DER_OCTET_STRING, k->hashes[i]);

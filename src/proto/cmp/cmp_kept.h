@@ -19,6 +19,7 @@ struct mu_cmp_kept {
     struct mu_bytes signer;   /* signature: DER of the certificate (CMP-35) */
     uint8_t nonce_key[16];    /* our nonces of this transaction are made with it */
     bool implicit_asked;
+    bool encrypts;            /* the certificate goes out encrypted to its own key (CMP-66) */
     /* of the certificate that was answered; NONE: none yet */
     enum mu_pki_digest hash;
     struct mu_bytes hashes[MU_CMP_KEPT_HASHES]; /* SHA-256 always; n 0: not kept */

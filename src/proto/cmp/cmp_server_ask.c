@@ -59,8 +59,11 @@ static enum mu_code check_possession(struct mu_cmp_server *s,
         return mu_err_set(err, MU_AUTH, MU_REFUSE_POP,
             "cmp: no proof of possession (RFC 9483 4.1.1)");
     default:
-        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_POP,
-            "cmp: this kind of proof of possession is not served, a signature is (RFC 9810 5.2.8)");
+        if ((rc = mu_cmp_server_check_indirect(s, req, err)) == MU_OK) {
+            s->encrypts = true;
+            mu_cmp_server_trace(s, MU_TRACE_CHECK, "proof of possession: by opening the certificate");
+        }
+        return rc;
     }
 }
 

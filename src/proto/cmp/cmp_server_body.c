@@ -13,6 +13,7 @@ void mu_cmp_server_keep_clear(struct mu_cmp_server_keep *keep)
     mu_buf_clear(&keep->text);
     mu_buf_clear(&keep->ca_pubs);
     mu_buf_clear(&keep->private_key);
+    mu_buf_clear(&keep->encrypted_cert);
     mu_buf_clear(&keep->gen);
     mu_buf_clear(&keep->crl);
 }
@@ -205,8 +206,13 @@ static enum mu_code issued_body(struct mu_cmp_server *s, const struct mu_credent
     response->status.status = decision->modified || is_modified(s, decision->cert)
         ? MU_CMP_GRANTED_WITH_MODS
         : MU_CMP_ACCEPTED;
-    response->cert = decision->cert->der;
     ca_pubs(s, decision->chain != NULL ? decision->chain : credential->ca_chain, body, keep);
+    if (s->has_kept ? s->kept.encrypts : s->encrypts) {
+        enum mu_code sealed = mu_cmp_server_encrypt(s, decision->cert, &keep->encrypted_cert, err);
+        response->encrypted_cert = mu_buf_bytes(&keep->encrypted_cert);
+        return sealed;
+    }
+    response->cert = decision->cert->der;
     if (decision->key == NULL)
         return MU_OK;
     enum mu_code rc = mu_cmp_server_package(s, credential, decision, &keep->private_key, err);

@@ -35,6 +35,7 @@ struct mu_cmp_server {
     struct mu_pki_csr *csr;
     uint8_t request_digest[32];
     bool wants_key;
+    bool encrypts;                /* possession is proven by opening the certificate (CMP-66) */
     int64_t cert_req_id;
 };
 
@@ -50,12 +51,19 @@ enum mu_code mu_cmp_server_deliverable(const struct mu_cmp_server *s, struct mu_
 enum mu_code mu_cmp_server_package(struct mu_cmp_server *s, const struct mu_credential *credential,
     const struct mu_decision *decision, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 
+/* Indirect proof (RFC 9810 5.2.8.3.2): can the key asked for open what is encrypted to it; and the
+ * certificate as EnvelopedData for it. */
+enum mu_code mu_cmp_server_check_indirect(const struct mu_cmp_server *s,
+    const struct mu_cmp_cert_req *req, struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmp_server_encrypt(struct mu_cmp_server *s, struct mu_pki_cert *cert,
+    struct mu_buf *out, struct mu_err *err) MU_CHECK;
+
 /* cmp_server_body.c: the bit of PKIFailureInfo. */
 int mu_cmp_server_fail_bit(const struct mu_err *refusal);
 
 /* cmp_server_body.c: bodies of answers. Views in body point into keep, decision and credential. */
 struct mu_cmp_server_keep {
-    struct mu_buf text, ca_pubs, private_key, gen, crl;
+    struct mu_buf text, ca_pubs, private_key, encrypted_cert, gen, crl;
 };
 enum mu_code mu_cmp_server_body(struct mu_cmp_server *s, const struct mu_credential *credential,
     const struct mu_decision *decision, struct mu_cmp_body *body, struct mu_cmp_server_keep *keep,

@@ -1,4 +1,7 @@
-/* Keys made by the CA: to whom they can be sent, and as what (RFC 9483 4.1.6). */
+/* Keys made by the CA: to whom they can be sent, and as what (RFC 9483 4.1.6); and certificates that are
+ * sent encrypted to their own key (RFC 9810 5.2.8.3.2). */
+#include "base/limits.h"
+#include "pki/pki_cms.h"
 #include "pki/pki_key_package.h"
 #include "proto/cmp/cmp_server_internal.h"
 
@@ -54,4 +57,37 @@ enum mu_code mu_cmp_server_package(struct mu_cmp_server *s, const struct mu_cred
         params.to.rid_by_skid = true; /* CMP-84 */
     }
     return mu_pki_key_package_make(&params, s->env, out, err);
+}
+
+enum mu_code mu_cmp_server_check_indirect(
+    const struct mu_cmp_server *s, const struct mu_cmp_cert_req *req, struct mu_err *err)
+{
+    struct mu_pki_key *key = NULL;
+    struct mu_pki_key_spec spec = {.type = MU_PKI_KEY_OTHER};
+
+    if (req->subsequent_message != 0)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_POP,
+            "cmp: this kind of proof of possession is not served; a signature is, and an encrypted "
+            "certificate (RFC 9810 5.2.8)");
+    if (s->msg->header.pvno != MU_CMP_2021)
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_POP,
+            "cmp: a proof of possession by an encrypted certificate needs version 3 (RFC 9810 7)");
+    if (mu_pki_key_from_spki(req->tmpl.spki, &key, NULL) == MU_OK)
+        mu_pki_key_spec_of(key, &spec);
+    mu_pki_key_free(key);
+    if (spec.type != (req->popo == MU_CMP_POPO_KEY_ENCIPHERMENT ? MU_PKI_KEY_RSA : MU_PKI_KEY_EC))
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REFUSE_POP,
+            "cmp: nothing can be encrypted to this key so as its proof of possession says: RSA for "
+            "keyEncipherment, EC for keyAgreement (RFC 9810 5.2.8.3)");
+    return MU_OK;
+}
+
+enum mu_code mu_cmp_server_encrypt(
+    struct mu_cmp_server *s, struct mu_pki_cert *cert, struct mu_buf *out, struct mu_err *err)
+{
+    const struct mu_pki_enveloped_params params = {
+        .recipient = cert, .rid_by_skid = true, .cipher = MU_PKI_AES256_CBC, .bare = true};
+
+    mu_buf_init_secret(out, MU_LIMIT_MESSAGE);
+    return mu_pki_enveloped_encode(&params, cert->der, s->env, out, err);
 }

@@ -182,7 +182,8 @@ enum mu_code mu_cmp_server_read(struct mu_cmp_server *s, const struct mu_credent
         return rc;
     if ((rc = check_state(s, err)) != MU_OK || (rc = take_profile(s, question, err)) != MU_OK)
         return rc;
-    question->implicit_confirm = s->has_kept ? s->kept.implicit_asked : s->msg->header.implicit_confirm;
+    question->implicit_confirm = s->has_kept ? s->kept.implicit_asked
+                                              : s->msg->header.implicit_confirm && !s->encrypts;
     if (s->protection == MU_CMP_BY_MAC && s->verified)
         question->mac_key = &s->mac.key;
     rc = mu_cmp_server_ask(s, credential, question, err);

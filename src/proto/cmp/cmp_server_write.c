@@ -38,7 +38,9 @@ static enum mu_code kept_begin(struct mu_cmp_server *s, const struct mu_credenti
         .type = s->msg->has_body ? (int)s->msg->body.type : 0,
         .cert_req_id = s->cert_req_id,
         .protection = s->protection,
-        .implicit_asked = s->msg->header.implicit_confirm,
+        /* the certConf is the proof: it cannot be done without (CMP-66) */
+        .implicit_asked = s->msg->header.implicit_confirm && !s->encrypts,
+        .encrypts = s->encrypts,
     };
     if (s->protection == MU_CMP_BY_MAC)
         kept->reference = mu_buf_bytes(&s->entry);

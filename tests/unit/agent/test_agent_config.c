@@ -143,6 +143,7 @@ static const struct {
     {CA, "mac", "pbmac1", "hmac"},
     {CA, "mac-iterations", "500", "99"},
     {CA, "mac-iterations", "100000", "100001"},
+    {CA, "pop", "encrypted", "challenge"},
     {CA, "mac-owf", "sha512", "md5"},
     {CA, "mac-hmac", "sha384", "hmac"},
     {CA, "cmp-request", "p10cr", "kur"},

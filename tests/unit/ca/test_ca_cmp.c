@@ -25,7 +25,7 @@ struct run {
     int reason;
     const char *san; /* "DNS:a.example"; NULL: none */
     unsigned iterations; /* 0: 500 */
-    bool implicit, stop_at_save, pbmac1, keygen;
+    bool implicit, stop_at_save, pbmac1, keygen, indirect;
     bool bare_polls; /* polls come without the signer's certificate */
     void (*change)(struct run *r, const struct mu_cmp_msg *msg, struct mu_buf *out); /* of all
                                                                        messages but the first */
@@ -200,6 +200,7 @@ static enum mu_code go(struct ca_world *w, struct run *r)
         .old_cert = r->old,
         .revoke_reason = r->reason,
         .implicit_confirm = r->implicit,
+        .indirect = r->indirect,
         .trust_ca_pubs = true,
         .no_wait = r->on_wait == NULL,
         .transaction_id = r->transaction_id};
@@ -1247,6 +1248,30 @@ static void what_nobody_confirms_is_revoked(void **state)
     done(&r);
 }
 
+/* CMP-66: encrypted to its key, at once and after a wait, over a restart; whoever cannot open it cannot
+ * confirm it, and then it is revoked, whatever was asked for about confirmation. */
+static void an_encrypted_certificate_is_to_be_confirmed(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.indirect = true, .implicit = true, .stop_at_save = true};
+    struct found f;
+
+    ca_set(w, "cmp-implicit-confirm = yes\ncmp-confirm-wait = 10min\n");
+    works(w, &r);
+    f = record(w, r.cert);
+    assert_int_equal(f.confirm, MU_RECORD_CONFIRM_WAITING);
+    w->now_s += 601;
+    ca_ok(mu_ca_tick(w->ca, &ca_err));
+    assert_int_equal(record(w, r.cert).confirm, MU_RECORD_CONFIRM_REJECTED);
+    done(&r);
+    ca_profile(w, "cmp", "approval = manual\n");
+    r = (struct run){.indirect = true, .implicit = true, .on_wait = restart};
+    works(w, &r);
+    assert_true(r.result.polls >= 1 && r.result.confirmed && !r.result.implicit);
+    assert_int_equal(record(w, r.cert).confirm, MU_RECORD_CONFIRMED);
+    done(&r);
+}
+
 /* An issuer that certifies another key than it was asked for. */
 static void issue_wrongly(struct mu_issuer *issuer, const struct mu_issuer_order *order,
     mu_issuer_done *call, void *cookie)
@@ -1711,6 +1736,7 @@ int main(void)
         CASE(a_confirmation_counts_once),
         CASE(a_confirmation_survives_a_restart),
         CASE(what_nobody_confirms_is_revoked),
+        CASE(an_encrypted_certificate_is_to_be_confirmed),
         CASE(a_rejected_certificate_is_revoked),
         CASE(implicit_confirmation_is_policy),
         CASE(a_request_sent_again_gets_the_same),

@@ -18,6 +18,7 @@ struct run {
     struct mu_buf subject, trace, state;
     struct mu_cmp_client *client;
     void (*tamper)(struct run *r, unsigned n, struct mu_http_response *response);
+    bool tampered;
     unsigned sent, saved, waited, pending_n, stop_after; /* stop_after: no more after so many answers */
     struct mu_err err;
     enum mu_code rc;
@@ -202,6 +203,59 @@ static void each_request_is_issued_and_confirmed(void **state)
 }
 
 /* C022..C045: what the engine tells, in its order */
+static void clear_text(struct run *r, unsigned n, struct mu_http_response *response)
+{
+    if (n != 1)
+        return;
+    r->tampered = memmem(response->body.p, response->body.n, r->w.issued->der.p, r->w.issued->der.n) != NULL;
+}
+
+/* CMP-66 (RFC 9810 5.2.8.3.2): the certificate comes encrypted to its key; its confirmation is the
+ * proof, and goes out in any case */
+static void a_certificate_comes_encrypted_to_its_key(void **state)
+{
+    static const struct { enum mu_cmp_client_op op; bool mac; enum sw_key key; } rows[] = {
+        {MU_CMP_CLIENT_IR, true, SW_NEW}, {MU_CMP_CLIENT_IR, true, SW_RSA}, {MU_CMP_CLIENT_CR, false, SW_RSA},
+        {MU_CMP_CLIENT_KUR, false, SW_NEW},
+    };
+    struct mu_cmp_client_result result;
+    struct run r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        begin(&r);
+        r.config.op = rows[i].op;
+        if (!rows[i].mac)
+            by_cert(&r, rows[i].op);
+        r.config.key = sw_key(rows[i].key);
+        r.config.indirect = true;
+        r.config.implicit_confirm = r.w.implicit_ok = true; /* neither asked for nor granted */
+        r.tamper = clear_text;
+        drive(&r);
+        is_done(&r);
+        assert_false(r.tampered);
+        mu_cmp_client_result(r.client, &result);
+        assert_true(result.confirmed && !result.implicit);
+        assert_true(mu_pki_cert_equal(result.cert, r.w.issued));
+        assert_int_equal(r.saved, 1);
+        traced(&r, "cert: came encrypted, opened with our key");
+        end(&r);
+    }
+    begin(&r);
+    r.config.indirect = true;
+    r.config.key = NULL;
+    r.config.central_keygen = true; /* which leaves nothing to prove */
+    r.w.generated = sw_key(SW_ROGUE);
+    drive(&r);
+    is_done(&r);
+    end(&r);
+    begin(&r);
+    r.config.indirect = r.config.disable_confirm = true;
+    drive(&r);
+    failed(&r, MU_INPUT, 0, "which is the proof of possession");
+    end(&r);
+}
+
 /* IOP-35, IOP-39: the responder answers by the functions that the client chose */
 static void the_mac_is_of_the_functions_chosen(void **state)
 {
@@ -1185,6 +1239,7 @@ int main(void)
         cmocka_unit_test(what_the_ca_has_confirmed_already_is_accepted),
         cmocka_unit_test(what_http_says_besides),
         cmocka_unit_test(a_revocation_is_signed_by_the_certificate),
+        cmocka_unit_test(a_certificate_comes_encrypted_to_its_key),
         cmocka_unit_test(the_mac_is_of_the_functions_chosen),
         cmocka_unit_test(questions_have_their_answers),
         cmocka_unit_test(a_probe_tells_what_answers),

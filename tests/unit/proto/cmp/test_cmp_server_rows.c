@@ -459,6 +459,40 @@ static void unique_identifiers_are_refused(void **state)
     sw_clear(&w);
 }
 
+/* CMP-66: RSA for keyEncipherment, EC for keyAgreement, in version 3; never without a confirmation. */
+static void an_encrypted_certificate_is_a_proof(void **state)
+{
+    static const struct { enum sw_key key; enum mu_cmp_popo popo; int pvno, subsequent; bool ok; } rows[] = {
+        {SW_RSA, MU_CMP_POPO_KEY_ENCIPHERMENT, 3, 0, true}, {SW_NEW, MU_CMP_POPO_KEY_AGREEMENT, 3, 0, true},
+        {SW_RSA, MU_CMP_POPO_KEY_AGREEMENT, 3, 0, false}, {SW_NEW, MU_CMP_POPO_KEY_ENCIPHERMENT, 3, 0, false},
+        {SW_RSA, MU_CMP_POPO_KEY_ENCIPHERMENT, 2, 0, false}, {SW_RSA, MU_CMP_POPO_KEY_ENCIPHERMENT, 3, 1, false},
+    };
+    struct sw w;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        sw_init(&w);
+        sw_begin(&w);
+        sw_by_mac(&w, "fortinet1");
+        sw_crmf(&w, MU_CMP_IR, rows[i].key);
+        w.header.pvno = rows[i].pvno;
+        w.header.implicit_confirm = w.implicit_ok = true;
+        w.body.u.req.req.popo = rows[i].popo;
+        w.body.u.req.req.subsequent_message = rows[i].subsequent;
+        sw_send(&w);
+        if (!rows[i].ok) {
+            sw_expect_rejection(&w, MU_CMP_IP, MU_CMP_BAD_POP);
+            assert_null(w.issued);
+        } else {
+            assert_int_equal(w.answer.body.type, MU_CMP_IP);
+            assert_int_equal(w.answer.header.pvno, 3);
+            assert_false(w.answer.header.implicit_confirm);
+            assert_null(w.answer.body.u.rep.response.cert.p);
+            assert_non_null(w.answer.body.u.rep.response.encrypted_cert.p);
+        }
+        sw_clear(&w);
+    }
+}
+
 /* CMP-60, CMP-66, CMP-68, CMP-130: proofs for keys that cannot sign, a private key among them. */
 static void other_proofs_are_not_served(void **state)
 {
@@ -662,6 +696,7 @@ int main(void)
         cmocka_unit_test(templates_and_controls),
         cmocka_unit_test(what_was_changed_is_granted_with_mods),
         cmocka_unit_test(unique_identifiers_are_refused),
+        cmocka_unit_test(an_encrypted_certificate_is_a_proof),
         cmocka_unit_test(other_proofs_are_not_served),
         cmocka_unit_test(the_hash_is_that_of_the_signature),
         cmocka_unit_test(a_batch_is_refused),
