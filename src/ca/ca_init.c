@@ -361,7 +361,7 @@ enum mu_code mu_ca_set(struct mu_ca *ca, const char *name, const char *settings,
 static enum mu_code demo_entry(struct mu_ca *ca, const char *name, const char *password,
     const char *profile, unsigned protocols, struct mu_err *err)
 {
-    struct mu_ca_kept kept;
+    struct mu_ca_kept kept = {0};
     struct mu_record_entry row = {.name = name,
         .protocols = protocols,
         .profile = profile,

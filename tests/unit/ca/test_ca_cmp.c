@@ -438,6 +438,30 @@ static void unknown_references_cost_as_much(void **state)
     assert_true(end - between > 0.75 * (between - begin));
 }
 
+/* What a derivation of 100,000 rounds takes alone: the least of three. */
+static double derivation_s(void)
+{
+    const struct mu_pki_mac mac = {.kind = MU_PKI_MAC_PBM,
+        .owf = MU_PKI_SHA256,
+        .hash = MU_PKI_SHA256,
+        .iterations = 100000,
+        .salt_n = 16};
+    struct mu_secret secret = {0}, key = {0};
+    double least = 1;
+
+    ca_ok(mu_secret_set(&secret, mu_bytes_str("fortinet1"), &ca_err));
+    for (int i = 0; i < 3; i++) {
+        double begin = cpu_s(), took;
+
+        ca_ok(mu_pki_mac_derive(&mac, &secret, &key, &ca_err));
+        took = cpu_s() - begin;
+        least = took < least ? took : least;
+    }
+    mu_secret_clear(&secret);
+    mu_secret_clear(&key);
+    return least;
+}
+
 /* CMP-29: the key of a MAC is derived once for a transaction, also over a poll; a secret that was
  * changed in between is another one. */
 static void new_secret(struct ca_world *w)
@@ -455,12 +479,10 @@ static void a_macs_key_is_derived_once(void **state)
     struct run r = {.op = MU_CMP_CLIENT_IR, .iterations = 100000, .stop_at_save = true};
     struct mu_step step = {0};
     struct mu_event saved = {.type = MU_EVENT_SAVED};
-    double begin, first, second;
+    double begin, second;
 
     works(w, &r);
-    begin = cpu_s();
     post(w, "/pkix/", mu_buf_bytes(&first_request)); /* derived as ever: a first message */
-    first = cpu_s() - begin;
     ca_ok(mu_cmp_client_step(r.client, &saved, &step, &ca_err));
     mu_buf_reset(&last_request);
     mu_buf_put_bytes(&last_request, step.request.body);
@@ -468,7 +490,7 @@ static void a_macs_key_is_derived_once(void **state)
     post(w, "/pkix/", mu_buf_bytes(&last_request));
     second = cpu_s() - begin;
     assert_int_equal(record(w, r.result.cert).confirm, MU_RECORD_CONFIRMED);
-    assert_true(second < first / 2);
+    assert_true(second < derivation_s());
     done(&r);
     ca_profile(w, "cmp", "approval = manual\n");
     r = (struct run){.on_wait = new_secret, .key = CA_KEY_B};
