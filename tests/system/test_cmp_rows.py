@@ -122,11 +122,13 @@ def test_C009_C016_an_ir_of_version_2_in_the_name_of_the_reference(client, betwe
     for fields, pvno, _, _, sender in asked:
         assert pvno == 2
         assert fields[0xA2] == tlv(4, b"fgt100f")
+        assert re.fullmatch(rb"\x18\x0f\d{14}Z", fields[0xA0]), "CMP-07: GeneralizedTime, no fraction"
         assert sender == tlv(0x30, tlv(0x31, tlv(0x30, b"\x06\x03\x55\x04\x03", tlv(0x0C, b"fgt100f")))), "CN=fgt100f"
         assert len(fields[0xA4]) == len(fields[0xA5]) == 18, "16 octets"
     first, second = asked[0][0], asked[1][0]
     assert first[0xA4] == second[0xA4] and first[0xA5] != second[0xA5] and 0xA6 not in first
     answered = message(relay.seen[0][3]["body"])[0]
+    assert re.fullmatch(rb"\x18\x0f\d{14}Z", answered[0xA0])
     assert second[0xA6] == answered[0xA5] and answered[0xA6] == first[0xA5]
 
 

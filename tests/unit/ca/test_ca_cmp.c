@@ -651,6 +651,22 @@ static void changes_are_granted_with_mods(void **state)
     }
 }
 
+/* CMP-51: without subject it is the alternative names that say who it is; without both nothing does. */
+static void a_name_is_needed(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.subject = "/"};
+
+    assert_int_not_equal(go(w, &r), MU_OK);
+    assert_int_equal(r.result.fail_bit, MU_CMP_BAD_CERT_TEMPLATE);
+    assert_int_equal(cert_count(w), 0);
+    done(&r);
+    r.san = "DNS:only.example";
+    works(w, &r);
+    assert_true(mu_pki_name_is_empty(r.cert->subject) && r.cert->exts.san.n != 0);
+    done(&r);
+}
+
 /* C007: the preset for HTTPS servers has both usages. */
 static void the_https_preset_has_both_usages(void **state)
 {
@@ -1736,6 +1752,7 @@ int main(void)
         CASE(a_disabled_service_says_so_by_http),
         CASE(wildcards_need_the_option),
         CASE(key_usages_are_the_profiles),
+        CASE(a_name_is_needed),
         CASE(changes_are_granted_with_mods),
         CASE(the_https_preset_has_both_usages),
         CASE(a_profile_is_chosen_by_name),

@@ -222,6 +222,41 @@ static void malformed_parameters_are_refused(void **state)
     mu_buf_clear(&der);
 }
 
+/* CMP-30, CMP-128: no AES-GMAC as MAC or as PRF, no MAC by KEM. */
+static void other_macs_are_not_served(void **state)
+{
+    static const uint8_t hmac[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x09};
+    static const uint8_t gmac[] = {0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x09};
+    for (int kind = MU_PKI_MAC_PBM; kind <= MU_PKI_MAC_PBMAC1; kind++) {
+        struct mu_buf der = encoded((enum mu_pki_mac_kind)kind, 16, 1000, 32), other = {0};
+        struct mu_pki_mac mac;
+        size_t at = der.n;
+        kit_ok(mu_pki_mac_decode(kit_bytes_of(&der), false, &mac, kit_err_));
+        /* each HMAC identifier in turn exchanged for one of the same length */
+        for (size_t i = 0; i + sizeof hmac <= der.n; i++)
+            if (memcmp(der.p + i, hmac, 7) == 0 && der.p[i - 1] == 8) {
+                at = i;
+                mu_buf_reset(&other);
+                mu_buf_put(&other, der.p, der.n);
+                memcpy(other.p + at, gmac, 8);
+                assert_int_equal(
+                    mu_pki_mac_decode(kit_bytes_of(&other), true, &mac, kit_err()), MU_UNSUPPORTED);
+            }
+        assert_true(kind == MU_PKI_MAC_PBM || at != der.n);
+        mu_buf_clear(&der);
+        mu_buf_clear(&other);
+    }
+    struct mu_buf der = {0};
+    struct mu_pki_mac mac;
+    size_t seq = mu_der_open(&der, MU_DER_SEQUENCE);
+    mu_der_put_oid(&der, "1.2.840.113533.7.66.16");
+    mu_der_put(&der, MU_DER_SEQUENCE, mu_bytes(NULL, 0));
+    mu_der_close(&der, seq);
+    assert_false(mu_pki_mac_is(kit_bytes_of(&der)));
+    assert_int_equal(mu_pki_mac_decode(kit_bytes_of(&der), true, &mac, kit_err()), MU_UNSUPPORTED);
+    mu_buf_clear(&der);
+}
+
 static void a_wrong_secret_or_a_changed_octet_is_told(void **state)
 {
     struct mu_pki_mac mac;
@@ -257,6 +292,7 @@ int main(void)
         cmocka_unit_test(what_is_encoded_decodes_to_the_same),
         cmocka_unit_test(parameters_out_of_bounds_are_refused),
         cmocka_unit_test(malformed_parameters_are_refused),
+        cmocka_unit_test(other_macs_are_not_served),
         cmocka_unit_test(a_wrong_secret_or_a_changed_octet_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

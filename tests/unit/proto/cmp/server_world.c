@@ -102,6 +102,11 @@ struct mu_pki_cert *sw_link(struct sw *w, bool new_with_old)
                         : make_cert(CA_NAME, "/CN=rogue", SW_CA, SW_ROGUE, MU_KU_KEY_CERT_SIGN, 0, true);
 }
 
+struct mu_pki_cert *sw_next_root(void)
+{
+    return make_cert("/CN=rogue", "/CN=rogue", SW_ROGUE, SW_ROGUE, MU_KU_KEY_CERT_SIGN, 0, true);
+}
+
 static void forget_answer(struct sw *w)
 {
     if (w->has_answer)

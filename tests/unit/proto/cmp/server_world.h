@@ -77,6 +77,7 @@ void sw_init(struct sw *w);
 void sw_clear(struct sw *w);
 /* The CA and rogue as old and new root: the one's key certified by the other. Yours. */
 struct mu_pki_cert *sw_link(struct sw *w, bool new_with_old);
+struct mu_pki_cert *sw_next_root(void); /* rogue's key, as a CA. Yours. */
 
 /* A new transaction with fresh nonce; then the body. */
 void sw_begin(struct sw *w);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "proto/cmp/cmp_client.h"
 #include "proto/cmp/cmp_genm.h"
+#include "proto/cmp/cmp_genm.h"
 #include "proto/cmp/cmp_http.h"
 
 struct run {
@@ -1086,6 +1087,68 @@ static void a_probe_tells_what_answers(void **state)
     end(&r);
 }
 
+static enum { LINK_MISSING, LINK_OF_ANOTHER, LINK_SIGNED_BY_ANOTHER, LINK_RIGHT } link_kind;
+
+/* The genp made again with this newWithOld. */
+static void relink(struct run *r, unsigned n, struct mu_http_response *response)
+{
+    struct mu_cmp_msg msg;
+    struct mu_buf value = {0}, out = {0};
+    struct mu_cmp_mac_key mac = {.mac = {.kind = MU_PKI_MAC_NONE}};
+    struct mu_cmp_protector how = {.mac = &mac, .reference = mu_bytes_str("x")};
+    struct mu_pki_cert *root = sw_next_root();
+    struct mu_cmp_root_update update = {.new_with_new = root->der};
+    struct mu_pki_cert *right = sw_link(&r->w, true), *wrong = sw_link(&r->w, false);
+
+    (void)n;
+    if (link_kind == LINK_RIGHT)
+        update.new_with_old = right->der;
+    else if (link_kind == LINK_OF_ANOTHER) /* signed by the old root, with another's key in it */
+        update.new_with_old = r->w.rsa->der;
+    else if (link_kind == LINK_SIGNED_BY_ANOTHER)
+        update.new_with_old = wrong->der;
+    mu_cmp_genm_root_update_encode(&update, &value);
+    sw_ok(mu_cmp_msg_decode(mu_buf_bytes(&response->body), &msg, &sw_err));
+    sw_ok(mu_cmp_protect_verify_mac(&msg, &r->w.secret, true, &mac, &sw_err));
+    msg.body.u.gen.v[0].value = mu_buf_bytes(&value);
+    sw_ok(mu_cmp_protect_encode(&msg.header, &msg.body, &how, &msg.extra, &out, &sw_err));
+    mu_buf_clear(&response->body);
+    response->body = (struct mu_buf){0};
+    mu_buf_put_bytes(&response->body, mu_buf_bytes(&out));
+    mu_pki_cert_free(root);
+    mu_cmp_protect_mac_clear(&mac);
+    mu_cmp_msg_clear(&msg);
+    mu_buf_clear(&value);
+    mu_buf_clear(&out);
+    mu_pki_cert_free(right);
+    mu_pki_cert_free(wrong);
+}
+
+/* CMP-93: a new root is believed by newWithOld alone, under a right MAC too */
+static void a_root_that_the_old_one_does_not_vouch_for(void **state)
+{
+    struct mu_cmp_client_result result;
+    struct run r;
+
+    (void)state;
+    for (link_kind = LINK_MISSING; link_kind <= LINK_RIGHT; link_kind++) {
+        begin(&r);
+        r.config.op = MU_CMP_CLIENT_ROOT_UPDATE;
+        r.tamper = relink;
+        drive(&r);
+        mu_cmp_client_result(r.client, &result);
+        if (link_kind == LINK_RIGHT) {
+            is_done(&r);
+            assert_true(mu_bytes_equal(result.ca_certs->v[0]->spki, r.w.rogue->spki));
+        } else {
+            if (r.rc != MU_AUTH)
+                fail_msg("%d: %d: %s", (int)link_kind, (int)r.rc, r.err.what);
+            assert_true(result.ca_certs == NULL || result.ca_certs->n == 0);
+        }
+        end(&r);
+    }
+}
+
 /* CMP-80..CMP-86: the key comes by the secret */
 static void a_key_made_by_the_ca_comes_by_the_secret(void **state)
 {
@@ -1243,6 +1306,7 @@ int main(void)
         cmocka_unit_test(the_mac_is_of_the_functions_chosen),
         cmocka_unit_test(questions_have_their_answers),
         cmocka_unit_test(a_probe_tells_what_answers),
+        cmocka_unit_test(a_root_that_the_old_one_does_not_vouch_for),
         cmocka_unit_test(a_key_made_by_the_ca_comes_by_the_secret),
         cmocka_unit_test(a_key_made_by_the_ca_comes_by_the_certificate),
         cmocka_unit_test(a_key_from_who_may_not_make_keys_is_rejected),

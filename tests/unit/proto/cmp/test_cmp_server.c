@@ -55,6 +55,8 @@ static void requests_by_signature(void **state)
         sw_send(&w);
         sw_expect_issued(&w, rows[i].answer);
         sw_expect_protection(&w, MU_CMP_BY_SIGNATURE);
+        assert_true(mu_bytes_equal(w.answer.header.sender_kid, w.ca->exts.skid)); /* IOP-33 */
+        assert_true(mu_bytes_equal(w.answer.header.sender, w.ca->subject));
         assert_int_equal(w.claim.auth, MU_AUTH_CERT);
         assert_int_equal(w.claim.is_renewal, rows[i].request == MU_CMP_KUR);
         assert_int_equal(w.answer.body.u.rep.ca_pubs.n, 0); /* CMP-71 */
@@ -244,6 +246,11 @@ static void revocation(void **state)
     assert_int_equal(w.answer.body.type, MU_CMP_RP);
     assert_int_equal(w.answer.body.u.rp.status.status, MU_CMP_ACCEPTED);
     assert_int_equal(w.answer.body.u.rp.n, 1);
+    w.body.u.rr.details.reason = -1; /* without crlEntryDetails: unspecified */
+    w.revoke_reason = 99;
+    sw_send(&w);
+    assert_int_equal(w.answer.body.u.rp.status.status, MU_CMP_ACCEPTED);
+    assert_int_equal(w.revoke_reason, 0);
     /* CMP-90: whether a hold can be lifted is the CA's to say; and reasons that do not exist */
     w.body.u.rr.details.reason = 8;
     sw_send(&w);

@@ -632,6 +632,33 @@ static void unknown_questions_are_listed(void **state)
     sw_clear(&w);
 }
 
+/* CMP-98: the language is English, the kinds of keys are those that can be certified. */
+static void languages_and_kinds_of_keys(void **state)
+{
+    static const char *const want[][2] = {{"1.2.840.113549.1.1.1", NULL},
+        {"1.2.840.10045.2.1", "1.2.840.10045.3.1.7"}, {"1.2.840.10045.2.1", "1.3.132.0.34"},
+        {"1.2.840.10045.2.1", "1.3.132.0.35"}, {"1.3.101.112", NULL}};
+    struct mu_bytes text;
+    struct mu_der seq, alg, oid, curve;
+    struct sw w;
+
+    start(&w);
+    two_infos(&w, MU_CMP_IT_SUPP_LANG_TAGS, mu_bytes(NULL, 0), MU_CMP_IT_SIGN_KEY_PAIR_TYPES);
+    assert_int_equal(w.answer.body.u.gen.n, 2);
+    assert_true(mu_cmp_genm_texts_first(w.answer.body.u.gen.v[0].value, &text));
+    assert_true(mu_bytes_equal(text, mu_bytes_str("en")));
+    assert_true(mu_der_only(w.answer.body.u.gen.v[1].value, MU_DER_SEQUENCE, &seq));
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(mu_der_get(&seq.value, MU_DER_SEQUENCE, &alg));
+        assert_true(mu_der_get(&alg.value, MU_DER_OID, &oid) && mu_der_oid_is(oid.value, want[i][0]));
+        if (want[i][1] != NULL)
+            assert_true(mu_der_get(&alg.value, MU_DER_OID, &curve)
+                && mu_der_oid_is(curve.value, want[i][1]));
+    }
+    assert_int_equal(seq.value.n, 0);
+    sw_clear(&w);
+}
+
 /* CMP-97: a distribution point is a name to look up by and nothing else. */
 static void a_distribution_point_is_a_name(void **state)
 {
@@ -702,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_refused),
         cmocka_unit_test(one_question_for_the_ca),
         cmocka_unit_test(unknown_questions_are_listed),
+        cmocka_unit_test(languages_and_kinds_of_keys),
         cmocka_unit_test(a_distribution_point_is_a_name),
         cmocka_unit_test(media_types),
     };
