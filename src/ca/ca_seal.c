@@ -71,6 +71,7 @@ enum mu_code mu_ca_password_keep(const struct mu_ca *ca, const char *name,
     struct mu_buf sealed = {.max = sizeof out->sealed};
     enum mu_code rc = MU_OK;
 
+    out->no_hash = false;
     if (!mu_ca_password_hash(ca, password, out->hash))
         rc = mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "HMAC-SHA-256 failed");
     else
