@@ -61,11 +61,11 @@ def own_key(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def password(tmp_path_factory):
-    p = tmp_path_factory.mktemp("password") / "estpwd"
-    p.touch(mode=0o600)
-    p.write_text("estpwd\n")
-    return p
+def words(ca, secret, tmp_path_factory):
+    """What lets one enroll, by protocol: a challenge, a password, the secret of a reference."""
+    dir = tmp_path_factory.mktemp("words")
+    password = ca.secret("estuser", dir / "estpwd")
+    return {"scep": secret, "est": password, "pin": password, "cmp": ca.secret("fgt100f", dir / "fgt100f")}
 
 
 # ---- the interposed calls ----
@@ -143,14 +143,27 @@ def muster(release, store, *args, env=None, timeout=60):
                           env=full, capture_output=True, text=True, timeout=timeout)
 
 
-def enroll_est(release, ca, store, name, password, env=None, key=None):
-    return muster(release, store, "--debug", "est", "enroll", name, "--via", "est", "--url", ca.est, "--ca-cert", ca.root, "--subject", f"/CN={name}",
-                  "--user", "estuser", "--password-file", password, *(["--key-file", key] if key else []), env=env)
+def enroll_est(release, ca, store, name, password, env=None, key=None, trust=None):
+    return muster(release, store, "--debug", "est", "enroll", name, "--via", "est", "--url", ca.est, *(trust or ["--ca-cert", ca.root]), "--subject",
+                  f"/CN={name}", "--user", "estuser", "--password-file", password, *(["--key-file", key] if key else []), env=env)
+
+
+def enroll_pin(release, ca, store, name, password, env=None, key=None):
+    """EST from a fingerprint: one connection fetches the CA, a second one does the rest (EST-19)."""
+    return enroll_est(release, ca, store, name, password, env, key, ["--pin", ca.pin])
+
+
+def enroll_cmp(release, ca, store, name, secret, env=None, key=None):
+    return muster(release, store, "enroll", name, "--via", "cmp", "--url", f"{ca.host}/app/cert/cmp2", "--ca-cert", ca.root, "--subject",
+                  f"/CN={name}", "--ref", "fgt100f", "--secret-file", secret, *(["--key-file", key] if key else []), env=env)
 
 
 def enroll(release, ca, store, name, secret, env=None, key=None, more=()):
     return muster(release, store, "enroll", name, "--via", "scep", "--url", ca.url, "--subject", f"/CN={name}", "--challenge-file", secret,
                   "--pin", ca.pin, *(["--key-file", key] if key else []), *more, env=env)
+
+
+ways = {"scep": enroll, "est": enroll_est, "pin": enroll_pin, "cmp": enroll_cmp}
 
 
 def pair(store, name):
@@ -191,12 +204,12 @@ def check_nothing_left(store, name):
 
 # ---- the client ----
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("via", ["scep", "est"])
-def test_client_killed_at_every_visible_call(release, ca, secret, password, own_key, tmp_path, via, when):
+@pytest.mark.parametrize("via,when", [("scep", "before"), ("scep", "after"), ("est", "before"), ("est", "after"),
+                                      ("pin", "before"), ("cmp", "before"), ("cmp", "after")])
+def test_client_killed_at_every_visible_call(release, ca, words, own_key, tmp_path, via, when):
     """Killed in an enrollment and started again. Before each call with a key that it makes itself,
     after each with one that is there (then a forgotten request is made again as it was)."""
-    enroll, secret = (enroll_est, password) if via == "est" else (globals()["enroll"], secret)
+    enroll, secret = ways[via], words[via]
     key = own_key if when == "after" else None
     log, begin = tmp_path / "calls", f"{via}-{when}-"
     r = enroll(release, ca, tmp_path / "whole", f"{begin}whole", secret, preload(release, log), key)
@@ -219,18 +232,19 @@ def test_client_killed_at_every_visible_call(release, ca, secret, password, own_
         check_nothing_left(store, name)
         shutil.rmtree(store)
     assert records(release, ca, f"CN={begin}") == {name: [serial] for name, serial in serials.items()}
-    print(f"client, enrollment, {when}: {kills} kills at {total} calls")
+    print(f"client, enrollment, {via}, {when}: {kills} kills at {total} calls")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_renewal_killed_at_every_visible_call_keeps_a_working_pair(release, ca, secret, tmp_path, when):
+@pytest.mark.parametrize("via,more", [("scep", []), ("est", ["--rekey"]), ("cmp", [])])
+def test_renewal_killed_at_every_visible_call_keeps_a_working_pair(release, ca, words, tmp_path, via, more, when):
     """At every moment a pair is in use; what was recorded arrives, and a renewal that never got out is
-    begun again."""
-    base, log, cn = tmp_path / "base", tmp_path / "calls", f"renew-{when}"
-    assert enroll(release, ca, base, cn, secret).returncode == 0
+    begun again. SCEP and CMP (kur) take a new key by themselves, EST on wish."""
+    base, log, cn = tmp_path / "base", tmp_path / "calls", f"renew-{via}-{when}"
+    assert ways[via](release, ca, base, cn, words[via]).returncode == 0
     first = pair(base, cn)
     shutil.copytree(base, tmp_path / "whole", symlinks=True)
-    r = muster(release, tmp_path / "whole", "renew", cn, "--force", env=preload(release, log))
+    r = muster(release, tmp_path / "whole", "renew", cn, "--force", *more, env=preload(release, log))
     assert r.returncode == 0, r.stderr
     total, again = len(events(log)), 0
     assert total > 30
@@ -238,7 +252,7 @@ def test_renewal_killed_at_every_visible_call_keeps_a_working_pair(release, ca, 
         store = tmp_path / f"n{n}"
         shutil.copytree(base, store, symlinks=True)
         known = records(release, ca, f"CN={cn}")[cn]
-        r = muster(release, store, "renew", cn, "--force", env=preload(release, None, n, when))
+        r = muster(release, store, "renew", cn, "--force", *more, env=preload(release, None, n, when))
         assert r.returncode == KILLED, f"not killed {when} call {n}: {r.stderr}"
         had, issued = pair(store, cn), records(release, ca, f"CN={cn}")[cn]
         assert had in (first, issued[0]) and len(issued) - len(known) in (0, 1)
@@ -248,14 +262,14 @@ def test_renewal_killed_at_every_visible_call_keeps_a_working_pair(release, ca, 
         if len(issued) == len(known):
             assert now == had == first
             again += 1
-            r = muster(release, store, "renew", cn, "--force")
+            r = muster(release, store, "renew", cn, "--force", *more)
             assert r.returncode == 0, (n, when, r.stderr)
             now, issued = pair(store, cn), records(release, ca, f"CN={cn}")[cn]
         assert now == issued[0] and len(issued) == len(known) + 1, f"killed {when} call {n}"
         check_nothing_left(store, cn)
         shutil.rmtree(store)
     assert 0 < again < total
-    print(f"client, renewal, {when}: {total} kills at {total} calls")
+    print(f"client, renewal, {via}, {when}: {total} kills at {total} calls")
 
 
 @pytest.mark.parametrize("renews", [False, True])
