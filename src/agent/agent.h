@@ -75,6 +75,7 @@ struct mu_agent_facts {
     char *stem;                       /* file name of the pair: the serial, maybe with "-2" */
     char *next_stem;                  /* of the pair that waits */
     bool next_held;                   /* for its deployment, not for the end of the present one */
+    int64_t next_from_s;              /* it is valid from then on */
     char *sha256;                     /* colon form */
     char *key;                        /* "RSA 2048" */
     char *cert_file, *key_file;       /* latest.crt, latest.key: whole paths */

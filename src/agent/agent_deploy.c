@@ -198,10 +198,13 @@ static void on_exit_(void *cookie, const struct mu_loop_exit *e)
     struct mu_loop *loop = d->agent->loop;
     struct mu_loop_child *child = d->child;
     struct mu_buf limit = {.max = 64};
+    enum mu_reason said = MU_REASON_NONE;
     struct mu_err err = {.code = MU_OK};
     char line[512];
 
     mu_text_escape_to(line, sizeof line, mu_bytes_str(mu_agent_hook_shows_key(e->output) ? "*" : e->last_line));
+    if (!e->is_late && e->exit_code > 0)
+        said = mu_agent_hook_said(e->output, line, sizeof line);
     if (e->is_late) {
         mu_text_duration_format(&limit, d->config.hook_timeout_s);
         mu_err_set(&err, MU_BUSY, MU_M(904), "%s did not end in %s", item->what, mu_buf_str(&limit));
@@ -210,11 +213,12 @@ static void on_exit_(void *cookie, const struct mu_loop_exit *e)
     } else if (e->exit_code == EXIT_LATER && item->kind == MU_AGENT_DEPLOY_PRE) {
         mu_err_set(&err, MU_BUSY, MU_M(901), "%s asks to wait (%d): \"%s\"", item->what, e->exit_code, line);
     } else if (e->exit_code > 0) {
-        mu_err_set(&err, MU_DENIED, MU_M(901), "%s ended with %d: \"%s\"", item->what, e->exit_code, line);
+        mu_err_set(&err, MU_DENIED, said != MU_REASON_NONE ? said : MU_M(901), "%s ended with %d: \"%s\"", item->what,
+            e->exit_code, line);
     }
     if (err.code != MU_OK && item->kind == MU_AGENT_DEPLOY_PRE && e->exit_code > 0 && e->exit_code != EXIT_LATER)
         mu_err_next(&err, "The present certificate stays in use; `muster deploy %s` asks again.", d->name);
-    else if (err.code != MU_OK && !e->is_late)
+    else if (err.code != MU_OK && !e->is_late && said == MU_REASON_NONE)
         mu_err_next(&err, "The service has the old one; `muster hook test %s` shows it.", d->name);
     d->child = NULL;
     part_done(d, e->exit_code, line, NULL, e->output, err.code != MU_OK ? &err : NULL);

@@ -1,6 +1,7 @@
 /* What is known of an entry, and when its certificate is due. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/agent_deploy.h"
 #include "agent/agent_entry.h"
@@ -108,6 +109,26 @@ out:
     return rc;
 }
 
+/* Of what an exchange warned of, the weak choices stay true (M705); the rest is in its trace and the log. */
+static char *keep_weak(char *lines)
+{
+    char *to = lines;
+    const char *from = lines;
+
+    while (from != NULL && *from != '\0') {
+        size_t n = strcspn(from, "\n"), whole = n + (from[n] == '\n');
+
+        if (memmem(from, n, "legacy", strlen("legacy")) != NULL) {
+            memmove(to, from, whole);
+            to += whole;
+        }
+        from += whole;
+    }
+    if (to != NULL)
+        *to = '\0';
+    return lines;
+}
+
 static enum mu_code last_facts(
     struct mu_keystore *store, struct mu_agent_facts *f, struct mu_err *err)
 {
@@ -125,7 +146,7 @@ static enum mu_code last_facts(
     f->last_txn = last.transaction;
     f->last_trace = last.trace;
     f->changed = last.changed;
-    f->warnings = last.warnings;
+    f->warnings = keep_weak(last.warnings);
     f->last_s = last.at_s;
     f->has_clock = last.has_clock;
     f->clock_difference_s = last.clock_difference_s;
@@ -178,6 +199,24 @@ static void secret_facts(struct mu_keystore *store, struct mu_agent_facts *f)
     f->has_key_password = mu_keystore_has(store, MU_KEYSTORE_SECRETS, f->name, "key-password");
 }
 
+/* The pair that waits, beside the present one or before there is one. */
+static enum mu_code next_facts(struct mu_agent *agent, struct mu_agent_facts *f, struct mu_err *err)
+{
+    struct mu_keystore_entry waits = {0};
+    char stem[MU_KEYSTORE_STEM];
+    enum mu_code rc;
+
+    if (!mu_keystore_next(agent->store, f->name, stem))
+        return MU_OK;
+    if ((rc = mu_text_dup(stem, &f->next_stem, err)) != MU_OK)
+        return rc;
+    f->next_held = mu_agent_deploy_held(agent, f->name, NULL);
+    if (mu_keystore_load_serial(agent->store, f->name, stem, &waits, NULL) == MU_OK)
+        f->next_from_s = waits.cert->not_before_s;
+    mu_keystore_entry_clear(&waits);
+    return MU_OK;
+}
+
 enum mu_code mu_agent_show(
     struct mu_agent *agent, const char *name, struct mu_agent_facts *out, struct mu_err *err)
 {
@@ -185,7 +224,6 @@ enum mu_code mu_agent_show(
     struct mu_agent_settings settings = {0};
     struct mu_keystore_entry entry = {0};
     struct mu_keystore_saved saved;
-    char next[MU_KEYSTORE_STEM];
     int64_t now = mu_env_now(agent->env);
     enum mu_code with_settings, with_cert, rc = MU_OK;
 
@@ -217,15 +255,13 @@ enum mu_code mu_agent_show(
     if (with_cert == MU_OK) {
         if ((rc = certificate_facts(agent, &entry, &f, err)) != MU_OK)
             goto out;
-        if (mu_keystore_next(agent->store, name, next)
-            && (rc = mu_text_dup(next, &f.next_stem, err)) != MU_OK)
-            goto out;
-        f.next_held = f.next_stem != NULL && mu_agent_deploy_held(agent, name, NULL);
         f.days_left = days_between(now, f.not_after_s);
         mu_agent_is_due(f.not_before_s, f.not_after_s, f.renew_days, f.renew_percent, now, &f.renew_from_s);
     } else if (settings.subject != NULL && (rc = mu_text_dup(settings.subject, &f.subject, err)) != MU_OK) {
         goto out;
     }
+    if ((rc = next_facts(agent, &f, err)) != MU_OK)
+        goto out;
     mu_agent_facts_life(agent, &f);
     mu_err_clear(err);
     *out = f;

@@ -251,6 +251,33 @@ void mu_agent_hook_lines(struct mu_bytes output, mu_agent_hook_line_call *call, 
     }
 }
 
+struct said {
+    enum mu_reason code;
+    char *sentence;
+    size_t size;
+};
+
+static void find_said(void *cookie, const char *line)
+{
+    struct said *said = cookie;
+    const char *at = strstr(line, ": M9");
+    char *end = NULL;
+    unsigned long code = at != NULL ? strtoul(at + 3, &end, 10) : 0;
+
+    if (at == NULL || end != at + 6 || end[0] != ':' || end[1] != ' ' || memchr(line, ' ', (size_t)(at - line)) != NULL)
+        return;
+    said->code = MU_M((unsigned)code);
+    snprintf(said->sentence, said->size, "%s", end + 2);
+}
+
+enum mu_reason mu_agent_hook_said(struct mu_bytes output, char *sentence, size_t size)
+{
+    struct said said = {MU_REASON_NONE, sentence, size};
+
+    mu_agent_hook_lines(output, find_said, &said);
+    return said.code;
+}
+
 /* ---- the scripts ---- */
 
 enum mu_code mu_agent_hook_check(const char *path, struct mu_err *err)

@@ -47,6 +47,9 @@ enum mu_code mu_agent_hook_recipe(const struct mu_agent *agent, struct mu_bytes 
 /* Output of a program line by line, escaped, cut, without empty ones; what stands in a private key is "*". */
 typedef void mu_agent_hook_line_call(void *cookie, const char *line);
 void mu_agent_hook_lines(struct mu_bytes output, mu_agent_hook_line_call *call, void *cookie);
+/* What our own programs said in it of a deployment, last: "muster: M903: Parameter ..." is M903 and its
+ * sentence. MU_REASON_NONE: nothing. */
+enum mu_reason mu_agent_hook_said(struct mu_bytes output, char *sentence, size_t size);
 /* Is there a private key in it? */
 bool mu_agent_hook_shows_key(struct mu_bytes output);
 /* May this file be run as a hook? Else M901 with the reason. */

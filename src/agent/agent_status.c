@@ -43,6 +43,8 @@ static enum mu_agent_state without_certificate(
         return MU_AGENT_PENDING;
     if (f->is_pending)
         return f->attempts > 0 ? MU_AGENT_RETRYING : MU_AGENT_REQUESTING;
+    if (f->next_held) /* there is one, and it is not in use */
+        return MU_AGENT_RENEWED_STALE;
     if (!f->automation && f->attempts == 0)
         return MU_AGENT_DISABLED;
     if (f->attempts == 0)

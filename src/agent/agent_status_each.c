@@ -52,6 +52,8 @@ static void say_many_tries(const struct mu_agent_facts *f, int64_t now_s, struct
     if (f->last_code != NULL) {
         mu_err_likely(err, "the last one with %s", f->last_code);
         mu_err_next(err, "See %s; muster doctor %s", f->last_code, f->name);
+    } else {
+        mu_err_next(err, "muster status %s tells of the last one", f->name);
     }
 }
 
@@ -215,6 +217,12 @@ static void clocks(const struct each *e)
 
     if (f->why == MU_M(801))
         tell(e, MU_M(801));
+    if (f->next_held && f->next_from_s > e->now_s) {
+        mu_err_set(&err, MU_DENIED, MU_M(802), "the new certificate %s is not valid before %s", f->next_stem,
+            mu_time_plain(f->next_from_s, from));
+        mu_err_next(&err, "It is deployed then; muster doctor %s compares the clocks", f->name);
+        e->call(e->cookie, &err);
+    }
     if (f->serial != NULL && f->not_before_s > e->now_s) {
         mu_err_set(&err, MU_DENIED, MU_M(802), "not valid before %s", mu_time_plain(f->not_before_s, from));
         e->call(e->cookie, &err);
@@ -238,6 +246,11 @@ static void deployed(const struct each *e, const struct mu_agent_facts_deploy *d
     const char *where = d->endpoint != NULL ? d->endpoint : d->recipe != NULL ? d->recipe : "the service";
     struct mu_err err = {0};
 
+    if (d->match && d->code == MU_M(905)) {
+        mu_err_set(&err, MU_DENIED, d->code, "%s does not re-read certificates on reload; it was restarted", where);
+        mu_err_next(&err, "Nothing; at each renewal the recipe restarts it.");
+        e->call(e->cookie, &err);
+    }
     if (d->match)
         return;
     if (d->code == MU_M(904))
@@ -252,7 +265,7 @@ static void deployed(const struct each *e, const struct mu_agent_facts_deploy *d
     if (err.reason == MU_M(902))
         mu_err_next(&err, "It should read %s; muster deploy %s",
             e->f->cert_file != NULL ? e->f->cert_file : "latest.crt", e->f->name);
-    else
+    else if (err.reason == MU_M(901) || err.reason == MU_M(904))
         mu_err_next(&err, "The service has the old one; muster hook test %s", e->f->name);
     e->call(e->cookie, &err);
 }

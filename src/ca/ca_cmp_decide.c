@@ -322,6 +322,12 @@ static void submit(struct mu_ca_job *job, const char *action, struct mu_bytes se
         mu_store_submit(job->ca->config.store, c);
 }
 
+/* Confirmed before; or too late, and revoked since: who sends it must not go on with that certificate. */
+static enum mu_reason not_waiting(const struct mu_record_cert *cert)
+{
+    return cert != NULL && cert->confirm == MU_RECORD_CONFIRM_REJECTED ? MU_REFUSE_REVOKED : MU_REFUSE_CONFIRMED;
+}
+
 static void settled(void *cookie, const struct mu_store_result *result)
 {
     struct mu_ca_job *job = cookie;
@@ -333,7 +339,7 @@ static void settled(void *cookie, const struct mu_store_result *result)
         mu_ca_tell(job->ca, &job->audit);
         mu_ca_job_ready(job);
     } else if (result->lost == MU_STORE_LOST_CONFIRM) {
-        mu_ca_record_refuse(job, MU_REFUSE_CONFIRMED);
+        mu_ca_record_refuse(job, not_waiting(result->cert));
     } else if (result->lost == MU_STORE_LOST_REVOKED) {
         mu_ca_record_refuse(
             job, result->cert != NULL ? MU_REFUSE_REVOKED : MU_REFUSE_NO_SUCH_CERT);
@@ -358,7 +364,7 @@ static void confirm(struct mu_ca_job *job)
         return;
     }
     if (cert->confirm != MU_RECORD_CONFIRM_WAITING) {
-        mu_ca_record_refuse(job, MU_REFUSE_CONFIRMED);
+        mu_ca_record_refuse(job, not_waiting(cert));
         return;
     }
     mu_text_hex(&hex, cert->serial, ':');

@@ -3,6 +3,7 @@
 #include "pki/pki_token.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/opensslconf.h>
@@ -128,6 +129,23 @@ static bool engine_command(ENGINE *engine, const char *command, const char *valu
     return ENGINE_ctrl_cmd_string(engine, command, value, 0) == 1;
 }
 
+/* The engine would say of a module that cannot be loaded that there is no such key. */
+static enum mu_code module_check(const char *module, struct mu_err *err)
+{
+    void *handle = dlopen(module, RTLD_LAZY | RTLD_LOCAL);
+    const char *why = handle == NULL ? dlerror() : dlsym(handle, "C_GetFunctionList") == NULL ? "it is none" : NULL;
+    char shown[400];
+
+    mu_text_escape_to(shown, sizeof(shown), mu_bytes_str(why != NULL ? why : ""));
+    if (handle != NULL)
+        dlclose(handle);
+    if (why == NULL)
+        return MU_OK;
+    mu_err_set(err, MU_UNSUPPORTED, MU_M(709), "the PKCS#11 module cannot be used: %s", shown);
+    mu_err_next(err, "Correct module-path in the pkcs11: URI, or install the token's module.");
+    return MU_UNSUPPORTED;
+}
+
 /* Starts the engine, or finds it started. One module for the process: the engine has no more. */
 static enum mu_code engine_start(const char *module, struct mu_err *err)
 {
@@ -138,6 +156,8 @@ static enum mu_code engine_start(const char *module, struct mu_err *err)
                 "another PKCS#11 module is in use already: %s", loaded.module);
         return MU_OK;
     }
+    if (module && module_check(module, err) != MU_OK)
+        return MU_UNSUPPORTED;
     ENGINE *engine = ENGINE_by_id(name);
     if (!engine)
         return not_available(name, err);

@@ -95,11 +95,11 @@ class World:
         keys = {"protocol": proto, "url": url, "trust": self.root, **{k.replace("_", "-"): v for k, v in more.items()}}
         return f'[ca "{name or proto}"]\n' + "".join(f"{k} = {v}\n" for k, v in keys.items())
 
-    def start(self, ready=True):
+    def start(self, ready=True, prefix=()):
         env = {**CLEAN, "MUSTER_CLOCK_SHIFT": str(self.shift), "MUSTER_RECIPES": str(self.dir / "recipes")}
         self.log = open(self.out, "ab")
         self.logs = self.out.stat().st_size
-        self.agent = subprocess.Popen([str(self.musterd), "-F", "--demo", "--config", str(self.conf), "--store", str(self.store), "--socket", str(self.socket)],
+        self.agent = subprocess.Popen([*prefix, str(self.musterd), "-F", "--demo", "--config", str(self.conf), "--store", str(self.store), "--socket", str(self.socket)],
                                       stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=env)
         if ready:
             wait_for(lambda: self.answers() or self.agent.poll() is not None, self.text)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/agent_entry.h"
+#include "agent/agent_log.h"
 #include "agent/agent_status.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -15,7 +16,7 @@
 #include "cmd/muster/cmd_facts.h"
 #include "cmd/muster/cmd_print.h"
 
-enum { SPACE_MIN_MIB = 16, NAMES_MAX = 1000 };
+enum { DAY_S = 86400, SPACE_MIN_MIB = 16, NAMES_MAX = 1000 };
 
 /* No clock is earlier than the program. */
 static const int64_t built_s = 1735689600; /* 2025-01-01 */
@@ -99,6 +100,32 @@ static void check_clock(struct mu_cmd_doctor *d)
     mu_cmd_doctor_bad(d, "clock", &err);
 }
 
+static void keep_time(void *cookie, struct mu_bytes line, const struct mu_keystore_log_place *after)
+{
+    struct mu_buf code = {.max = 64};
+    int64_t *at_s = cookie;
+
+    (void)after;
+    if (mu_agent_log_field(line, "code", &code) && strcmp(mu_buf_str(&code), "M803") == 0)
+        *at_s = mu_agent_log_time(line);
+    mu_buf_clear(&code);
+}
+
+/* A clock that jumped is why something was asked for, or was not. */
+static void check_jumps(struct mu_cmd_doctor *d)
+{
+    const struct mu_agent_log_filter filter = {.action = "certificate-status", .since_s = mu_env_now(&d->cmd->env) - DAY_S};
+    struct mu_keystore_log_place place = {0};
+    char text[MU_TIME_TEXT];
+    struct mu_err err = {0};
+    int64_t at_s = 0;
+
+    if (mu_agent_log_read(d->cmd->store, &filter, 0, &place, keep_time, &at_s, NULL) != MU_OK || at_s == 0)
+        return;
+    mu_err_set(&err, MU_DENIED, MU_M(803), "the clock jumped at %s; muster log tells by how much", mu_time_plain(at_s, text));
+    mu_cmd_doctor_note(d, "clock", &err);
+}
+
 static void check_store(struct mu_cmd_doctor *d)
 {
     const char *root = mu_keystore_root(d->cmd->store);
@@ -153,7 +180,7 @@ static void on_finding(void *cookie, const struct mu_err *finding)
     struct mu_cmd_doctor *d = cookie;
     bool is_advice = finding->reason == MU_M(602) || finding->reason == MU_M(603) || finding->reason == MU_M(604)
         || finding->reason == MU_M(606) || finding->reason == MU_M(610) || finding->reason == MU_M(705)
-        || finding->reason == MU_M(802);
+        || finding->reason == MU_M(802) || finding->reason == MU_M(905);
 
     if (is_advice && (finding->reason != MU_M(604) || d->facts.days_left >= 0))
         mu_cmd_doctor_note(d, "renewal", finding);
@@ -235,6 +262,7 @@ int mu_cmd_doctor(struct mu_cmd *cmd)
     mu_cmd_print_json_begin(cmd, &d.j, &json);
     mu_agent_json_open(&d.j, "findings", '[');
     check_clock(&d);
+    check_jumps(&d);
     check_store(&d);
     check_agent(&d);
     for (size_t i = 0; i < cmd->args.word_n; i++)

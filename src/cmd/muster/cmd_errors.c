@@ -11,22 +11,6 @@ static const struct {
 } groups[] = {{101, "Network"}, {201, "TLS and trust"}, {301, "SCEP"}, {401, "EST"}, {501, "CMP"}, {601, "Lifecycle"},
     {701, "Local"}, {801, "Clock"}, {901, "Deployment"}};
 
-/* Codes that status and doctor have no occasion to explain, and why. All others are provoked by test_codes.py. */
-static const struct {
-    unsigned code;
-    const char *why;
-} by_hand[] = {
-    {207, "told as M406, which says more of what to do, with these words"},
-    {503, "only with a password and without server-cert, from a server that signs its errors"},
-    {508, "only over CMP, from a CA that does not accept the confirmation of what it has just issued"},
-    {704, "only where the agent does not run as root: root reads every file"},
-    {708, "only who brings a request and a key of his own: csr, install, sscep"},
-    {709, "only where a key is in a token or an engine is named: key = pkcs11:..., sscep -g"},
-    {803, "told as an event in the log; nothing has to be done"},
-    {903, "from replace-pem in a script: the agent sees M901 with its words as the last line"},
-    {905, "said by deploy where a recipe has restarted the service, which then has the new certificate"},
-};
-
 static bool is_catalog(const struct mu_err_row *row)
 {
     return row->reason >= MU_M(100) && row->reason < MU_M(1000);
@@ -95,12 +79,6 @@ static void man(void)
     for (size_t i = 0; (row = mu_err_row_at(i)) != NULL; i++)
         if (is_catalog(row))
             man_one(row);
-    puts(".SH CODES THAT NEED NO STATUS\nWhat\n.BR \"muster status\" \" and \" \"muster doctor\"\nrarely or never have to explain.");
-    for (size_t i = 0; i < sizeof by_hand / sizeof by_hand[0]; i++) {
-        printf(".TP\n.B M%u\n", by_hand[i].code);
-        roff(by_hand[i].why);
-        putchar('\n');
-    }
     puts(".SH SEE ALSO\n.BR muster (1),\n.BR musterd (8),\n.BR muster\\-hooks (7)");
 }
 

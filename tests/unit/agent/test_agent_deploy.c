@@ -601,6 +601,19 @@ static void words_of_verify(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* M903 of scep_replace_pem in a script, whose last line is another. */
+static void what_our_programs_said_is_found(void **state)
+{
+    char text[80] = "";
+
+    assert_int_equal(mu_agent_hook_said(mu_bytes_str("a\nscep_replace_pem: M903: Parameter X not found in f\n  do  see\n"), text,
+                         sizeof text), MU_M(903));
+    assert_string_equal(text, "Parameter X not found in f");
+    assert_int_equal(mu_agent_hook_said(mu_bytes_str("see M903: it\nx y: M903: z\nm: M9033: z\nm: M702: z\n"), text, sizeof text),
+        MU_REASON_NONE);
+    assert_int_equal(mu_agent_hook_said(mu_bytes(NULL, 0), text, sizeof text), MU_REASON_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +633,7 @@ int main(void)
         TEST(a_pre_that_must_not_be_run_stops_the_switch),
         TEST(recipes_stand_alone),
         cmocka_unit_test(output_is_fit_for_a_log),
+        cmocka_unit_test(what_our_programs_said_is_found),
         cmocka_unit_test(words_of_verify),
     };
 

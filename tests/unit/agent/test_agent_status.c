@@ -177,12 +177,64 @@ static void test_next_try(void **state)
     assert_int_equal(f.next_try_s, 0);
 }
 
+static void keep_finding(void *cookie, const struct mu_err *finding)
+{
+    struct mu_buf *to = cookie;
+
+    mu_buf_putf(to, "M%u %s: %s\n", (unsigned)finding->reason, finding->what, mu_err_next_text(finding));
+}
+
+/* A pair that waits before there is one in use, until it is valid (M802) or a script lets it through; a
+ * service that was restarted is said to (M905). */
+static void test_what_waits_and_what_was_restarted(void **state)
+{
+    struct mu_lifecycle_policy policy = {.renew_days = 30};
+    struct mu_agent_facts_deploy seen = {.recipe = serial, .match = true, .code = MU_M(905)};
+    struct mu_agent_facts f = {.name = "web", .next_stem = serial, .next_held = true, .next_from_s = NOW_S + 60,
+        .renew_days = 30, .is_configured = true, .automation = true};
+    struct mu_buf said = {0};
+
+    mu_agent_status_decide(&f, NULL, &policy, NOW_S);
+    assert_int_equal(f.state, MU_AGENT_RENEWED_STALE);
+    mu_agent_status_each(&f, NOW_S, keep_finding, &said);
+    assert_non_null(strstr(mu_buf_str(&said), "M802 the new certificate "));
+    assert_non_null(strstr(mu_buf_str(&said), "muster doctor web"));
+    mu_buf_reset(&said);
+    mu_agent_status_each(&f, NOW_S + 61, keep_finding, &said);
+    assert_null(strstr(mu_buf_str(&said), "M802"));
+    f = (struct mu_agent_facts){.name = "web", .serial = serial, .renew_days = 30, .not_after_s = NOW_S + 60,
+        .deploy = &seen, .deploy_n = 1};
+    mu_agent_status_each(&f, NOW_S, keep_finding, &said);
+    assert_non_null(strstr(mu_buf_str(&said), "does not re-read certificates on reload; it was restarted"));
+    assert_true(mu_agent_status_code(&f) == MU_REASON_NONE); /* nothing is wrong */
+    mu_buf_clear(&said);
+}
+
+/* Each sentence by its code, with its numbers. */
+static void test_each_rule_has_its_sentence(void **state)
+{
+    static const unsigned codes[] = {313, 601, 602, 603, 604, 605, 606, 607, 801};
+    const struct mu_agent_facts f = {.name = "web", .renew_days = 60, .attempts = 2, .ca_window_s = 7 * 86400,
+        .ca_not_after_s = NOW_S, .not_before_s = NOW_S - 86400, .not_after_s = NOW_S + 86400, .await_limit_s = 60};
+    struct mu_err err = {0};
+
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        assert_true(mu_agent_status_say(&f, MU_M(codes[i]), NOW_S, &err));
+        assert_int_equal(err.reason, MU_M(codes[i]));
+        assert_null(strchr(err.what, '<'));
+        assert_null(strchr(mu_err_next_text(&err), '<'));
+    }
+    assert_false(mu_agent_status_say(&f, MU_M(312), NOW_S, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states_and_the_two_lines),
         cmocka_unit_test(test_codes_say_most),
         cmocka_unit_test(test_next_try),
+        cmocka_unit_test(test_what_waits_and_what_was_restarted),
+        cmocka_unit_test(test_each_rule_has_its_sentence),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

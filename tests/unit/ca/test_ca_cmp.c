@@ -1259,11 +1259,13 @@ static void a_confirmation_survives_a_restart(void **state)
     done(&r);
 }
 
-/* CMP-79: revoked, told, and in the next list. */
+/* CMP-79: revoked, told, and in the next list; who confirms it then hears so, and not that all is well. */
 static void what_nobody_confirms_is_revoked(void **state)
 {
     struct ca_world *w = *state;
     struct run r = {.stop_at_save = true};
+    struct mu_event saved = {.type = MU_EVENT_SAVED};
+    struct mu_step step = {0};
     struct mu_buf crl = {0};
     struct found f;
 
@@ -1283,6 +1285,11 @@ static void what_nobody_confirms_is_revoked(void **state)
     ca_ok(mu_ca_crl_latest(w->ca, NULL, &crl, &ca_err));
     assert_non_null(memmem(crl.p, crl.n, r.cert->serial.p, r.cert->serial.n));
     mu_buf_clear(&crl);
+    ca_ok(mu_cmp_client_step(r.client, &saved, &step, &ca_err));
+    assert_int_equal(step.want, MU_WANT_SEND);
+    assert_int_not_equal(send(w, &r, &step), MU_OK);
+    assert_int_equal(w->reason, MU_REFUSE_REVOKED);
+    assert_int_equal(r.err.reason, MU_M(508));
     done(&r);
 }
 

@@ -201,10 +201,22 @@ static void uris_are_taken_apart(void **state)
         MU_STORAGE);
 }
 
+/* It is not told as a key that is not there. */
+static void a_module_that_cannot_be_loaded_is_told(void **state)
+{
+    struct mu_pki_key *key = NULL;
+    struct mu_err err = {0};
+    assert_int_equal(mu_pki_token_open("pkcs11:object=x", "/nonexistent.so", NULL, &key, &err), MU_UNSUPPORTED);
+    assert_int_equal(err.reason, MU_M(709));
+    assert_non_null(strstr(err.what, "/nonexistent.so"));
+    assert_null(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uris_are_taken_apart),
+        cmocka_unit_test(a_module_that_cannot_be_loaded_is_told), /* before the engine has one */
         cmocka_unit_test(generated_keys_sign_and_decrypt),
         cmocka_unit_test(the_pin_may_stand_in_the_uri_or_a_file),
         cmocka_unit_test(what_is_missing_is_said),
