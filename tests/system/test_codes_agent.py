@@ -75,12 +75,13 @@ def way(code):
 # ---- servers ----
 
 @way(207)
-def wants_a_certificate(w):
-    """It asks for one in the handshake and takes nobody without."""
+def a_stranger(w):
+    """client-cert is of a CA that the server does not know: it says so in the handshake."""
     d, ca = w.double()
-    d.context.verify_mode = ssl.CERT_REQUIRED
     d.context.maximum_version = ssl.TLSVersion.TLSv1_2  # 1.3 tells after the handshake, to whom has sent a request meanwhile
-    w.configure(ca + f"user = u\npassword = file:{w.file('pw', 'p')}\n", entry("x", "est"))
+    make_ca(w.dir, "stranger")
+    pair = w.file("pair.pem", (w.dir / "stranger.pem").read_text() + (w.dir / "stranger.key").read_text())
+    w.configure(ca, entry("x", "est", client_cert=pair))
     w.start()
     return w.wait_code("x", "M207")
 

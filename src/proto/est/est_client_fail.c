@@ -40,6 +40,7 @@ static const char *const link_words[] = {"linked", "linking", "channel binding",
     "proof of possession", NULL};
 static const char *const revoked_words[] = {"request is revoked", "has been revoked", "certificate revoked", NULL};
 static const char *const early_words[] = {"too early", "renewal allowed from", "not yet", NULL};
+static const char *const other_faults[] = {"unknown ca", "expired", "revoked", NULL}; /* in an alert */
 static const char *const subject_words[] = {"subject differs", "subject does not match", NULL};
 
 static enum mu_code fail_auth(struct mu_est_client *c, const struct mu_http_response *response,
@@ -230,9 +231,10 @@ enum mu_code mu_est_client_fail_send(
         return mu_err_set(err, MU_NETWORK, MU_REASON_NONE, "est: the request could not be sent");
     if (err != NULL)
         *err = *failed;
-    /* M406 says more than the alert: what the certificate lacks is known here (E101). */
+    /* M406 says more than the alert, unless that names another fault: what the certificate lacks is known
+     * here (E101). */
     if (failed->reason == MU_M(207) && c->config.client_cert != NULL
-        && c->config.client_cert_lacks_eku && err != NULL) {
+        && c->config.client_cert_lacks_eku && !says(failed->what, other_faults) && err != NULL) {
         err->likely[0] = err->next[0] = '\0';
         mu_err_narrow(err, MU_M(406));
         mu_err_context(err, "est: the certificate %s was not accepted as TLS client",
