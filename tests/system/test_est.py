@@ -717,6 +717,24 @@ def test_E068_linked_by_tls_unique_where_the_server_wants_it(muster, start_doubl
     assert r.code == 2 and "M407" in r.err, r
 
 
+def test_EST60_a_server_that_knows_no_exporter_is_asked_again_under_TLS_1_2(muster, start_double, tmp_path):
+    """Linking is demanded, the exporter refused: a new connection of TLS 1.2 links by tls-unique, and one certificate is issued."""
+    d = start_double()
+    d.csrattrs = attrs(oid("1.2.840.113549.1.9.7"))
+    answer = d.answer
+    d.answer = lambda asked, handler: ((400, {"Content-Type": "text/plain"}, b"the channel binding is not tls-unique\n")
+                                       if asked.op.endswith("enroll") and asked.version == "TLSv1.3" else answer(asked, handler))
+    u = Unit(muster, tmp_path, d.url, d.root)
+    r = u.ok("e", auth=[])
+    posts = [(a.connection, a.version) for a in d.asked if a.op == "simpleenroll"]
+    assert posts == [(1, "TLSv1.3"), (2, "TLSv1.2")] and d.connections == 2, posts
+    assert d.linked == [True] and len(d.issued) == 1
+    assert u.key("e", "-pubout").strip() == u.cert("e", "-pubkey").strip()
+    assert any("TLSv1.3" in x for x in lines(r, "tls")) and any("TLSv1.2" in x for x in lines(r, "tls")), r
+    r = u.renew("e")
+    assert r.code == 0 and d.linked == [True, True] and d.asked[-1].version == "TLSv1.2", r
+
+
 def test_E071_E072_the_post_and_its_answer(other, double):
     r = other.ok("e")
     post = double.asked[-1]

@@ -746,6 +746,15 @@ def test_configuration_file_gives_ca_and_certificate(cli, tmp_path):
     assert r.code in (4, 78) and "M706" in r.err and ":2" in r.err, r
 
 
+@pytest.mark.parametrize("via", ["scep", "est", "cmp"])
+def test_the_root_of_the_demo_may_be_trusted_under_another_name(cli, demo, via):
+    """One that was imported before as "demo-ca" stays so, and is the one that is meant."""
+    r = cli("enroll", "t1", "--demo", "--via", via, env={"MUSTER_DEMO": str(demo.dir)})
+    assert r.code == 0, r
+    assert [c["name"] for c in json.loads(cli("ca", "list", "--json").out)["cas"]] == ["demo-ca"]
+    assert cli("renew", "t1", "--force").code == 0
+
+
 def test_demo_switch(muster, demo, tmp_path):
     env = {"MUSTER_DEMO": str(demo.dir)}
     r = run(muster, "--store", tmp_path / "s", "--no-input", "enroll", "t1", "--demo", env=env)

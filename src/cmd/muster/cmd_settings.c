@@ -238,11 +238,12 @@ static void demo_path(const char *dir, const char *value, struct mu_buf *out)
         mu_buf_putf(out, "%s/%s", dir, value);
 }
 
-static enum mu_code demo_trust(struct mu_cmd *cmd, const char *path, struct mu_err *err)
+/* name: what it is trusted as, which may be from before the demo. */
+static enum mu_code demo_trust(
+    struct mu_cmd *cmd, const char *path, char name[MU_KEYSTORE_NAME], struct mu_err *err)
 {
     struct mu_pki_certs certs = {0};
     struct mu_buf fingerprint = {0}, line = {0};
-    char name[MU_KEYSTORE_NAME];
     enum mu_code rc;
 
     if ((rc = mu_keystore_certs_read(path, &certs, err)) != MU_OK)
@@ -290,9 +291,10 @@ static const char *demo_value(const struct mu_ini *ini, const char *key)
     return item != NULL ? item->value : NULL;
 }
 
-/* The URL of the protocol; the root becomes trusted as "demo". */
+/* The URL of the protocol; the root becomes trusted as "demo", unless it is already under another
+ * name. */
 static enum mu_code demo_use(struct mu_cmd *cmd, const struct mu_ini *ini, const char *proto,
-    struct mu_buf *url, struct mu_err *err)
+    struct mu_buf *url, char trust[MU_KEYSTORE_NAME], struct mu_err *err)
 {
     struct mu_buf path = {0};
     const char *value;
@@ -303,9 +305,10 @@ static enum mu_code demo_use(struct mu_cmd *cmd, const struct mu_ini *ini, const
     if ((value = demo_value(ini, key)) == NULL)
         return mu_err_set(err, MU_INPUT, MU_M(706), "%s: no %s", mu_ini_file(ini), key);
     mu_buf_put_str(url, value);
+    snprintf(trust, MU_KEYSTORE_NAME, "demo");
     if ((value = demo_value(ini, "root")) != NULL) {
         demo_path(demo_dir(), value, &path);
-        rc = demo_trust(cmd, mu_buf_str(&path), err);
+        rc = demo_trust(cmd, mu_buf_str(&path), trust, err);
     }
     mu_buf_clear(&path);
     return rc;
@@ -314,10 +317,11 @@ static enum mu_code demo_use(struct mu_cmd *cmd, const struct mu_ini *ini, const
 enum mu_code mu_cmd_settings_demo(struct mu_cmd *cmd, struct mu_buf *url, struct mu_err *err)
 {
     struct mu_ini *ini = NULL;
+    char trust[MU_KEYSTORE_NAME];
     enum mu_code rc = demo_read(demo_dir(), &ini, err);
 
     if (rc == MU_OK)
-        rc = demo_use(cmd, ini, cmd->args.via != NULL ? cmd->args.via : "scep", url, err);
+        rc = demo_use(cmd, ini, cmd->args.via != NULL ? cmd->args.via : "scep", url, trust, err);
     mu_ini_free(ini);
     return rc;
 }
@@ -344,12 +348,13 @@ static enum mu_code demo(struct mu_cmd *cmd, struct mu_agent_settings *settings,
     const char *proto = cmd->args.via != NULL ? cmd->args.via : "scep";
     struct mu_buf url = {0};
     struct mu_ini *ini = NULL;
+    char trust[MU_KEYSTORE_NAME];
     enum mu_code rc;
 
     if ((rc = demo_read(demo_dir(), &ini, err)) != MU_OK
-        || (rc = demo_use(cmd, ini, proto, &url, err)) != MU_OK
+        || (rc = demo_use(cmd, ini, proto, &url, trust, err)) != MU_OK
         || (rc = set(settings, "url", mu_buf_str(&url), "demo", err)) != MU_OK
-        || (rc = set(settings, "trust", "demo", "demo", err)) != MU_OK)
+        || (rc = set(settings, "trust", trust, "demo", err)) != MU_OK)
         goto out;
     if (strcmp(proto, "scep") == 0)
         demo_secret(ini, "challenge-file", &kept->challenge, &secrets->challenge);
