@@ -3,11 +3,10 @@
  * parameters (RFC 9110 11). Each text is copied into its place unescaped, and what does not fit
  * there is refused rather than cut: a shortened realm or nonce would be another one.
  */
-#include "http/http_auth.h"
-
 #include <stddef.h>
 
 #include "base/text.h"
+#include "http/http_auth_internal.h"
 #include "http/http_url.h"
 
 enum {
@@ -33,15 +32,15 @@ static bool is_token68(char c) /* RFC 9110 11.2 */
     return is_alnum(c) || (c != '\0' && strchr("-._~+/", c) != NULL);
 }
 
-static bool is_control(char c)
+bool mu_http_auth_is_control(char c)
 {
     return ((unsigned char)c < 0x20 && c != '\t') || (unsigned char)c == 0x7f;
 }
 
-static bool has_control(const char *s)
+bool mu_http_auth_has_control(const char *s)
 {
     for (; *s != '\0'; s++)
-        if (is_control(*s))
+        if (mu_http_auth_is_control(*s))
             return true;
     return false;
 }
@@ -76,7 +75,7 @@ static bool take_quoted(const char **at, char *out, size_t size)
     for (; *p != '"'; p++) {
         if (*p == '\\')
             p++;
-        if (*p == '\0' || is_control(*p) || n + 1 >= size)
+        if (*p == '\0' || mu_http_auth_is_control(*p) || n + 1 >= size)
             return false;
         out[n++] = *p;
     }
@@ -110,7 +109,7 @@ static bool take_param(const char **at, char *name, char *value, bool *bad)
     return true;
 }
 
-static bool is_one_token(const char *s)
+bool mu_http_auth_is_token(const char *s)
 {
     const char *p = s;
 
@@ -161,25 +160,13 @@ static const struct {
 #undef PLACE
 };
 
-static const struct {
-    const char *name;
-    enum mu_http_digest_alg alg;
-    bool sess;
-} algorithms[] = {
-    {"MD5", MU_HTTP_DIGEST_MD5, false},
-    {"MD5-sess", MU_HTTP_DIGEST_MD5, true},
-    {"SHA-256", MU_HTTP_DIGEST_SHA256, false},
-    {"SHA-256-sess", MU_HTTP_DIGEST_SHA256, true},
-};
-enum { ALGORITHMS = sizeof(algorithms) / sizeof(algorithms[0]) };
-
 static void set_algorithm(struct mu_http_auth *out, const char *name)
 {
     out->alg = MU_HTTP_DIGEST_OTHER;
-    for (size_t i = 0; i < ALGORITHMS; i++)
-        if (mu_text_equal_nocase(algorithms[i].name, name)) {
-            out->alg = algorithms[i].alg;
-            out->sess = algorithms[i].sess;
+    for (size_t i = 0; i < MU_HTTP_ALGORITHMS; i++)
+        if (mu_text_equal_nocase(mu_http_algorithms[i].name, name)) {
+            out->alg = mu_http_algorithms[i].alg;
+            out->sess = mu_http_algorithms[i].sess;
         }
 }
 
@@ -198,7 +185,7 @@ static bool set_user_ext(struct mu_http_auth *out, const char *value)
     mu_buf_init(&user, sizeof(out->user) - 1);
     if (mu_http_percent_decode(&user, mu_bytes_str(text + 1))
         && mu_text_is_utf8(mu_buf_bytes(&user)) && strlen(mu_buf_str(&user)) == user.n
-        && !has_control(mu_buf_str(&user))) {
+        && !mu_http_auth_has_control(mu_buf_str(&user))) {
         memcpy(out->user, mu_buf_str(&user), user.n + 1);
         ok = true;
     }
@@ -289,7 +276,7 @@ static enum mu_code parse_basic(const char *at, struct mu_http_auth *out, struct
     }
     text = mu_buf_str(&pair);
     colon = strchr(text, ':');
-    if (strlen(text) != pair.n || has_control(text) || colon == NULL) {
+    if (strlen(text) != pair.n || mu_http_auth_has_control(text) || colon == NULL) {
         malformed(err, "is not user, colon, password (RFC 7617 2)");
     } else if ((size_t)(colon - text) >= sizeof(out->user)
         || strlen(colon + 1) >= sizeof(out->password)) {
@@ -408,117 +395,4 @@ bool mu_http_auth_challenge(const char *value, size_t i, struct mu_http_auth *ou
             return true;
     memset(out, 0, sizeof(*out));
     return false;
-}
-
-/* ---- as text ---- */
-
-static bool put_quoted(struct mu_buf *out, const char *name, const char *value)
-{
-    mu_buf_putf(out, "%s%s=\"", out->n > 0 && out->p[out->n - 1] != ' ' ? ", " : "", name);
-    for (; *value != '\0'; value++) {
-        if (is_control(*value))
-            return false;
-        if (*value == '"' || *value == '\\')
-            mu_buf_put_byte(out, '\\');
-        mu_buf_put_byte(out, (uint8_t)*value);
-    }
-    return mu_buf_put_byte(out, '"');
-}
-
-static bool put_algorithm(const struct mu_http_auth *auth, struct mu_buf *out)
-{
-    for (size_t i = 0; i < ALGORITHMS; i++)
-        if (algorithms[i].alg == auth->alg && algorithms[i].sess == auth->sess)
-            return mu_buf_putf(out, ", algorithm=%s", algorithms[i].name);
-    return false;
-}
-
-static bool put_basic(const struct mu_http_auth *auth, struct mu_buf *out)
-{
-    struct mu_buf pair;
-    bool ok;
-
-    /* The first colon ends the user (RFC 7617 2). */
-    if (strchr(auth->user, ':') != NULL || has_control(auth->user) || has_control(auth->password))
-        return false;
-    mu_buf_init_secret(&pair, sizeof(auth->user) + sizeof(auth->password));
-    mu_buf_put_str(&pair, auth->user);
-    mu_buf_put_byte(&pair, ':');
-    mu_buf_put_str(&pair, auth->password);
-    mu_buf_put_str(out, "Basic ");
-    ok = !pair.failed && mu_text_base64(out, mu_buf_bytes(&pair), 0);
-    mu_buf_clear(&pair);
-    return ok;
-}
-
-/* A quoted string is for ASCII; other names go percent-encoded (RFC 7616 3.4). */
-static bool put_user(const struct mu_http_auth *auth, struct mu_buf *out)
-{
-    const char *p = auth->user;
-
-    while (*p != '\0' && (unsigned char)*p < 0x80)
-        p++;
-    if (*p == '\0' || auth->userhash || !mu_text_is_utf8(mu_bytes_str(auth->user)))
-        return put_quoted(out, "username", auth->user);
-    mu_buf_put_str(out, "username*=UTF-8''");
-    return mu_http_percent_encode(out, mu_bytes_str(auth->user));
-}
-
-static bool put_digest(const struct mu_http_auth *auth, struct mu_buf *out)
-{
-    bool ok;
-
-    mu_buf_put_str(out, "Digest ");
-    ok = put_user(auth, out) && put_quoted(out, "realm", auth->realm)
-        && put_quoted(out, "nonce", auth->nonce) && put_quoted(out, "uri", auth->uri)
-        && put_algorithm(auth, out) && put_quoted(out, "response", auth->response);
-    /* These three without quotes (RFC 7616 3.4). */
-    if (ok && auth->qop[0] != '\0')
-        ok = is_one_token(auth->qop) && is_one_token(auth->nc)
-            && mu_buf_putf(out, ", qop=%s, nc=%s", auth->qop, auth->nc)
-            && put_quoted(out, "cnonce", auth->cnonce);
-    if (ok && auth->opaque[0] != '\0')
-        ok = put_quoted(out, "opaque", auth->opaque);
-    if (ok && auth->userhash)
-        ok = mu_buf_put_str(out, ", userhash=true");
-    return ok;
-}
-
-bool mu_http_auth_format(const struct mu_http_auth *auth, struct mu_buf *out)
-{
-    bool ok = false;
-
-    if (auth->scheme == MU_HTTP_SCHEME_BASIC)
-        ok = put_basic(auth, out);
-    else if (auth->scheme == MU_HTTP_SCHEME_DIGEST)
-        ok = put_digest(auth, out);
-    return ok && !out->failed;
-}
-
-bool mu_http_auth_challenge_format(const struct mu_http_auth *challenge, struct mu_buf *out)
-{
-    bool digest = challenge->scheme == MU_HTTP_SCHEME_DIGEST, ok;
-
-    if (!digest && challenge->scheme != MU_HTTP_SCHEME_BASIC)
-        return false;
-    mu_buf_put_str(out, digest ? "Digest " : "Basic ");
-    ok = put_quoted(out, "realm", challenge->realm);
-    if (ok && digest) {
-        ok = put_quoted(out, "nonce", challenge->nonce) && put_algorithm(challenge, out);
-        if (ok && challenge->qop[0] != '\0')
-            ok = put_quoted(out, "qop", challenge->qop);
-        if (ok && challenge->opaque[0] != '\0')
-            ok = put_quoted(out, "opaque", challenge->opaque);
-        if (ok && challenge->stale)
-            ok = mu_buf_put_str(out, ", stale=true");
-        if (ok && challenge->userhash)
-            ok = mu_buf_put_str(out, ", userhash=true");
-    }
-    /* Names and passwords are UTF-8 here (RFC 7617 2.1, RFC 7616 3.3). */
-    return ok && mu_buf_put_str(out, ", charset=\"UTF-8\"") && !out->failed;
-}
-
-void mu_http_auth_clear(struct mu_http_auth *auth)
-{
-    mu_bytes_wipe(auth, sizeof(*auth));
 }

@@ -60,4 +60,16 @@ enum mu_code mu_keystore_fd_read(int fd, const char *path, struct mu_buf *out, s
 /* keystore_pair.c: leftovers below certs/<name>. */
 void mu_keystore_pair_tidy(struct mu_keystore *store, const char *name);
 
+/* ---- keystore_pair_read.c ---- */
+
+#define MU_KEYSTORE_CHAIN "ca.crt-"
+
+enum mu_code mu_keystore_entry_dir(struct mu_keystore *store, const char *name,
+    struct mu_keystore_dir *out, struct mu_err *err);
+/* Which generation is the present one, and which waits; false: none. */
+bool mu_keystore_current_get(const struct mu_keystore_dir *entry, char stem[MU_KEYSTORE_STEM]);
+bool mu_keystore_next_get(const struct mu_keystore_dir *entry, char stem[MU_KEYSTORE_STEM]);
+enum mu_code mu_keystore_generation_read(const struct mu_keystore_dir *entry, const char *stem,
+    struct mu_keystore_entry *out, struct mu_err *err);
+
 #endif
