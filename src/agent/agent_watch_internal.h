@@ -63,7 +63,7 @@ struct mu_watch_run {
     enum mu_lifecycle_action action;
     enum mu_agent_watch_wish wish;     /* of a person */
     bool is_wish, is_told, is_deployed; /* told: a script hears of something */
-    bool next_ca, drop_pending;
+    bool next_ca, drop_pending, had_pending;
     size_t route;
     int64_t started_s, next_try_s;
     struct mu_agent_job *job;

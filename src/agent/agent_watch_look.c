@@ -113,7 +113,8 @@ static enum mu_code plan_read(struct mu_agent_watch *watch, struct mu_watch_entr
     return MU_OK;
 }
 
-/* A pair of the next CA is here already: it takes over when the present one ends. */
+/* A pair of the next CA is here already: it takes over when the present one ends. Not so one whose
+ * request is still out: a kill came between its saving and its confirmation. */
 static bool next_waits(
     struct mu_agent_watch *watch, struct mu_watch_entry *entry, struct mu_watch_look *look)
 {
@@ -122,7 +123,8 @@ static bool next_waits(
     int64_t now_s = mu_env_now(watch->own.env);
 
     if (look->decision.action != MU_LIFECYCLE_RENEW
-        || !mu_keystore_next(watch->own.store, entry->name, stem))
+        || !mu_keystore_next(watch->own.store, entry->name, stem)
+        || mu_keystore_has(watch->own.store, MU_KEYSTORE_STATE, entry->name, "pending"))
         return false;
     look->decision.action = MU_LIFECYCLE_WAIT;
     look->decision.at_s = look->life.life.not_after_s + 1;

@@ -206,8 +206,10 @@ static enum mu_code job_start(struct mu_watch_run *run, struct mu_err *err)
         return rc;
     if (run->action == MU_LIFECYCLE_POLL
         || (!run->drop_pending && !run->is_wish
-            && mu_keystore_has(watch->own.store, MU_KEYSTORE_STATE, name, "pending")))
+            && mu_keystore_has(watch->own.store, MU_KEYSTORE_STATE, name, "pending"))) {
+        run->had_pending = true;
         return mu_agent_poll(run->agent, name, true, request.key_password, &host, &run->job, err);
+    }
     return run->action == MU_LIFECYCLE_ENROLL ? enroll(run, &request, &host, err)
                                               : renew(run, &request, &host, err);
 }
@@ -273,6 +275,15 @@ static void job_failed(struct mu_watch_run *run)
     mu_agent_watch_run_tell(run, MU_AGENT_HOOK_FAILED, &run->err);
 }
 
+/* There was nothing to ask for, and nothing was put right either: the record was behind. What a kill had
+ * left of a request that was through is gone now, and its deployment does not wait. */
+static bool was_in_vain(const struct mu_watch_run *run)
+{
+    return run->result == MU_AGENT_NOTHING && !run->is_wish
+        && !(run->had_pending
+            && !mu_keystore_has(run->watch->own.store, MU_KEYSTORE_STATE, run->entry->name, "pending"));
+}
+
 static void job_finish(void *cookie)
 {
     struct mu_watch_run *run = cookie;
@@ -282,8 +293,8 @@ static void job_finish(void *cookie)
         return;
     }
     run->entry->holds = 0;
-    if (run->result == MU_AGENT_NOTHING && !run->is_wish)
-        mu_agent_watch_hold(run->watch, run->entry, 0); /* decided otherwise: the record was behind */
+    if (was_in_vain(run))
+        mu_agent_watch_hold(run->watch, run->entry, 0);
     mu_agent_watch_run_end(run);
 }
 

@@ -1,6 +1,6 @@
 /*
  * Preloaded into a program under test: counts every call that somebody outside can see (write,
- * sync, rename, link, unlink, truncate, send), writes them to a log, and ends the process with
+ * sync, rename, link, unlink, truncate, send, fork), writes them to a log, and ends the process with
  * SIGKILL before or after the n-th. A kill shows torn states; the log shows a missing fsync, which
  * a kill cannot.
  *
@@ -184,3 +184,16 @@ PATH_CALL(unlink, (const char *a), (a), a, NULL)
 PATH_CALL(unlinkat, (int x, const char *a, int f), (x, a, f), AT(x, a, one), NULL)
 PATH_CALL(mkdir, (const char *a, mode_t m), (a, m), a, NULL)
 PATH_CALL(mkdirat, (int x, const char *a, mode_t m), (x, a, m), AT(x, a, one), NULL)
+
+/* A spawn. The child is no part of the program under test: its calls are not counted. */
+pid_t fork(void)
+{
+    REAL(fork);
+    if (inside)
+        return real();
+    long n = enter("fork", "child", NULL);
+    pid_t pid = real();
+    if (pid != 0)
+        leave(n, pid);
+    return pid;
+}
