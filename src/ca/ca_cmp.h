@@ -58,6 +58,11 @@ void mu_ca_mac_put(const struct mu_ca_job *job);
 
 /* ca_cmp_decide.c; ends the job. */
 void mu_ca_cmp_decide(struct mu_ca_job *job);
+/* job->change with its audit line (job->text); the answer is ready before it is submitted. */
+void mu_ca_cmp_submit(struct mu_ca_job *job, const char *action, struct mu_bytes serial);
+
+/* ca_cmp_revoke.c: rr; ends the job. */
+void mu_ca_cmp_revoke(struct mu_ca_job *job);
 /* The profile that is named by certProfile or the path beside the one the sender has; NULL: there
  * is none of this name for him. */
 const struct mu_enroll_profile *mu_ca_cmp_profile(

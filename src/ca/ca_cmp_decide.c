@@ -1,7 +1,7 @@
 /*
  * What is answered to a CMP message that checked out: requests for certificates by the profile of
- * whoever sent them, polls and confirmations by the record of their transaction, revocation by the
- * certificate itself or an RA.
+ * whoever sent them, polls and confirmations by the record of their transaction. Revocation is
+ * ca_cmp_revoke.c.
  */
 #include <stdio.h>
 
@@ -302,26 +302,6 @@ static void poll(struct mu_ca_job *job)
         mu_ca_record_answer(job, cmp->latest, cmp->latest_cert);
 }
 
-/* The change with its audit line; the answer is ready before it is submitted. */
-static void submit(struct mu_ca_job *job, const char *action, struct mu_bytes serial)
-{
-    struct mu_store_change *c = &job->change;
-    struct mu_err err = {0};
-
-    job->audit = (struct mu_record_audit){
-        .action = action, .success = true, .serial = serial, .message = mu_buf_str(&job->text)};
-    mu_ca_job_audit(job, &job->audit);
-    c->now_s = job->now_s;
-    c->audit = &job->audit;
-    c->audit_n = 1;
-    c->cookie = job;
-    job->decision = (struct mu_decision){.verdict = MU_VERDICT_DATA};
-    if (mu_ca_job_write(job, &err) != MU_OK)
-        mu_ca_job_refuse(job, &err);
-    else
-        mu_store_submit(job->ca->config.store, c);
-}
-
 /* Confirmed before; or too late, and revoked since: who sends it must not go on with that certificate. */
 static enum mu_reason not_waiting(const struct mu_record_cert *cert)
 {
@@ -350,6 +330,27 @@ static void settled(void *cookie, const struct mu_store_result *result)
     }
 }
 
+/* The change with its audit line; the answer is ready before it is submitted. */
+void mu_ca_cmp_submit(struct mu_ca_job *job, const char *action, struct mu_bytes serial)
+{
+    struct mu_store_change *c = &job->change;
+    struct mu_err err = {0};
+
+    job->audit = (struct mu_record_audit){
+        .action = action, .success = true, .serial = serial, .message = mu_buf_str(&job->text)};
+    mu_ca_job_audit(job, &job->audit);
+    c->now_s = job->now_s;
+    c->audit = &job->audit;
+    c->audit_n = 1;
+    c->done = settled;
+    c->cookie = job;
+    job->decision = (struct mu_decision){.verdict = MU_VERDICT_DATA};
+    if (mu_ca_job_write(job, &err) != MU_OK)
+        mu_ca_job_refuse(job, &err);
+    else
+        mu_store_submit(job->ca->config.store, c);
+}
+
 /* CMP-75 to CMP-79. */
 static void confirm(struct mu_ca_job *job)
 {
@@ -373,7 +374,6 @@ static void confirm(struct mu_ca_job *job)
     c->confirm_ca = cert->ca;
     c->confirm_serial = cert->serial;
     c->confirm = MU_RECORD_CONFIRMED;
-    c->done = settled;
     if (job->question.confirm_accepted) {
         mu_buf_putf(&job->text, "Certificate \"%.512s\" was confirmed (%s)", cert->subject,
             mu_buf_str(&hex));
@@ -387,88 +387,7 @@ static void confirm(struct mu_ca_job *job)
             cert->subject, mu_buf_str(&hex), words != NULL ? ": " : "", words != NULL ? words : "");
     }
     mu_buf_clear(&hex);
-    submit(job, c->confirm == MU_RECORD_CONFIRMED ? "confirm" : "reject", cert->serial);
-}
-
-/* ---- revocation ---- */
-
-/* What stands in the way (CMP-88, CMP-89, CMP-90). */
-static enum mu_code check_revoke(
-    const struct mu_ca_job *job, const struct mu_record_cert *target, struct mu_err *err)
-{
-    const struct mu_ca_cmp *cmp = mu_ca_cmp_of(job);
-    bool lifts = job->question.revoke_reason == 8;
-
-    if (target == NULL)
-        return mu_ca_refusal(err, MU_REFUSE_NO_SUCH_CERT);
-    if (!cmp->is_ra
-        && (cmp->signer_row == NULL
-            || !mu_bytes_equal(cmp->signer_row->serial, target->serial)))
-        return mu_err_set(err, MU_DENIED, MU_REFUSE_NOT_ENTITLED,
-            "a certificate is revoked by itself or by an RA (RFC 9483 4.2)");
-    if (target->not_after_s < job->now_s)
-        return mu_err_set(err, MU_DENIED, MU_REFUSE_CERT_ID,
-            "the certificate has expired, so it is not revoked any more (RFC 9483 4.2)");
-    if (lifts && (target->revoked_s == 0 || target->revoke_reason != 6))
-        return mu_err_set(err, MU_DENIED, MU_REFUSE_STATE,
-            "only a certificate on hold can be released (RFC 5280 5.3.1)");
-    if (!lifts && target->revoked_s != 0)
-        return mu_ca_refusal(err, MU_REFUSE_REVOKED);
-    if (lifts && !cmp->is_ra)
-        return mu_ca_refusal(err, MU_REFUSE_SIGNER_REVOKED);
-    return MU_OK;
-}
-
-static void on_revoke(void *cookie, const struct mu_store_facts *facts)
-{
-    struct mu_ca_job *job = cookie;
-    const struct mu_record_cert *target = facts->other_cert;
-    struct mu_store_change *c = &job->change;
-    struct mu_buf hex = {0};
-    struct mu_err err = {0};
-
-    if (facts->err != NULL) {
-        err = *facts->err;
-        mu_err_narrow(&err, MU_REFUSE_INTERNAL);
-        mu_ca_job_refuse(job, &err);
-        return;
-    }
-    if (target != NULL)
-        mu_buf_put_str(&job->planned, target->subject);
-    if (check_revoke(job, target, &err) != MU_OK) {
-        mu_ca_job_refuse(job, &err);
-        return;
-    }
-    c->revoke_ca = job->one->name;
-    c->revoke_serial = mu_enroll_record_serial(job->question.serial);
-    c->revoke_reason = job->question.revoke_reason;
-    c->revoke_lift = c->revoke_reason == 8;
-    c->done = settled;
-    mu_text_hex(&hex, c->revoke_serial, ':');
-    if (c->revoke_lift)
-        mu_buf_putf(&job->text, "Certificate %s is in force again", mu_buf_str(&hex));
-    else
-        mu_buf_putf(&job->text, "Certificate %s revoked (%s)", mu_buf_str(&hex),
-            mu_enroll_record_reason_name(c->revoke_reason));
-    mu_buf_clear(&hex);
-    submit(job, "revoke", c->revoke_serial);
-}
-
-static void revoke(struct mu_ca_job *job)
-{
-    struct mu_store_ask ask = {
-        .ca = job->one->name, .proto = MU_PROTO_CMP, .other_serial = job->question.serial};
-    struct mu_err err = {0};
-
-    if (job->claim.auth != MU_AUTH_CERT) {
-        mu_err_set(&err, MU_DENIED, MU_REFUSE_PROTECTION_KIND,
-            "a revocation is signed, not protected by a MAC (RFC 9483 4.2)");
-        mu_ca_job_refuse(job, &err);
-    } else if (!mu_pki_name_equal(job->question.issuer, job->one->ca.certs.v[0]->subject)) {
-        mu_ca_record_refuse(job, MU_REFUSE_NO_SUCH_CERT);
-    } else {
-        job->ca->config.store->ops->ask(job->ca->config.store, &ask, on_revoke, job);
-    }
+    mu_ca_cmp_submit(job, c->confirm == MU_RECORD_CONFIRMED ? "confirm" : "reject", cert->serial);
 }
 
 /* ---- which ---- */
@@ -502,7 +421,7 @@ void mu_ca_cmp_decide(struct mu_ca_job *job)
     if (op == MU_OP_ENROLL || op == MU_OP_KEYGEN)
         request(job);
     else if (op == MU_OP_REVOKE)
-        revoke(job);
+        mu_ca_cmp_revoke(job);
     else
         mu_ca_cmp_info(job);
 }

@@ -120,6 +120,7 @@ struct mu_question {
     struct mu_pki_key_spec key_spec;
     /* REVOKE: issuer and serial above, and */
     int revoke_reason;
+    int64_t sent_s;                 /* messageTime; 0: none */
     /* CONFIRM */
     bool confirm_accepted;
     struct mu_bytes confirm_hash;   /* certHash, already compared by the engine if it had the certificate */

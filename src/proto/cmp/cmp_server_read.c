@@ -182,6 +182,7 @@ enum mu_code mu_cmp_server_read(struct mu_cmp_server *s, const struct mu_credent
         return rc;
     if ((rc = check_state(s, err)) != MU_OK || (rc = take_profile(s, question, err)) != MU_OK)
         return rc;
+    question->sent_s = s->msg->header.has_time ? s->msg->header.time_s : 0;
     question->implicit_confirm = s->has_kept ? s->kept.implicit_asked
                                               : s->msg->header.implicit_confirm && !s->encrypts;
     if (s->protection == MU_CMP_BY_MAC && s->verified)

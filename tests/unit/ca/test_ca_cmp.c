@@ -1115,6 +1115,48 @@ static void an_ra_speaks_for_others(void **state)
     mu_pki_cert_free(other);
 }
 
+static void sent_again(struct ca_world *w, const struct mu_buf *message, enum mu_reason reason)
+{
+    w->reason = 0;
+    post(w, "/pkix/", mu_buf_bytes(message));
+    assert_int_equal(w->reason, reason);
+}
+
+/* CMP-38, CMP-90: whoever saw a hold or a release go by cannot make it happen once more. */
+static void holds_and_releases_are_not_repeated(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *ra = ra_certificate(w), *other = issued(w, CA_KEY_B);
+    struct run r = {.op = MU_CMP_CLIENT_RR, .signer = ra, .old = other};
+    struct mu_buf hold = {0}, release = {0};
+
+    for (int i = 0; i < 2; i++) {
+        r.reason = i ? 8 : 6;
+        works(w, &r);
+        mu_buf_put_bytes(i ? &release : &hold, mu_buf_bytes(&first_request));
+        done(&r);
+        assert_int_equal(record(w, other).revoked_s != 0, i == 0);
+        w->now_s += 300;
+    }
+    w->now_s += 301; /* released */
+    sent_again(w, &hold, MU_REFUSE_CLOCK);
+    assert_int_equal(record(w, other).revoked_s, 0);
+    r.reason = 6;
+    works(w, &r);
+    done(&r);
+    sent_again(w, &release, MU_REFUSE_CLOCK);
+    assert_int_not_equal(record(w, other).revoked_s, 0);
+    sent_again(w, &hold, MU_REFUSE_REVOKED);
+    r.reason = 8;
+    works(w, &r);
+    done(&r);
+    assert_int_equal(record(w, other).revoked_s, 0);
+    mu_buf_clear(&hold);
+    mu_buf_clear(&release);
+    mu_pki_cert_free(ra);
+    mu_pki_cert_free(other);
+}
+
 /* CMP-54, CMP-55: an RA renews for another, whom oldCertID names; the rules are those of the
  * certificate that is renewed. */
 static void an_ra_renews_for_others(void **state)
@@ -1774,6 +1816,7 @@ int main(void)
         CASE(a_person_rejects),
         CASE(who_is_shut_off_while_waiting_gets_nothing),
         CASE(an_ra_speaks_for_others),
+        CASE(holds_and_releases_are_not_repeated),
         CASE(an_ra_renews_for_others),
         CASE(an_ra_nests_messages),
         CASE(who_is_no_ra_nests_nothing),
