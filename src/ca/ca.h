@@ -25,6 +25,7 @@
  *   client-crl         files with the revocation lists of those CAs, by comma; empty: they are not
  *                      asked. Certificates of another CA here are looked up in its record always
  *   cmp-confirm-wait   5min: how long a certConf is waited for; then the certificate is revoked
+ *   cmp-time-slack     0: a CMP message whose messageTime is further off is refused; 0: not judged
  *   cmp-check-after    60s: when a client whose request waits should poll
  *   cmp-implicit-confirm  yes: grant implicitConfirm to those who ask for it
  *   cmp-ra             certificates in PEM: who signs CMP with one of these is an RA, as is who has one

@@ -177,6 +177,7 @@ static enum mu_code choose(struct mu_ca_job *job, struct mu_err *err)
         .next_ca = &job->one->links, /* the successor and what leads to it */
         .ca_key = job->one->ca.key,
         .allow_legacy = job->one->allow_legacy,
+        .time_slack_s = job->one->time_slack_s,
         .confirm_wait_s = (int)job->one->confirm_wait_s,
         .allow_implicit_confirm = job->one->implicit_confirm};
     use_kga(job);

@@ -43,7 +43,7 @@ struct mu_ca_one {
     size_t crl_n;
     char crl_why[256]; /* a file could not be read */
     uint8_t crl_hash[32]; /* of the files, to see that they changed */
-    int64_t confirm_wait_s, check_after_s;
+    int64_t confirm_wait_s, check_after_s, time_slack_s;
     char *client_profile;
     struct mu_ca_pair kga; /* signs keys made for clients; none: key NULL */
     bool kga_is_given; /* made elsewhere */

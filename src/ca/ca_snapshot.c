@@ -35,6 +35,7 @@ static const struct {
     {"client-crl", TEXT, offsetof(struct mu_ca_one, client_crl), ""},
     {"cmp-confirm-wait", DURATION, offsetof(struct mu_ca_one, confirm_wait_s), "5min"},
     {"cmp-check-after", DURATION, offsetof(struct mu_ca_one, check_after_s), "60s"},
+    {"cmp-time-slack", DURATION, offsetof(struct mu_ca_one, time_slack_s), "0"},
     {"cmp-implicit-confirm", YES_NO, offsetof(struct mu_ca_one, implicit_confirm), "yes"},
     {"cmp-ra", TEXT, offsetof(struct mu_ca_one, cmp_ra_text), ""},
     {"client-profile", TEXT, offsetof(struct mu_ca_one, client_profile), ""},

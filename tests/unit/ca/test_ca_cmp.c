@@ -1442,6 +1442,26 @@ static void a_request_sent_again_gets_the_same(void **state)
     done(&r);
 }
 
+/* CMP-07: where the CA sets a slack, a message of another time is refused, repeated ones too. */
+static void an_old_message_is_refused_where_the_ca_says_so(void **state)
+{
+    struct ca_world *w = *state;
+    struct run r = {.stop_at_save = true};
+
+    works(w, &r);
+    w->now_s += 601;
+    post(w, "/pkix/", mu_buf_bytes(&first_request)); /* devices without a clock enroll too */
+    assert_int_equal(w->reason, 0);
+    ca_set(w, "cmp-time-slack = 10min\n");
+    post(w, "/pkix/", mu_buf_bytes(&first_request));
+    assert_int_equal(w->reason, MU_REFUSE_CLOCK);
+    w->reason = 0;
+    w->now_s -= 1;
+    post(w, "/pkix/", mu_buf_bytes(&first_request));
+    assert_int_equal(w->reason, 0);
+    done(&r);
+}
+
 /* CMP-12 */
 static void a_transaction_id_in_use_is_refused(void **state)
 {
@@ -1829,6 +1849,7 @@ int main(void)
         CASE(a_rejected_certificate_is_revoked),
         CASE(implicit_confirmation_is_policy),
         CASE(a_request_sent_again_gets_the_same),
+        CASE(an_old_message_is_refused_where_the_ca_says_so),
         CASE(a_transaction_id_in_use_is_refused),
         CASE(a_certificate_revokes_itself),
         CASE(what_cannot_be_revoked),
