@@ -5,7 +5,7 @@
 #include "ca/ca_job.h"
 #include "pki/pki_name.h"
 
-enum { POLL_WINDOW_S = 30 * 86400 };
+enum { POLL_WINDOW_S = 30 * 86400, SUPERSEDED = 4 /* RFC 5280 5.3.1 */ };
 
 /* ---- who asks, with what right ---- */
 
@@ -218,6 +218,12 @@ static void enroll(struct mu_ca_job *job, const struct mu_store_facts *facts)
     if (job->is_ours
         && (facts->cert == NULL || !mu_bytes_equal(facts->cert->der, job->claim.signer->der))) {
         mu_ca_record_refuse(job, MU_REFUSE_SIGNER_UNTRUSTED);
+        return;
+    }
+    /* Also where the answer is there already: who lost his key gets nothing more (SCEP-69, EST-23). The
+     * renewal itself supersedes the certificate where the profile says so; its answer may get lost. */
+    if (job->is_ours && facts->cert->revoked_s != 0 && facts->cert->revoke_reason != SUPERSEDED) {
+        mu_ca_record_refuse(job, MU_REFUSE_SIGNER_REVOKED);
         return;
     }
     if (answered_before(job, facts))

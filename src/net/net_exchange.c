@@ -124,16 +124,18 @@ int mu_net_exchange_written(CURL *easy, curl_infotype type, char *p, size_t n, v
     return 0;
 }
 
-/* EST-22: any CA of the system's store may vouch for whoever answers in the host's name, and a
- * password would be his. */
+/* EST-22, EST-77: any CA of the system's store may vouch for whoever answers in the host's name, and a
+ * password would be his, or a key made by him. */
 static int refuse_implicit(struct mu_net_session *s)
 {
+    bool has_password
+        = mu_http_header_get(s->request->headers, s->request->header_n, "Authorization") != NULL;
+
     mu_err_set(&s->err, MU_AUTH, MU_REASON_NONE,
-        "est: only the system's CA store vouches for %s (%s), and on that alone no password is sent "
-        "(RFC 7030 6)",
-        s->url.host, s->verified_by);
-    mu_err_next(&s->err, "Name the CA that vouches for the server: --ca-cert FILE. Or prove who you are by a "
-                         "certificate: --client-cert.");
+        "est: only the system's CA store vouches for %s (%s), and on that alone %s (RFC 7030 6)",
+        s->url.host, s->verified_by, has_password ? "no password is sent" : "no key is taken from it");
+    mu_err_next(&s->err, "Name the CA that vouches for the server: --ca-cert FILE.%s",
+        has_password ? " Or prove who you are by a certificate: --client-cert." : "");
     return CURL_PREREQFUNC_ABORT;
 }
 

@@ -525,6 +525,20 @@ def test_EST22_no_password_on_the_word_of_the_system_store_alone(muster, double,
     assert double.asked[-1].headers["Authorization"].startswith("Basic ")
 
 
+def test_EST77_no_key_from_a_server_on_the_word_of_the_system_store_alone(muster, double, tmp_path, monkeypatch):
+    """RFC 7030 6: a key that another makes comes from servers of named CAs only."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(double.root))
+    u = Unit(muster, tmp_path, double.url, None)
+    double.user = None
+    args = [muster, "--store", u.store, "enroll", "e", "--via", "est", "--url", double.url, "--server-key"]
+    code, out = on_terminal(args, [("(y/n)", "y\n")])
+    assert code == 7 and "no key is taken from it" in out and "--ca-cert" in out, out
+    assert "cacerts" in double.ops() and "serverkeygen" not in double.ops(), double.ops()
+    u.ca = ["--ca-cert", double.root]
+    u.ok("f", "--server-key", auth=[])
+    assert double.ops()[-1] == "serverkeygen"
+
+
 def test_E048_E054_what_a_known_CA_vouches_for_is_kept_with_where_it_came_from(other, double):
     make_ca(double.dir, "below", issuer="estDouble")
     make_ca(double.dir, "stranger")

@@ -169,6 +169,30 @@ def test_both_versions_of_tls_serve(device, tls):
     assert device.curl("csrattrs", f"--tlsv{tls}", "--tls-max", tls).status == 200
 
 
+@pytest.mark.parametrize("suites", ["aNULL", "eNULL"])
+def test_suites_that_hide_or_prove_nothing_are_not_served(demo, suites):
+    """EST-01, EST-77"""
+    ask = lambda *what: subprocess.run(["openssl", "s_client", "-connect", demo.est[8:], "-tls1_2", *what], input=b"", capture_output=True, timeout=20)
+    assert b"Cipher is ECDHE" in ask().stdout
+    r = ask("-cipher", f"{suites}:@SECLEVEL=0")
+    assert r.returncode != 0 and b"handshake failure" in r.stderr and b"Cipher is (NONE)" in r.stdout, r
+
+
+def test_nobody_renegotiates(demo):
+    """EST-57"""
+    p = subprocess.Popen(["openssl", "s_client", "-connect", demo.est[8:], "-tls1_2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT)
+    out = b""
+    while b"Extended master secret" not in out:  # the last of what it tells of the handshake
+        chunk = os.read(p.stdout.fileno(), 65536)
+        assert chunk, out
+        out += chunk
+    p.stdin.write(b"R\n")
+    p.stdin.flush()
+    out += p.stdout.read()
+    assert p.wait(timeout=20) != 0 and b"RENEGOTIATING" in out and b"no renegotiation" in out, out
+
+
 def test_csrattrs_may_be_missing(device, admin):
     """E063"""
     admin("profile", "new", "silent", "protocols=est")
@@ -355,6 +379,18 @@ def test_a_revoked_certificate(device, admin):
     assert a.status == 403 and "revoked" in a.text
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_certificate_is_judged_at_each_request(device, demo, admin, version):
+    """EST-23: revoked while its connection stands"""
+    device.name = f"judged{int(version)}"
+    device.enroll()
+    with connect(demo, version, device) as s:
+        assert post(s, "simplereenroll", device.csr(), user=None).status == 200
+        admin("revoke", device.serial(), "--reason", "keyCompromise")
+        a = post(s, "simplereenroll", device.csr(), user=None)
+        assert a.status == 403 and "revoked" in a.text, a
+
+
 def test_an_expired_certificate(tmp_path, build, start_demo):
     """The profile of the demo renews for a year after the end, and no longer."""
     demo = start_demo()
@@ -372,17 +408,19 @@ def test_an_expired_certificate(tmp_path, build, start_demo):
 
 # ---- proof of possession linked to the session ----
 
-def connect(demo, version=ssl.TLSVersion.TLSv1_2):
+def connect(demo, version=ssl.TLSVersion.TLSv1_2, client=None):
     context = ssl.create_default_context(cafile=str(demo.root))
+    if client is not None:
+        context.load_cert_chain(client.crt, client.key)
     context.maximum_version = version
     host, port = demo.est[8:].split(":")
     return context.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host)
 
 
-def post(s, op, csr):
+def post(s, op, csr, user=b"estuser:estpwd"):
     body = base64.b64encode(csr)
-    auth = base64.b64encode(b"estuser:estpwd").decode()
-    s.sendall(f"POST /.well-known/est/{op} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {auth}\r\n"
+    auth = "" if user is None else f"Authorization: Basic {base64.b64encode(user).decode()}\r\n"
+    s.sendall(f"POST /.well-known/est/{op} HTTP/1.1\r\nHost: x\r\n{auth}"
               f"Content-Type: application/pkcs10\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     data = b""
     while b"\r\n\r\n" not in data or len(data.split(b"\r\n\r\n", 1)[1]) < Answer(data).length():

@@ -130,7 +130,9 @@ static enum mu_code put_request(struct mu_est_client *c, const char *method,
         next->request.body = mu_buf_bytes(&c->body);
         next->request.same_connection = c->linked;
     }
-    next->request.explicit_anchor = c->authorization.n != 0;
+    /* EST-22: no password, and EST-77: no key from a server that only the system's store vouches for. */
+    next->request.explicit_anchor
+        = c->authorization.n != 0 || (is_post && c->config.op == MU_EST_CLIENT_KEYGEN);
     if (c->authorization.n != 0)
         c->headers[n++] = (struct mu_http_header){"Authorization", mu_buf_str(&c->authorization)};
     next->request.header_n = n;
@@ -207,8 +209,10 @@ static int64_t retry_after(const struct mu_est_client *c, const struct mu_http_r
         value = mu_http_header_get(response->headers, response->header_n, "Retry-After");
     if (value == NULL)
         return 0;
-    if (mu_text_int(value, 0, RETRY_AFTER_MAX_S, &v, NULL) == MU_OK)
-        return v;
+    if (mu_text_int(value, 0, INT64_MAX, &v, NULL) == MU_OK)
+        return v < RETRY_AFTER_MAX_S ? v : RETRY_AFTER_MAX_S;
+    if (value[0] != '\0' && strspn(value, "0123456789") == strlen(value))
+        return RETRY_AFTER_MAX_S;
     if (!mu_time_parse_http(value, &v))
         return 0;
     v -= c->server_date_s != 0 ? c->server_date_s : mu_env_now(c->config.env);

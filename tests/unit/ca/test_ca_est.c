@@ -734,6 +734,32 @@ static void a_revoked_certificate_is_refused(void **state)
     mu_pki_cert_free(old);
 }
 
+/* EST-23: also where the renewal was answered before; but a renewal that supersedes the old certificate
+ * by itself is answered again (EST-50). */
+static void a_revoked_certificate_gets_no_old_answer(void **state)
+{
+    struct ca_world *w = *state;
+    struct mu_pki_cert *old = first(w), *fresh, *again;
+    struct mu_buf serial = {0};
+
+    assert_true(mu_text_hex(&serial, old->serial, ':'));
+    show(w, old);
+    fresh = issued(w, &(struct ask){.op = "simplereenroll"});
+    ca_ok(mu_ca_revoke(w->ca, NULL, mu_buf_str(&serial), 1, "test", &ca_err));
+    refused(w, &(struct ask){.op = "simplereenroll"}, 403, MU_REFUSE_SIGNER_REVOKED, NULL);
+    mu_pki_cert_free(old);
+    old = fresh;
+    ca_profile(w, "est", "revoke-old = yes\n");
+    show(w, old);
+    fresh = issued(w, &(struct ask){.op = "simplereenroll"});
+    again = issued(w, &(struct ask){.op = "simplereenroll"});
+    assert_true(mu_pki_serial_equal(fresh->serial, again->serial));
+    mu_pki_cert_free(fresh);
+    mu_pki_cert_free(again);
+    mu_buf_clear(&serial);
+    mu_pki_cert_free(old);
+}
+
 /* EST-23: of another CA, of nobody, and of one that only bears our name */
 static void a_stranger_is_refused_with_a_sentence(void **state)
 {
@@ -1362,6 +1388,7 @@ int main(void)
         TEST(an_ra_asks_for_others),
         TEST(windows_of_the_profile_hold),
         TEST(a_revoked_certificate_is_refused),
+        TEST(a_revoked_certificate_gets_no_old_answer),
         TEST(a_stranger_is_refused_with_a_sentence),
         TEST(a_template_name_leads_to_no_other_profile),
         TEST(a_client_ca_vouches_for_its_own),

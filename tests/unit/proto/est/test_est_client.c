@@ -55,6 +55,52 @@ static void polls_after_202(void **state)
     world_clear(&w);
 }
 
+static const char *only_retry;
+
+static void with_retry(struct world *w, enum mu_est_op op, unsigned n, struct mu_http_response *r)
+{
+    (void)w;
+    (void)n;
+    if (op != MU_EST_SIMPLEENROLL || r->status != 202)
+        return;
+    mu_http_response_clear(r);
+    r->status = 202;
+    if (only_retry != NULL)
+        world_ok(mu_http_response_add(r, "Retry-After", only_retry, &world_err));
+}
+
+/* EST-49: seconds or a date; without one, or with nonsense, a default; never earlier than it says. */
+static void waits_as_long_as_it_is_told(void **state)
+{
+    static const struct { const char *value; int64_t wait_s; const char *next; } cases[] = {
+        {"90", 90, NULL}, {"Wed, 01 Jul 2026 12:05:00 GMT", 300, NULL}, {NULL, 60, NULL}, {"soon", 60, NULL},
+        {"-5", 60, NULL}, {"Wed, 01 Jul 2020 12:00:00 GMT", 60, NULL},
+        {"7200", 0, "come back in 2 h"},
+        {"2592001", 0, "come back in 30 d"}, {"99999999999999999999999", 0, "come back in 30 d"},
+    };
+    struct world w;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        world_init(&w);
+        w.now_s = 1782907200; /* 2026-07-01 12:00:00 */
+        w.config.await_s = 60;
+        w.pending_n = 1;
+        w.tamper = with_retry;
+        only_retry = cases[i].value;
+        if (cases[i].next == NULL) {
+            world_ok(world_run(&w, NULL));
+            assert_int_equal(w.last_wait_s, cases[i].wait_s);
+        } else {
+            world_failed(world_run(&w, NULL), MU_PENDING, 313, NULL);
+            assert_non_null(strstr(mu_err_next_text(&world_err), cases[i].next));
+        }
+        assert_int_equal(w.waits, cases[i].next == NULL);
+        world_clear(&w);
+    }
+}
+
 static void pending_ends(void **state)
 {
     struct world w;
@@ -85,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(enrolls_on_one_connection),
         cmocka_unit_test(polls_after_202),
+        cmocka_unit_test(waits_as_long_as_it_is_told),
         cmocka_unit_test(pending_ends),
     };
 

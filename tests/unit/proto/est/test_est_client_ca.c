@@ -197,6 +197,15 @@ static void roll_over(struct world *w, enum mu_est_op op, unsigned n, struct mu_
 
 static void follows_new_with_old(void **state)
 {
+    /* EST-35: of another name, of another key, over, not of a CA, and of one that nobody trusts here */
+    const struct world_cert wrong[] = {
+        {.subject = "CN=estOtherCA", .issuer = "CN=estExampleCA", .key = KEY_EC_CA, .issuer_key = KEY_CA, .is_ca = true, .serial = 8},
+        {.subject = "CN=estExampleCA", .issuer = "CN=estExampleCA", .key = KEY_EC, .issuer_key = KEY_CA, .is_ca = true, .serial = 8},
+        {.subject = "CN=estExampleCA", .issuer = "CN=estExampleCA", .key = KEY_EC_CA, .issuer_key = KEY_CA, .is_ca = true, .serial = 8,
+            .not_after_s = WORLD_NOW - 60},
+        {.subject = "CN=estExampleCA", .issuer = "CN=estExampleCA", .key = KEY_EC_CA, .issuer_key = KEY_CA, .serial = 8},
+        {.subject = "CN=estExampleCA", .issuer = "CN=estExampleCA", .key = KEY_EC_CA, .issuer_key = KEY_RA, .is_ca = true, .serial = 8},
+    };
     struct mu_pki_certs trusted = {0};
     struct mu_est_client_result r;
     struct mu_est_client *client;
@@ -221,8 +230,17 @@ static void follows_new_with_old(void **state)
     mu_est_client_result(client, &r);
     assert_int_equal(r.anchors->n, 2);
     assert_true(mu_pki_cert_equal(r.anchors->v[1], w.ca));
+    assert_true(mu_pki_cert_equal(r.ca, w.ca)); /* EST-36: the one that is valid longest */
     assert_true(world_traced(&w.trace, "vouched for by the old one"));
     mu_est_client_free(client);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        mu_pki_cert_free(links[0]);
+        links[0] = world_cert(&wrong[i]);
+        world_failed(world_run(&w, &client), MU_AUTH, 213, NULL);
+        mu_est_client_result(client, &r);
+        assert_int_equal(r.anchors->n, 1);
+        mu_est_client_free(client);
+    }
     mu_pki_certs_clear(&trusted);
     mu_pki_cert_free(old_root);
     mu_pki_cert_free(links[0]);
@@ -239,6 +257,33 @@ static void garbage(struct world *w, enum mu_est_op op, unsigned n, struct mu_ht
         mu_http_response_clear(r);
         world_ok(mu_http_response_set(
             r, 200, MU_EST_MEDIA_PKCS7, mu_bytes_str(bodies[w->counter % 4]), &world_err));
+    }
+}
+
+static int ca_status;
+
+static void other_status(struct world *w, enum mu_est_op op, unsigned n, struct mu_http_response *r)
+{
+    (void)w;
+    (void)n;
+    if (op == MU_EST_CACERTS)
+        r->status = ca_status;
+}
+
+/* EST-33: the very certificates under any other status end it. */
+static void only_200_gives_ca_certificates(void **state)
+{
+    static const int statuses[] = {201, 202, 203, 204, 206, 304, 400, 500};
+    struct world w;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        world_init(&w);
+        ca_status = statuses[i];
+        w.tamper = other_status;
+        assert_int_not_equal(world_run(&w, NULL), MU_OK);
+        assert_int_equal(w.posts, 0);
+        world_clear(&w);
     }
 }
 
@@ -339,6 +384,7 @@ int main(void)
         cmocka_unit_test(refuses_another_ca),
         cmocka_unit_test(names_the_missing_root),
         cmocka_unit_test(follows_new_with_old),
+        cmocka_unit_test(only_200_gives_ca_certificates),
         cmocka_unit_test(refuses_what_holds_no_certificates),
         cmocka_unit_test(tells_about_the_label),
         cmocka_unit_test(asks_no_more_than_needed),
