@@ -391,6 +391,21 @@ static void templates_and_controls(void **state)
     }
 }
 
+/* CMP-56, CMP-64: the proof of a p10cr is the CSR's own signature. */
+static void a_csr_that_another_key_signed(void **state)
+{
+    struct sw w;
+
+    start(&w);
+    sw_p10(&w, SW_NEW);
+    w.request.p[w.request.n - 1] ^= 1;
+    sw_send(&w);
+    sw_expect_rejection(&w, MU_CMP_CP, MU_CMP_BAD_POP);
+    assert_int_equal(w.answer.body.u.rep.response.cert_req_id, -1);
+    assert_null(w.issued);
+    sw_clear(&w);
+}
+
 /* CMP-52: accepted means as asked; the CA here issues without extensions and for a day. Also after a
  * wait, when the request itself is gone. */
 static void what_was_changed_is_granted_with_mods(void **state)
@@ -558,6 +573,45 @@ static void the_hash_is_that_of_the_signature(void **state)
 
 /* ---- nested ---- */
 
+/* CMP-107: the same transactionID and senderNonce outside as inside, and a signature around. */
+static void a_nested_message_fits_its_inside(void **state)
+{
+    static const uint8_t other[16] = {1, 2, 3};
+    static const int bits[] = {-1, MU_CMP_BAD_REQUEST, MU_CMP_BAD_REQUEST, MU_CMP_WRONG_INTEGRITY};
+    struct sw w;
+
+    for (int i = 0; i < 4; i++) {
+        struct mu_buf inner = {0}, out = {0};
+        struct mu_cmp_body body = {.type = MU_CMP_NESTED};
+        struct mu_pki_certs extra = {0};
+        struct mu_cmp_header outer;
+
+        start(&w);
+        w.credential.ra_verified_ok = true;
+        outer = w.header;
+        if (i == 1)
+            w.header.transaction_id = mu_bytes(other, 16); /* what the answer repeats is outside */
+        if (i == 2)
+            w.header.sender_nonce = mu_bytes(other, 16);
+        sw_encode(&w, &inner);
+        w.header = outer;
+        const struct mu_cmp_protector ra = {.key = sw_key(SW_RA), .cert = w.ra};
+        body.u.nested.n = 1;
+        body.u.nested.messages = mu_buf_bytes(&inner);
+        sw_ok(mu_pki_certs_add(&extra, w.ra, &sw_err));
+        sw_ok(mu_cmp_protect_encode(&outer, &body, i == 3 ? &w.how : &ra, &extra, &out, &sw_err));
+        sw_post(&w, mu_buf_bytes(&out));
+        if (bits[i] < 0)
+            sw_expect_issued(&w, MU_CMP_IP);
+        else
+            sw_expect_error(&w, bits[i]);
+        mu_pki_certs_clear(&extra);
+        mu_buf_clear(&inner);
+        mu_buf_clear(&out);
+        sw_clear(&w);
+    }
+}
+
 /* CMP-108: batches are refused, once and to the RA. */
 static void a_batch_is_refused(void **state)
 {
@@ -721,11 +775,13 @@ int main(void)
         cmocka_unit_test(surplus_certificates_are_taken_and_bounded),
         cmocka_unit_test(two_requests_are_one_too_many),
         cmocka_unit_test(templates_and_controls),
+        cmocka_unit_test(a_csr_that_another_key_signed),
         cmocka_unit_test(what_was_changed_is_granted_with_mods),
         cmocka_unit_test(unique_identifiers_are_refused),
         cmocka_unit_test(an_encrypted_certificate_is_a_proof),
         cmocka_unit_test(other_proofs_are_not_served),
         cmocka_unit_test(the_hash_is_that_of_the_signature),
+        cmocka_unit_test(a_nested_message_fits_its_inside),
         cmocka_unit_test(a_batch_is_refused),
         cmocka_unit_test(one_question_for_the_ca),
         cmocka_unit_test(unknown_questions_are_listed),
