@@ -373,6 +373,31 @@ void sw_send(struct sw *w)
     mu_buf_clear(&message);
 }
 
+void sw_send_raw(struct sw *w, struct mu_bytes body)
+{
+    struct mu_cmp_header h = w->header;
+    struct mu_buf alg = {0}, name = {0}, part = {0}, out = {0};
+    uint8_t mac[MU_PKI_MAC_SIZE];
+    size_t n, mark;
+
+    mu_pki_mac_encode(&w->mac.mac, &alg);
+    sw_ok(mu_pki_name_parse("/CN=fgt100f", &name, &sw_err));
+    h.protection_alg = mu_buf_bytes(&alg);
+    h.sender = mu_buf_bytes(&name);
+    h.sender_kid = mu_bytes_str("fgt100f");
+    mark = mu_der_open(&part, MU_DER_SEQUENCE);
+    mu_cmp_header_encode(&h, &part);
+    mu_buf_put_bytes(&part, body);
+    mu_der_close(&part, mark);
+    sw_ok(mu_pki_mac_make(&w->mac.mac, &w->mac.key, mu_buf_bytes(&part), mac, &n, &sw_err));
+    sw_ok(mu_cmp_msg_encode(mu_buf_bytes(&part), mu_bytes(mac, n), NULL, &out, &sw_err));
+    sw_post(w, mu_buf_bytes(&out));
+    mu_buf_clear(&alg);
+    mu_buf_clear(&name);
+    mu_buf_clear(&part);
+    mu_buf_clear(&out);
+}
+
 /* ---- expectations ---- */
 
 static void expect_rejected(const struct mu_cmp_status *status, int bit)

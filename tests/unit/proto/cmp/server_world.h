@@ -101,6 +101,8 @@ void sw_serve(struct sw *w, const struct mu_http_request *request);
 void sw_send(struct sw *w);
 void sw_encode(struct sw *w, struct mu_buf *out);
 void sw_post(struct sw *w, struct mu_bytes message);
+/* The header with any body (the whole element) under the MAC of fgt100f. */
+void sw_send_raw(struct sw *w, struct mu_bytes body);
 
 /* The answer is an error, or a rejection in its own kind, with this bit. */
 void sw_expect_error(const struct sw *w, int bit);
