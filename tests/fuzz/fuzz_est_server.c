@@ -77,8 +77,12 @@ static void serve(const struct mu_http_request *request, unsigned flags, struct 
         mu_http_response_clear(&response);
         return;
     }
-    if (rc == MU_OK)
+    if (rc == MU_OK) {
+        struct mu_bytes id = mu_est_server_shared_id(server);
+
+        require(id.n == 0 || id.p != NULL);
         rc = mu_est_server_read(server, &credential, &question, &err);
+    }
     if (rc == MU_OK && (question.op == MU_OP_ENROLL || question.op == MU_OP_KEYGEN))
         require(question.csr != NULL && question.request_digest.n == 32);
     if (rc != MU_OK) {

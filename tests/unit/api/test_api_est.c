@@ -15,10 +15,10 @@ struct run {
     struct muster_enrollment *e;
     struct muster_error err;
     char order[64]; /* one letter for each want: s send, w, t, v save, d */
-    bool trust;
+    bool trust, no_exporter; /* the server knows tls-unique alone */
     /* of the connections there were */
     unsigned connections;
-    bool is_unverified, was_shown, had_authorization;
+    bool is_unverified, is_tls_1_2, was_shown, had_authorization;
     char first_trusted[4096], urls[2048];
     unsigned unverified_sends;
 };
@@ -80,11 +80,12 @@ static void connect_for(struct run *r, const struct muster_step *step)
 
     if (step->same_connection)
         assert_int_not_equal(r->connections, 0);
-    if (r->connections != 0 && r->is_unverified == step->tls_unverified)
+    if (r->connections != 0 && r->is_unverified == step->tls_unverified && r->is_tls_1_2 == step->tls_1_2)
         return;
     r->connections++;
     r->w.connection++;
     r->is_unverified = step->tls_unverified;
+    r->is_tls_1_2 = r->w.tls12 = step->tls_1_2;
     pem = muster_enrollment_tls_certificate_pem(r->e);
     r->was_shown = pem != NULL;
     mu_pki_cert_free(r->w.client_cert);
@@ -101,7 +102,8 @@ static void connect_for(struct run *r, const struct muster_step *step)
 
 static enum muster_code exchange(struct run *r, struct muster_step *step)
 {
-    struct mu_http_peer peer = {.address = "127.0.0.1", .uid = -1, .tls = true, .tls_version = 0x0304};
+    struct mu_http_peer peer = {.address = "127.0.0.1", .uid = -1, .tls = true};
+    struct mu_bytes binding;
     struct mu_http_header headers[16];
     struct mu_http_request request = {.method = step->method,
         .target = strchr(step->url + strlen("https://"), '/'), .minor = 1, .headers = headers,
@@ -122,18 +124,24 @@ static enum muster_code exchange(struct run *r, struct muster_step *step)
     r->had_authorization |= has_authorization;
     assert_true(!has_authorization || step->needs_named_anchor); /* EST-22 */
     r->unverified_sends += step->tls_unverified;
-    peer.tls_exporter = world_binding(&r->w);
+    binding = world_binding(&r->w);
+    peer.tls_version = r->w.tls12 ? 0x0303 : 0x0304;
+    *(r->w.tls12 ? &peer.tls_unique : &peer.tls_exporter) = binding;
     if (r->w.client_cert != NULL)
         peer.client_cert = r->w.client_cert->der;
-    world_serve(&r->w, &request, &response);
+    if (r->no_exporter && !r->w.tls12 && step->body_n != 0)
+        world_ok(mu_http_response_set(&response, 400, "text/plain",
+            mu_bytes_str("the channel binding is not tls-unique"), &world_err));
+    else
+        world_serve(&r->w, &request, &response);
     event.status = response.status;
     event.body = response.body.p;
     event.body_n = response.body.n;
     for (; event.header_n < response.header_n && event.header_n < 16; event.header_n++)
         got[event.header_n] = (struct muster_header){
             response.headers[event.header_n].name, response.headers[event.header_n].value};
-    event.tls_binding = peer.tls_exporter.p;
-    event.tls_binding_n = peer.tls_exporter.n;
+    event.tls_binding = binding.p;
+    event.tls_binding_n = binding.n;
     rc = muster_enrollment_step(r->e, &event, step, &r->err);
     mu_http_response_clear(&response);
     return rc;
@@ -207,6 +215,20 @@ static void a_program_with_its_own_tls_enrolls(void **state)
     assert_string_equal(r->w.last_entry, "estuser");
     assert_non_null(strstr(r->first_trusted, "BEGIN CERTIFICATE"));
     assert_non_null(strstr(r->urls, "/simpleenroll"));
+}
+
+/* EST-60 */
+static void a_server_without_the_exporter_is_asked_under_tls_1_2(void **state)
+{
+    struct run *r = *state;
+
+    trust_ca(r);
+    login(r);
+    r->w.credential.link_required = true;
+    r->no_exporter = true;
+    ok(r);
+    assert_int_equal(r->connections, 2);
+    assert_true(r->is_tls_1_2);
 }
 
 /* EST-18, EST-19: nothing of ours goes over the connection that only fetches the CA. */
@@ -353,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_program_with_its_own_tls_enrolls),
+        T(a_server_without_the_exporter_is_asked_under_tls_1_2),
         T(a_pin_vouches_for_a_second_connection),
         T(a_wrong_pin_ends_it),
         T(a_person_may_vouch),
