@@ -116,7 +116,7 @@ enum mu_code mu_agent_cmp_finish(struct mu_agent_job *job, struct mu_err *err)
 void mu_agent_cmp_refused(struct mu_agent_job *job)
 {
     if (mu_agent_settings_is_cmp(&job->settings) && job->pending.next_ca[0] == '\0'
-        && mu_keystore_next_drop(job->agent->store, job->name, NULL) != MU_OK)
+        && mu_keystore_next_remove(job->agent->store, job->name, NULL) != MU_OK)
         mu_agent_job_step(job, MU_AGENT_STEP_WARNING, "the certificate that was not confirmed still waits");
 }
 

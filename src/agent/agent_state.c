@@ -204,7 +204,7 @@ enum mu_code mu_agent_pending_remove(
     enum mu_code rc = MU_OK;
 
     if (mu_agent_cmp_unconfirmed(store, name)) /* without its request nobody would know */
-        rc = mu_keystore_next_drop(store, name, err);
+        rc = mu_keystore_next_remove(store, name, err);
     if (rc == MU_OK)
         rc = mu_keystore_remove(store, MU_KEYSTORE_STATE, name, "pending", err);
     if (rc == MU_OK)

@@ -99,6 +99,9 @@ enum mu_code mu_keystore_activate(struct mu_keystore *store, const char *name,
 /* What waits does so no longer; its files stay. None waits: success. */
 enum mu_code mu_keystore_next_drop(struct mu_keystore *store, const char *name, struct mu_err *err)
     MU_CHECK;
+/* The same, and its files go with it, the private key too, unless they are those of the present pair. */
+enum mu_code mu_keystore_next_remove(struct mu_keystore *store, const char *name, struct mu_err *err)
+    MU_CHECK;
 
 /* Lists of names, sorted; each is called once. */
 typedef void mu_keystore_each_call(void *cookie, const char *name);

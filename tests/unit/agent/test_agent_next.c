@@ -152,6 +152,10 @@ static void test_what_is_not_confirmed_never_takes_over(void **state)
     assert_string_equal(waiting(w), "");
     assert_true(is_of(w, &w->peer));
     assert_false(kit_has(w->kit, "state/vpn.pending"));
+    assert_false(kit_has(w->kit, "certs/vpn/4A01.key")); /* nothing of it stays */
+    assert_false(kit_has(w->kit, "certs/vpn/4A01.crt"));
+    assert_int_equal(kit_count(w->kit, "4A01"), 0);
+    assert_true(kit_has(w->kit, "certs/vpn/4A00.key"));
     mu_agent_pending_clear(&pending);
     mu_keystore_entry_clear(&entry);
     mu_pki_key_free(key);
