@@ -103,13 +103,18 @@ enum mu_code mu_sqlite_apply(
 void *mu_sqlite_writer(void *sqlite);
 void mu_sqlite_submit(struct mu_store *store, struct mu_store_change *change);
 void mu_sqlite_flush(struct mu_store *store);
-/* store_sqlite_read.c. Its first statements are those of store_sqlite_count.c. */
+/* store_sqlite_read.c. Its first statements are those of store_sqlite_count.c and of
+ * store_sqlite_list.c. */
 enum {
     MU_SQLITE_COUNTS,
     MU_SQLITE_AUDIT_ENDS,
     MU_SQLITE_AUDIT_TIME,
     MU_SQLITE_AUDIT_DAY,
-    MU_SQLITE_COUNT_STEPS,
+    MU_SQLITE_CAS,
+    MU_SQLITE_PROFILES,
+    MU_SQLITE_SETTINGS,
+    MU_SQLITE_CRL,
+    MU_SQLITE_READ_STEPS,
 };
 extern const struct mu_store_ops mu_sqlite_read_ops; /* all but submit and close */
 extern const char *const mu_sqlite_read_sql[];
@@ -119,6 +124,8 @@ void mu_sqlite_reader_put(struct mu_sqlite *s, struct mu_sqlite_conn *conn);
 /* One row at most; false: no row, or *rc is set. The statement stays on its row until reset. */
 bool mu_sqlite_read_row(
     struct mu_sqlite_conn *r, sqlite3_stmt *st, enum mu_code *rc, struct mu_err *err);
+void mu_sqlite_ask(
+    struct mu_store *store, const struct mu_store_ask *ask, mu_store_facts_call *call, void *cookie);
 /* store_sqlite_count.c */
 void mu_sqlite_counts(
     struct mu_store *store, int64_t now_s, mu_store_counts_call *call, void *cookie);
