@@ -116,3 +116,26 @@ bool cmd_path(struct mu_buf *out, const char *head, const char *operand, const c
     mu_buf_put_str(out, tail);
     return !out->failed;
 }
+
+int cmd_ask_about(const struct cmd_context *ctx, const char *method, const char *head,
+    const char *operand, const char *tail, json_t *in, json_t **out)
+{
+    struct mu_buf path = {0};
+    int code;
+
+    cmd_path(&path, head, operand, tail);
+    code = cmd_ask_print(ctx, method, mu_buf_str(&path), in, out);
+    mu_buf_clear(&path);
+    return code;
+}
+
+int cmd_about(struct cmd_context *ctx, int argc, char **argv, const struct cmd_spec *spec,
+    const char *method, const char *head, const char *tail, struct cmd_args *args, json_t **out)
+{
+    int code = cmd_parse(ctx, spec, argc, argv, args);
+
+    if (code >= 0)
+        return code;
+    code = cmd_ask_about(ctx, method, head, args->operand[0], tail, NULL, out);
+    return *out != NULL ? -1 : code;
+}

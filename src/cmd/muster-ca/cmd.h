@@ -114,5 +114,12 @@ int cmd_ask_print(
     const struct cmd_context *ctx, const char *method, const char *path, json_t *in, json_t **out);
 /* "/v1/queue/" + percent-encoded operand + tail */
 bool cmd_path(struct mu_buf *out, const char *head, const char *operand, const char *tail);
+/* cmd_ask_print with such a path. */
+int cmd_ask_about(const struct cmd_context *ctx, const char *method, const char *head,
+    const char *operand, const char *tail, json_t *in, json_t **out);
+/* A whole command about one thing: cmd_parse, then the question with the first operand in its path.
+ * -1: go on with *out, and free it; else the exit code. */
+int cmd_about(struct cmd_context *ctx, int argc, char **argv, const struct cmd_spec *spec,
+    const char *method, const char *head, const char *tail, struct cmd_args *args, json_t **out);
 
 #endif

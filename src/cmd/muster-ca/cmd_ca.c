@@ -70,13 +70,9 @@ static int ca_list(struct cmd_context *ctx, int argc, char **argv)
 static int ask_ca(
     struct cmd_context *ctx, const char *method, const char *name, const char *tail, json_t *in)
 {
-    struct mu_buf path = {0};
     json_t *out;
-    int code;
+    int code = cmd_ask_about(ctx, method, "/v1/ca/", name, tail, in, &out);
 
-    cmd_path(&path, "/v1/ca/", name, tail);
-    code = cmd_ask_print(ctx, method, mu_buf_str(&path), in, &out);
-    mu_buf_clear(&path);
     if (out == NULL)
         return code;
     put_ca(json_object_get(out, "ca"), true);

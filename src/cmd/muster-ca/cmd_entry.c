@@ -291,17 +291,11 @@ static int entry_show(struct cmd_context *ctx, int argc, char **argv)
 {
     static const struct cmd_spec spec = {
         .usage = "entry show NAME", .min = 1, .max = 1, .about = "One entry."};
-    struct mu_buf path = {0};
     struct cmd_args args;
     json_t *out;
-    int code = cmd_parse(ctx, &spec, argc, argv, &args);
+    int code = cmd_about(ctx, argc, argv, &spec, "GET", "/v1/entries/", "", &args, &out);
 
     if (code >= 0)
-        return code;
-    cmd_path(&path, "/v1/entries/", args.operand[0], "");
-    code = cmd_ask_print(ctx, "GET", mu_buf_str(&path), NULL, &out);
-    mu_buf_clear(&path);
-    if (out == NULL)
         return code;
     put_entry(json_object_get(out, "entry"));
     json_decref(out);
@@ -311,17 +305,11 @@ static int entry_show(struct cmd_context *ctx, int argc, char **argv)
 static int change(struct cmd_context *ctx, int argc, char **argv, const char *method,
     const char *tail, const struct cmd_spec *spec, const char *done)
 {
-    struct mu_buf path = {0};
     struct cmd_args args;
     json_t *out;
-    int code = cmd_parse(ctx, spec, argc, argv, &args);
+    int code = cmd_about(ctx, argc, argv, spec, method, "/v1/entries/", tail, &args, &out);
 
     if (code >= 0)
-        return code;
-    cmd_path(&path, "/v1/entries/", args.operand[0], tail);
-    code = cmd_ask_print(ctx, method, mu_buf_str(&path), NULL, &out);
-    mu_buf_clear(&path);
-    if (out == NULL)
         return code;
     printf("%s: %s\n", args.operand[0], done);
     json_decref(out);

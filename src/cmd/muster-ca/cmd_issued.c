@@ -88,18 +88,12 @@ static int issued_show(struct cmd_context *ctx, int argc, char **argv)
     static const char *const rows[] = {"subject", "issuer", "serial", "sha256", "key", "state",
         "not_before", "not_after", "issued", "protocol", "ca", "profile", "entry", "transaction",
         "confirmation", "confirm_until", "renews", "renewed_by", "revoked", "revoke_reason"};
-    struct mu_buf path = {0};
     struct cmd_args args;
     const json_t *cert;
     json_t *out;
-    int code = cmd_parse(ctx, &spec, argc, argv, &args);
+    int code = cmd_about(ctx, argc, argv, &spec, "GET", "/v1/issued/", "", &args, &out);
 
     if (code >= 0)
-        return code;
-    cmd_path(&path, "/v1/issued/", args.operand[0], "");
-    code = cmd_ask_print(ctx, "GET", mu_buf_str(&path), NULL, &out);
-    mu_buf_clear(&path);
-    if (out == NULL)
         return code;
     cert = json_object_get(out, "certificate");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -171,17 +171,11 @@ static int profile_remove(struct cmd_context *ctx, int argc, char **argv)
         .min = 1,
         .max = 1,
         .about = "Forgets a profile that no entry names."};
-    struct mu_buf path = {0};
     struct cmd_args args;
     json_t *out;
-    int code = cmd_parse(ctx, &spec, argc, argv, &args);
+    int code = cmd_about(ctx, argc, argv, &spec, "DELETE", "/v1/profiles/", "", &args, &out);
 
     if (code >= 0)
-        return code;
-    cmd_path(&path, "/v1/profiles/", args.operand[0], "");
-    code = cmd_ask_print(ctx, "DELETE", mu_buf_str(&path), NULL, &out);
-    mu_buf_clear(&path);
-    if (out == NULL)
         return code;
     printf("%s: removed\n", args.operand[0]);
     json_decref(out);

@@ -87,17 +87,11 @@ static int queue_show(struct cmd_context *ctx, int argc, char **argv)
         .max = 1,
         .about = "One request: what was asked for against what would be issued, and the checks.\n"
                  "ID is its number or transaction id."};
-    struct mu_buf path = {0};
     struct cmd_args args;
     json_t *out;
-    int code = cmd_parse(ctx, &spec, argc, argv, &args);
+    int code = cmd_about(ctx, argc, argv, &spec, "GET", "/v1/queue/", "", &args, &out);
 
     if (code >= 0)
-        return code;
-    cmd_path(&path, "/v1/queue/", args.operand[0], "");
-    code = cmd_ask_print(ctx, "GET", mu_buf_str(&path), NULL, &out);
-    mu_buf_clear(&path);
-    if (out == NULL)
         return code;
     put_request(json_object_get(out, "request"));
     json_decref(out);
@@ -106,13 +100,9 @@ static int queue_show(struct cmd_context *ctx, int argc, char **argv)
 
 static int settle(struct cmd_context *ctx, const char *id, const char *tail, json_t *in)
 {
-    struct mu_buf path = {0};
     json_t *out;
-    int code;
+    int code = cmd_ask_about(ctx, "POST", "/v1/queue/", id, tail, in, &out);
 
-    cmd_path(&path, "/v1/queue/", id, tail);
-    code = cmd_ask_print(ctx, "POST", mu_buf_str(&path), in, &out);
-    mu_buf_clear(&path);
     if (out == NULL)
         return code;
     printf("%s: %s", id, cmd_text(out, "result"));
