@@ -196,6 +196,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .implicit_confirm = (how & 0x40) != 0,
         .disable_confirm = (how & 0x80) != 0,
     };
+    /* what confirmation means nothing to chooses what is new instead */
+    if (config.op == MU_CMP_CLIENT_CRL && config.implicit_confirm)
+        config.op = MU_CMP_CLIENT_PROBE;
+    if (config.implicit_confirm && config.disable_confirm) {
+        config.indirect = true;
+        config.disable_confirm = false;
+    }
     bool by_mac = (how & 8) == 0 && config.op != MU_CMP_CLIENT_KUR && config.op != MU_CMP_CLIENT_RR;
 
     if (by_mac) {
