@@ -43,8 +43,7 @@ static bool public_bits(struct mu_bytes spki, struct mu_bytes *out)
     return true;
 }
 
-enum mu_code mu_pki_key_package_encode(const struct mu_pki_key *key, struct mu_buf *out,
-    struct mu_err *err)
+static enum mu_code encode(const struct mu_pki_key *key, bool with_public, struct mu_buf *out, struct mu_err *err)
 {
     struct mu_buf info = {.max = MU_LIMIT_MESSAGE, .secret = true};
     struct mu_bytes bits;
@@ -59,16 +58,23 @@ enum mu_code mu_pki_key_package_encode(const struct mu_pki_key *key, struct mu_b
         rc = mu_err_set(err, MU_INTERNAL, MU_REASON_NONE, "key package: cannot encode");
     if (rc == MU_OK) {
         size_t package = mu_der_open(out, MU_DER_SEQUENCE), one = mu_der_open(out, MU_DER_SEQUENCE);
-        mu_der_put_int(out, 1); /* v2, since publicKey is there */
+        mu_der_put_int(out, with_public); /* v2 if publicKey is there */
         mu_buf_put_bytes(out, alg.whole);
         mu_buf_put_bytes(out, octets.whole);
-        mu_der_put(out, MU_DER_CONTEXT(1), bits);
+        if (with_public)
+            mu_der_put(out, MU_DER_CONTEXT(1), bits);
         mu_der_close(out, one);
         mu_der_close(out, package);
         rc = mu_buf_check(out, "key package", err);
     }
     mu_buf_clear(&info);
     return rc;
+}
+
+enum mu_code mu_pki_key_package_encode(
+    const struct mu_pki_key *key, struct mu_buf *out, struct mu_err *err)
+{
+    return encode(key, true, out, err);
 }
 
 /* OpenSSL reads version 0 only: the key again as such. */
@@ -149,7 +155,7 @@ enum mu_code mu_pki_key_package_make(const struct mu_pki_key_package_params *par
     struct mu_buf inner = {.max = MU_LIMIT_MESSAGE, .secret = true};
     enum mu_code rc;
     to.content_type = MU_OID_SIGNED_DATA;
-    if ((rc = mu_pki_key_package_encode(params->key, &package, err)) == MU_OK
+    if ((rc = encode(params->key, !params->without_public, &package, err)) == MU_OK
         && (rc = sign(params, mu_buf_bytes(&package), &inner, err)) == MU_OK)
         rc = mu_pki_enveloped_encode(&to, mu_buf_bytes(&inner), env, out, err);
     mu_buf_clear(&package);

@@ -12,6 +12,7 @@ struct mu_pki_key_package_params {
     const struct mu_pki_key *signer_key;    /* of the key generation authority */
     struct mu_pki_cert *signer;
     const struct mu_pki_certs *signer_chain; /* goes behind the signer's certificate; NULL: none */
+    bool without_public;                    /* version 1, which OpenSSL reads; RFC 9483 4.1.6 wants 2 */
     struct mu_pki_enveloped_params to;      /* content_type is set here */
 };
 /* MU_UNSUPPORTED: the key cannot leave its token. */

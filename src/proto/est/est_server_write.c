@@ -213,6 +213,7 @@ static enum mu_code key_part(struct mu_est_server *s, const struct mu_credential
         .key = key,
         .signer_key = has_kga ? credential->kga_key : credential->key,
         .signer = has_kga ? credential->kga_cert : credential->cert,
+        .without_public = true,
         .to = {.cipher = s->keygen.cipher, .allow_legacy = credential->allow_legacy},
     };
 
