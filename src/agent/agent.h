@@ -102,6 +102,7 @@ struct mu_agent_facts {
     bool is_configured;               /* a section of the configuration, not made by hand */
     bool automation;
     bool is_by_file;                  /* the pending request goes by file: nobody asks for it */
+    bool is_capped;                   /* the storm guard lets the next request out at next_try_s */
     bool is_stopped;                  /* pending too long, not asked any more (M313) */
     bool held;
     enum mu_reason why;               /* M602, M603, M604, M607, ...: what decides on its time */

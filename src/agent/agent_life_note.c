@@ -329,9 +329,11 @@ static void note_success(struct mu_agent_job *job, struct mu_agent_life *life)
         ; /* the record is ahead of the switch */
     else if (job->saved.waits)
         what.event = MU_LIFECYCLE_CANCELED;
-    else if (!take_certificate(job->agent, job->name, life, &what))
-        return; /* as after a kill: settled when it can be read */
-    else
+    else if (!take_certificate(job->agent, job->name, life, &what)) {
+        /* somebody took it away meanwhile; the CA has answered all the same, and that counts */
+        what.event = MU_LIFECYCLE_UNREACHED;
+        what.answered = true;
+    } else
         life->told = 0;
     (void)apply(job->agent, job->name, life, &what);
 }

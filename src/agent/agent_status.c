@@ -109,6 +109,7 @@ void mu_agent_status_decide(struct mu_agent_facts *f, const struct mu_lifecycle 
     f->held = decision.held;
     f->why = decision.why;
     f->is_stopped = record.stopped;
+    f->is_capped = decision.capped;
     f->yes_left_s = record.yes_left_s;
     f->no_left_s = record.no_left_s;
     f->issued_s = record.issued_s;

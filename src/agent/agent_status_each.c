@@ -179,6 +179,22 @@ static void tell(const struct each *e, enum mu_reason code)
         e->call(e->cookie, &err);
 }
 
+/* The storm guard has no code: nothing is wrong with the last answer. */
+static void capped(const struct each *e)
+{
+    const struct mu_agent_facts *f = e->f;
+    char then[MU_TIME_TEXT];
+    struct mu_err err = {0};
+
+    if (!f->is_capped || f->next_try_s <= e->now_s)
+        return;
+    mu_err_set(&err, MU_BUSY, MU_REASON_NONE, "2 requests were sent within a day (4 within a short life); the next one goes at %s",
+        mu_time_plain(f->next_try_s, then));
+    mu_err_likely(&err, "Files were removed, or a policy makes it ask again and again.");
+    mu_err_next(&err, "Wait, or ask now: muster %s %s --force", f->serial != NULL ? "renew" : "enroll", f->name);
+    e->call(e->cookie, &err);
+}
+
 static void many_tries(const struct each *e)
 {
     if (e->f->attempts >= MANY && e->f->serial != NULL && e->f->days_left >= 0)
@@ -298,6 +314,7 @@ void mu_agent_status_each(
     expired(&e);
     last_try(&e);
     many_tries(&e);
+    capped(&e);
     if (f->held)
         tell(&e, MU_M(602));
     window(&e);

@@ -32,7 +32,7 @@ const struct mu_enroll_profile *mu_ca_cmp_profile(
         const struct mu_enroll_profile *p = job->snapshot->profiles[i];
 
         if (p->template_name != NULL && strcmp(p->template_name, name) == 0
-            && (!own->manual || p->manual) && mu_ca_decide_is_for_ca(job, p))
+            && (!own->manual || p->manual) && (!own->manual_renewal || p->manual_renewal) && mu_ca_decide_is_for_ca(job, p))
             return p;
     }
     return NULL;

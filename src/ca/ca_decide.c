@@ -29,7 +29,7 @@ const struct mu_enroll_profile *mu_ca_decide_template(
             const struct mu_enroll_profile *other = job->snapshot->profiles[i];
 
             if (other->template_name != NULL && strcmp(other->template_name, mu_buf_str(&name)) == 0
-                && (!p->manual || other->manual) && mu_ca_decide_is_for_ca(job, other)
+                && (!p->manual || other->manual) && (!p->manual_renewal || other->manual_renewal) && mu_ca_decide_is_for_ca(job, other)
                 && (other->protocols == 0 || (other->protocols & (1u << MU_PROTO_SCEP))))
                 p = other;
         }

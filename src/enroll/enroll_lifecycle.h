@@ -114,6 +114,7 @@ enum mu_lifecycle_action {
 struct mu_lifecycle_decision {
     enum mu_lifecycle_action action;
     int64_t at_s; /* WAIT: the next thing happens then; INT64_MAX: nothing does by itself */
+    bool capped; /* at_s is when the storm guard allows the next request */
     enum mu_reason why; /* M601, M602, M603, M604, M607, M313, M801; none if all is well */
     bool held; /* M602 */
 };

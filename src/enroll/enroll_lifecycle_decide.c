@@ -185,9 +185,11 @@ static void wait(struct mu_lifecycle_decision *d, int64_t at_s, enum mu_reason w
 static void act(const struct mu_lifecycle *r, const struct mu_lifecycle_policy *p, int64_t from_s,
     int64_t now_s, enum mu_lifecycle_action action, struct mu_lifecycle_decision *d)
 {
-    int64_t at_s = max_of(from_s, max_of(retry_at(r, p), cap_at(r, p, now_s)));
+    int64_t capped_s = cap_at(r, p, now_s);
+    int64_t at_s = max_of(from_s, max_of(retry_at(r, p), capped_s));
 
     if (at_s > now_s) {
+        d->capped = at_s == capped_s;
         wait(d, at_s, MU_REASON_NONE);
         return;
     }

@@ -5,7 +5,7 @@
  * Keys of a profile, as 'key = value' lines (PRODUCT 'Profile key'):
  *   protocols            all | scep, est, cmp
  *   ca                   name of the CA; empty: the only one
- *   approval             auto | manual
+ *   approval             auto | manual (what is no renewal) | always (renewals too)
  *   password             random once | random reusable | given | none   (for 'entry new')
  *   wildcard             no | yes
  *   subject              accept | fixed DN | a pattern: CN=*.branch.example (each part named must
@@ -84,7 +84,7 @@ struct mu_enroll_profile {
     char *name;
     unsigned protocols; /* 1 << enum mu_proto; 0: all */
     char *ca; /* "": the only one */
-    bool manual, wildcard;
+    bool manual, manual_renewal, wildcard;
     enum mu_profile_password password;
     enum mu_profile_subject subject_rule;
     enum mu_profile_differs subject_differs;

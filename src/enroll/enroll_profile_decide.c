@@ -253,7 +253,8 @@ static bool delegates(const struct mu_enroll_profile *p)
 static enum mu_code check_approval(struct work *w)
 {
     w->grant->manual = !w->facts->approved
-        && (delegates(w->profile) || (w->profile->manual && w->facts->renews == NULL));
+        && (delegates(w->profile)
+            || (w->profile->manual && (w->facts->renews == NULL || w->profile->manual_renewal)));
     return MU_OK;
 }
 

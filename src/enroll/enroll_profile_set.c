@@ -122,11 +122,12 @@ enum mu_code mu_profile_set_choice(
 static enum mu_code set_approval(
     struct mu_enroll_profile *p, size_t offset, const char *value, struct mu_err *err)
 {
-    static const char *const words[] = {"auto", "manual", NULL};
+    static const char *const words[] = {"auto", "manual", "always", NULL};
     int i = 0;
-    enum mu_code rc = mu_profile_set_choice(&i, value, words, "auto or manual", err);
+    enum mu_code rc = mu_profile_set_choice(&i, value, words, "auto, manual or always", err);
 
-    p->manual = i == 1;
+    p->manual = i >= 1;
+    p->manual_renewal = i == 2;
     return rc;
 }
 

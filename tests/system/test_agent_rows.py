@@ -11,7 +11,7 @@ import time
 import pytest
 from agent import DAY, HOUR, World, wait_for
 from conftest import need, run
-from relay import Relay
+from relay import Forger, Relay
 
 OPENSSL = need("openssl")
 SLACK = 4  # seconds that a busy machine may add
@@ -276,6 +276,31 @@ def test_S079_S080_S085_events_of_the_agent_itself(world):
     assert "Certificate is loaded" in w("log", "--subtype", "vpn").out
 
 
+def test_S082_S084_a_refusal_without_words_and_one_with(world):
+    """A responder that refuses a renewal: (null) exactly, with its causes, ranked; or its failInfoText behind the dash."""
+    w = world
+    forger = Forger(w.dir)
+    other = f'[ca "f"]\nprotocol = scep\nurl = {forger.url}\ntrust = {forger.root}\n'
+    try:
+        w.configure(scep(w), entry("null", "scep"), entry("words", "scep", automation="no"))
+        enrolled(w, "null")
+        assert w("enroll", "words").code == 0
+        w.configure(scep(w), other, entry("null", "f"), entry("words", "f", automation="no"))
+        w.at(340 * DAY, ca=False)
+        wait_for(lambda: w.facts("null").get("attempts"), w.text)
+        forger.attributes["text"] = "The moon is not full"
+        w.configure(scep(w), other, entry("null", "f"), entry("words", "f"))
+        w.reload()
+        wait_for(lambda: w.facts("words").get("attempts"), w.text)
+    finally:
+        forger.stop()
+    said = {e["name"]: e for e in w.events("--action", "certificate-generate") if e["status"] == "failure"}
+    assert said["null"]["msg"] == "Failed to sign local certificate via SCEP-(null)" and said["null"]["code"] == "M312", said
+    assert said["words"]["msg"] == "Failed to sign local certificate via SCEP-The moon is not full", said
+    hint = said["null"]["hint"]
+    assert re.search(r"1\. .*early.*2\. .*3\. ", hint) and said["null"]["txn"] in hint and re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", hint), hint
+
+
 def test_S082_S084_a_refusal_is_an_event_with_hint_and_transaction(world):
     w = world
     wrong = w.dir / "wrong"
@@ -308,7 +333,7 @@ def test_E094_E097_stored_settings_and_the_label_that_is_set_meanwhile(world):
     assert "/.well-known/est/iot/simplereenroll" in said, said[-3000:]
 
 
-def test_E098_E108_E113_E118_E119_the_request_is_made_of_the_certificate(world):
+def test_E098_E106_E108_E113_E118_E119_the_request_is_made_of_the_certificate(world):
     w = world
     trace = trace_world(w, entry("est-test101", "est", subject="CN=firewall-portal1,DC=local,DC=COM", san="DNS:firewall-portal1.local.ca,IP:172.18.60.184"))
     old = enrolled(w, "est-test101")["est-test101"]
@@ -323,11 +348,33 @@ def test_E098_E108_E113_E118_E119_the_request_is_made_of_the_certificate(world):
         assert label in now
     ski = re.compile(r"Subject Key Identifier:\s*\n\s*(\S+)")
     assert ski.search(now).group(1) == ski.search(text).group(1)
-    blocks = re.findall(r"[A-Za-z0-9+/=]{200,}", trace()[before:])
-    assert blocks, trace()[before:][-2000:]
+    block = posted(trace()[before:])  # E106: the posted base64 itself
+    request = openssl("req", "-noout", "-text", "-nameopt", "compat", input=f"-----BEGIN CERTIFICATE REQUEST-----\n{block}\n-----END CERTIFICATE REQUEST-----\n")
+    assert openssl("req", "-noout", "-pubkey", input=f"-----BEGIN CERTIFICATE REQUEST-----\n{block}\n-----END CERTIFICATE REQUEST-----\n") == key
+    asked, had = extensions(request), extensions(text)
+    assert asked == had and "X509v3 Basic Constraints" in had and "X509v3 Authority Key Identifier" in had, (asked, had)
+    assert re.search(r"Subject: .*CN=firewall-portal1", request) and "CN=other" not in request and "Version: 1 (0x0)" in request, request
+    shown = w("show", "est-test101").out  # E113, E119
+    for label in ("Basic Constraints", "Key Usage", "Subject Key Identifier", "Authority Key Identifier"):
+        assert label in shown, shown
+    assert new in shown.replace(":", "").upper() and ski.search(now).group(1) in shown, shown
 
 
-def test_E099_E100_E103_E106_E110_the_steps_of_a_renewal(world):
+def posted(trace):
+    """The base64 of the request that the trace shows."""
+    lines = [line.strip() for line in trace.splitlines()]
+    blocks = re.findall(r"MII[A-Za-z0-9+/=\s\\n]{200,}", "\n".join(lines))
+    assert blocks, trace[-3000:]
+    return blocks[0].strip()
+
+
+def extensions(text):
+    """Labels and values, as openssl prints them, of a request or a certificate."""
+    found = re.findall(r"^ *(X509v3 [\w ]+):( critical)? *\n *(.+?) *$", text.replace("X509v3 extensions:", ""), re.M)
+    return {label: (critical, value) for label, critical, value in found}
+
+
+def test_E099_E100_E103_E110_the_steps_of_a_renewal(world):
     """The password changed at the responder: csrattrs, then simplereenroll by the certificate alone."""
     w = world
     file = w.profile("estpw", "max-requests=100/h", "eku=clientAuth")
@@ -458,6 +505,27 @@ def test_R014_M313_given_up_after_max_await_result_and_resumed_by_poll(world):
     w.wait_serial("scepClient")
 
 
+def test_R015_a_server_of_des_and_md5_needs_the_switch(world):
+    """Nothing better among its capabilities: M303 names allow-legacy; with it the agent enrolls and status warns."""
+    w = world
+    w.stop_ca()
+    w.demo_options = ("--allow-legacy",)
+    w.start_ca()
+    relay = Relay(w.demo.url, lambda op, reply: dict(reply, body=b"POSTPKIOperation\nRenewal\n") if op == "GetCACaps" else reply)
+    try:
+        w.configure(scep(w, url=relay.url), entry("scepClient", "scep"))
+        w.start()
+        out = wait_for(lambda: (lambda out: out if "M303" in out else None)(w("status", "scepClient").out), w.text)
+        assert "allow-legacy" in out and "DES" in out and w.issued("scepClient") == [], out
+        w.configure(scep(w, url=relay.url), entry("scepClient", "scep", allow_legacy="yes"))
+        w.at(24 * HOUR)
+        w.wait_serial("scepClient")
+        out = w("status", "scepClient").out
+        assert "M705" in out and "DES" in out and w.facts("scepClient")["legacy"], out
+    finally:
+        relay.stop()
+
+
 def test_R016_key_size(world):
     w = world
     w.configure(scep(w), entry("scepClient", "scep", key="rsa:4096"))
@@ -568,6 +636,42 @@ def test_R032_to_R036_the_files_of_the_store(world):
     assert w.serial("scepClient") not in (old,)
 
 
+@pytest.mark.parametrize("how", ["restart", "Apply"])
+def test_R036_checked_at_the_start_and_at_apply(world, how):
+    """Valid: no request; link removed: enrolled at once, not by the check interval."""
+    w = world
+    posts = []
+    relay = Relay(w.demo.url, lambda op, reply: posts.append(op))
+
+    def again():
+        if how == "Apply":
+            w.reload()
+        else:
+            w.stop()
+            w.start()
+
+    try:
+        w.configure(scep(w, url=relay.url), entry("scepClient", "scep"), check_interval="1h")
+        serial = enrolled(w, "scepClient")["scepClient"]
+        before = len(posts)
+        again()
+        w.stays("scepClient", serial, 3)
+        assert len(posts) == before
+        (w.store / "certs/scepClient/current").unlink()
+        again()
+        w.wait_serial("scepClient", serial)
+        assert "PKIOperation" in posts[before:]
+        # storm guard: a third one waits for tomorrow, and status says why
+        serial = w.serial("scepClient")
+        (w.store / "certs/scepClient/current").unlink()
+        again()
+        w.stays("scepClient", None, 3)
+        out = w("status", "scepClient").out
+        assert "2 requests" in out and "--force" in out, out
+    finally:
+        relay.stop()
+
+
 def test_R046_to_R053_the_two_lines_of_the_status(world):
     """Not enrolled, enrollment, enrolled, re-enrollment, and a failed renewal that keeps the line of the old one."""
     w = world
@@ -592,6 +696,30 @@ def test_R049_R053_a_failed_renewal_keeps_the_line_of_the_old_certificate(world)
     w.start()
     wait_for(lambda: w.facts("scepClient")["attempts"], w.text)
     assert router(w) == ["Module scepClient not running", f"Certificate enrolled {old}"]
+
+
+@pytest.mark.parametrize("proto", ["scep", "est", "cmp"])
+def test_R052_a_renewal_that_waits_for_approval(world, proto):
+    """approval = always: the CA asks a person about renewals too. The old pair stays in use until the answer."""
+    w = world
+    file = w.profile("asked", "approval=always", "renew-before=100d", "max-requests=100/h")
+    who = {"scep": {"challenge": f"file:{file}"}, "est": {"user": "asked", "password": f"file:{file}"}, "cmp": {"ref": "asked", "secret": f"file:{file}"}}
+    w.configure(w.ca(proto, **who[proto]), entry("scepClient", proto, await_result="5s", renew_days="60"))
+    w.start()
+    wait_for(lambda: router(w) == ["Module scepClient running", "Certificate enrollment"], lambda: f"{router(w)} {w.text()}")
+    approve(w)
+    assert w("poll", "scepClient").code == 0
+    old = w.wait_serial("scepClient")
+    w.at(365 * DAY - 50 * DAY)
+    wait_for(lambda: router(w) == ["Module scepClient running", "Certificate re-enrollment"], lambda: f"{router(w)} {w.text()}")
+    w.stays("scepClient", old, 7)
+    facts = w.facts("scepClient")
+    assert facts["state"] == "RENEWING" and facts["pending"], facts
+    approve(w)
+    assert w("poll", "scepClient").code == 0
+    new = w.wait_serial("scepClient", old)
+    wait_for(lambda: router(w) == ["Module scepClient not running", f"Certificate enrolled {new}"], lambda: router(w))
+    assert len(w.issued("scepClient")) == 2
 
 
 def test_R048_R052_re_enrollment_is_said_while_a_renewal_is_out(world):

@@ -180,7 +180,7 @@ static void on_finding(void *cookie, const struct mu_err *finding)
     struct mu_cmd_doctor *d = cookie;
     bool is_advice = finding->reason == MU_M(602) || finding->reason == MU_M(603) || finding->reason == MU_M(604)
         || finding->reason == MU_M(606) || finding->reason == MU_M(610) || finding->reason == MU_M(705)
-        || finding->reason == MU_M(802) || finding->reason == MU_M(905);
+        || finding->reason == MU_M(802) || finding->reason == MU_M(905) || finding->code == MU_BUSY;
 
     if (is_advice && (finding->reason != MU_M(604) || d->facts.days_left >= 0))
         mu_cmd_doctor_note(d, "renewal", finding);

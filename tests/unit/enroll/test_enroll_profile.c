@@ -126,7 +126,7 @@ static void mistakes_are_named(void **state)
         {"lifetme = 3d\n", "no key 'lifetme'"},
         {"\n\nlifetime = 3q\n", ":3: lifetime"},
         {"lifetime = 10s\n", "at least 1min"},
-        {"approval = maybe\n", "auto or manual"},
+        {"approval = maybe\n", "auto, manual or always"},
         {"wildcard = perhaps\n", "yes or no"},
         {"keys = rsa:12\n", "keys"},
         {"keys = rsa:1024\n", "allow-legacy"},

@@ -474,6 +474,34 @@ static void manual_profiles_grant_to_an_operator(void **state)
     mu_enroll_grant_clear(&grant);
 }
 
+/* R052: manual is asked about once, always at each renewal too. */
+static void renewals_are_asked_about_where_the_profile_says_always(void **state)
+{
+    static const struct {
+        const char *settings;
+        bool is_renewal, approved, manual;
+    } cases[] = {
+        {"approval = manual\n", true, false, false},
+        {"approval = always\n", true, false, true},
+        {"approval = always\n", false, false, true},
+        {"approval = always\n", true, true, false},
+    };
+    struct mu_pki_cert *old = make_cert("/CN=a", NULL, false, NOW - YEAR, NOW + 10 * 86400);
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_enroll_grant grant = {0};
+
+        assert_int_equal(decide(cases[i].settings, &(struct wish){.subject = "/CN=a"},
+                             (struct mu_enroll_facts){.renews = cases[i].is_renewal ? old : NULL,
+                                 .approved = cases[i].approved},
+                             &grant),
+            MU_OK);
+        assert_int_equal(grant.manual, cases[i].manual);
+        mu_enroll_grant_clear(&grant);
+    }
+    mu_pki_cert_free(old);
+}
+
 static int group_setup(void **state)
 {
     const struct mu_pki_key_spec ec = {MU_PKI_KEY_EC, 256}, rsa = {MU_PKI_KEY_RSA, 2048};
@@ -508,6 +536,7 @@ int main(void)
         cmocka_unit_test(extensions_are_those_of_the_profile),
         cmocka_unit_test(dates_stay_within_the_issuers),
         cmocka_unit_test(manual_profiles_grant_to_an_operator),
+        cmocka_unit_test(renewals_are_asked_about_where_the_profile_says_always),
     };
 
     return cmocka_run_group_tests_name("enroll_profile_decide", tests, group_setup, group_teardown);
