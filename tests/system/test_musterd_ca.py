@@ -263,6 +263,40 @@ def test_agent_and_hand_at_once_never_enroll_twice(world):
     assert subject_counts(world) == {n: 1 for n in names}
 
 
+def test_renew_all_by_a_pair_of_processes_and_the_agent_at_once_never_enrolls_twice(world):
+    """Issue 5: agent, timer, cron and hand share locks. First two processes enroll all there is, then, when all is due,
+    two processes and the agent renew it: one request each, and nobody calls the other's work a failure."""
+    names = [f"p{i}" for i in range(9)]
+    sections = "".join(f'[certificate "{n}"]\nca = {["scep", "est", "cmp"][i % 3]}\nsubject = CN={n}\n'
+                       + ("template = rsa\n" if i % 3 == 0 else "") for i, n in enumerate(names))
+
+    def pair(shift):
+        env = {"MUSTER_CLOCK_SHIFT": str(shift)}
+        results = []
+        threads = [threading.Thread(target=lambda: results.append(world.muster("renew", "--all", env=env, timeout=120))) for _ in range(2)]
+        for t in threads:
+            t.start()
+        return threads, results
+
+    for shift, agent, times in ((0, False, 1), (300 * DAY, True, 2)):
+        world.start_demo(shift)
+        world.configure(sections)
+        threads, results = pair(shift)
+        if agent:
+            world.agent.start(shift=shift)
+        for t in threads:
+            t.join()
+        assert len(results) == 2 and all(r.code == 0 for r in results), results
+        if not agent:
+            world.agent.start(shift=shift)
+        wait_for(lambda: subject_counts(world) == {n: times for n in names}, 90)
+        world.all_in("OK")
+        world.agent.stop()
+        assert world.muster("renew", "--all", env={"MUSTER_CLOCK_SHIFT": str(shift)}).code == 0
+        assert subject_counts(world) == {n: times for n in names}
+        world.demo.stop()
+
+
 def test_wishes_over_the_socket(world):
     world.start_demo()
     world.configure('[certificate "w"]\nca = est\nsubject = CN=w\n')

@@ -61,12 +61,27 @@ static void on_note(void *listener, const char *name, const struct mu_err *err)
         fails(all, mu_cmd_print_error(all->cmd, name, err));
 }
 
+/* A request is out, and nobody is at it this very moment: the agent or another hand would finish it. */
+static bool is_left_pending(struct mu_keystore *store, const char *name)
+{
+    struct mu_keystore_lock *lock = NULL;
+    bool is;
+
+    if (!mu_keystore_has(store, MU_KEYSTORE_STATE, name, "pending"))
+        return false;
+    if (mu_keystore_lock(store, name, &lock, NULL) == MU_BUSY)
+        return false;
+    is = mu_keystore_has(store, MU_KEYSTORE_STATE, name, "pending");
+    mu_keystore_unlock(lock);
+    return is;
+}
+
 /* What waits for a person is said each time, asked about just now or not yet again. */
 static void tell_pending(void *cookie, const char *name)
 {
     struct all *all = cookie;
 
-    if (!mu_keystore_has(all->cmd->store, MU_KEYSTORE_STATE, name, "pending"))
+    if (!is_left_pending(all->cmd->store, name))
         return;
     mu_cmd_print_note(all->cmd, "%s: PENDING, waits for an operator\n  later      muster poll %s", name, name);
     fails(all, MU_CMD_PENDING);
