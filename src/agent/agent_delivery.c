@@ -42,8 +42,11 @@ enum mu_code mu_agent_delivery_take(struct mu_agent_job *job, struct mu_client_c
     const char *to = job->settings.server_key_to, *id = mu_agent_value_shared_id(to);
     enum mu_code rc;
 
-    if (!mu_agent_settings_is_est(&job->settings) || to == NULL || strcmp(to, "tls") == 0)
+    if (to == NULL || strcmp(to, "tls") == 0)
         return MU_OK;
+    if (!mu_agent_settings_is_est(&job->settings))
+        return mu_err_set(err, MU_UNSUPPORTED, MU_REASON_NONE,
+            "server-key-to is EST's: CMP encrypts a key by the way its request is protected (RFC 9483 4.1.6)");
     if (id != NULL) {
         if ((rc = shared_key(job, id, kek, err)) != MU_OK)
             return rc;

@@ -117,8 +117,8 @@ struct mu_store_change {
     const char *expire_ca; /* PENDING requests of this CA created before expire_pending_s are */
     int64_t expire_pending_s; /* rejected with settle_words */
     int64_t forget_settled_s; /* settled requests changed before this go */
-    int64_t forget_kept_s; /* what was kept of those of EST, keys made for clients, if changed before
-                              this */
+    int64_t forget_kept_s; /* what was kept of those of EST and expire_ca, keys made for clients, if
+                              changed before this */
     int64_t forget_audit_s;
 
     const struct mu_record_audit *audit;

@@ -325,7 +325,7 @@ static void expire(struct mu_memory *m, const struct mu_store_change *c)
         } else if (r->state != MU_RECORD_PENDING && r->changed_s < c->forget_settled_s) {
             request_drop(m, box);
         } else if (r->state != MU_RECORD_PENDING && r->proto == MU_PROTO_EST && r->kept.n != 0
-            && r->changed_s < c->forget_kept_s) {
+            && c->expire_ca != NULL && mu_memory_same(r->ca, c->expire_ca) && r->changed_s < c->forget_kept_s) {
             row = *r;
             row.kept = (struct mu_bytes){0};
             if ((copy = mu_store_row_copy(MU_STORE_ROW_REQUEST, &row)) != NULL) {
@@ -381,7 +381,7 @@ void mu_memory_apply(
         put_named(&m->entries, &p->entry, c->entry->name, c->entry_put);
     if (c->setting_key != NULL)
         put_setting(m, p, c->setting_key);
-    if (c->expire_ca != NULL || c->forget_settled_s != 0 || c->forget_kept_s != 0 || c->forget_audit_s != 0)
+    if (c->expire_ca != NULL || c->forget_settled_s != 0 || c->forget_audit_s != 0)
         expire(m, c);
     for (size_t i = 0; i < c->audit_n; i++) {
         struct mu_record_audit *a = p->audits[i];

@@ -122,7 +122,7 @@ const char *const mu_sqlite_write_sql[] = {
                " kept=CASE WHEN proto=2 THEN x'' ELSE kept END"
                " WHERE state=0 AND ca=?1 AND created_s<?2",
     [FORGET_KEPT] = "UPDATE request SET kept=x''"
-                    " WHERE proto=2 AND length(kept)>0 AND state<>0 AND changed_s<?",
+                    " WHERE proto=2 AND length(kept)>0 AND state<>0 AND changed_s<?1 AND ca=?2",
     /* The oldest stand first; looking at so many at a time keeps each commit short. */
     [FORGET_REQUESTS] =
         "DELETE FROM request WHERE id IN (SELECT id FROM (SELECT id, state, changed_s"
@@ -552,8 +552,8 @@ static enum mu_code apply_age(struct mu_sqlite_conn *w, struct mu_sqlite_outcome
             mu_sqlite_bind(
                 w, EXPIRE, "titi", c->expire_ca, c->expire_pending_s, c->settle_words, c->now_s),
             NULL, &o->err);
-    if (rc == MU_OK && c->forget_kept_s != 0)
-        rc = run(w, mu_sqlite_bind(w, FORGET_KEPT, "i", c->forget_kept_s), NULL, &o->err);
+    if (rc == MU_OK && c->expire_ca != NULL && c->forget_kept_s != 0)
+        rc = run(w, mu_sqlite_bind(w, FORGET_KEPT, "it", c->forget_kept_s, c->expire_ca), NULL, &o->err);
     if (rc == MU_OK && c->forget_settled_s != 0)
         rc = run(w, mu_sqlite_bind(w, FORGET_REQUESTS, "i", c->forget_settled_s), NULL, &o->err);
     if (rc == MU_OK && c->forget_audit_s != 0)

@@ -1207,6 +1207,9 @@ def test_EST76_a_generated_key_comes_encrypted_to_the_certificate_of_tls(other, 
         double.client_pem = other.store / f"certs/{name}-made/latest.crt"  # a renewal shows its own
         r = other.renew(f"{name}-made")
         assert r.code == 0 and "key *, made by" in r.err, r
+    r = other("enroll", "x", "--via", "cmp", "--url", "http://127.0.0.1:1", "--ref", "r", "--secret-file", other.secret("s", "word"),
+              "--server-key-to", "certificate", "--subject", "/CN=x")
+    assert r.code != 0 and "server-key-to is EST's" in r.err, r
     r = other.enroll("x", "--server-key-to", "certificate", auth=[])
     assert r.code == 1 and "--client-cert" in r.err, r
 

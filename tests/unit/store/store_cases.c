@@ -943,10 +943,12 @@ static void kept_keys_go(void **state)
     change.settle_id = pend_kept(4, MU_PROTO_EST);
     store_submit(&change, MU_OK);
     assert_int_equal(kept_n(), 2);
-    change = (struct mu_store_change){.forget_kept_s = NOW};
+    change = (struct mu_store_change){.expire_ca = "ca", .forget_kept_s = NOW};
+    store_submit(&change, MU_OK);
+    change = (struct mu_store_change){.expire_ca = "other", .forget_kept_s = NOW + 1};
     store_submit(&change, MU_OK);
     assert_int_equal(kept_n(), 2);
-    change = (struct mu_store_change){.forget_kept_s = NOW + 1};
+    change = (struct mu_store_change){.expire_ca = "ca", .forget_kept_s = NOW + 1};
     store_submit(&change, MU_OK);
     assert_int_equal(kept_n(), 1);
 }
