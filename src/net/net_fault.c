@@ -68,7 +68,8 @@ static enum mu_code connect_fault(struct mu_net_session *s, struct mu_err *err)
     curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &os);
     next_hop(s, where, sizeof(where));
     if (os == ECONNREFUSED)
-        return mu_err_set(err, MU_NETWORK, MU_M(102), "%s refused the connection.", where);
+        return mu_err_set(err, MU_NETWORK, MU_M(102), "%s%s refused the connection.",
+            s->proxy != NULL ? "The proxy " : "", where);
     if (os == EADDRNOTAVAIL && s->source_ip != NULL)
         return source_fault(s, err);
     return mu_err_set(err, MU_NETWORK, MU_M(103), "No answer from %s (%s).", where,
