@@ -424,3 +424,40 @@ def test_no_secret_in_log_environment_or_arguments(world):
     assert "trace" in log
     for s in secrets:
         assert s not in log.replace("file:" + str(world.dir), ""), s
+
+
+def test_the_agent_waits_for_a_key_that_the_CA_makes_and_gets_it_encrypted(world):
+    """serverkeygen by the configuration: an operator approves, the key comes encrypted to a shared one (EST-76), and the
+    renewal, which the CA approves by itself, brings another."""
+    world.start_demo()
+    ca = lambda *a: run(world.ca, "--dir", world.demo.dir, *a)
+    word, fleet = world.dir / "word", world.dir / "fleet.secret"
+    assert ca("profile", "new", "slowkeys", "protocols=est", "keygen=yes", "approval=manual", "max-requests=0", "renew-before=any").code == 0
+    assert ca("entry", "new", "keyless", "--profile", "slowkeys", "--reusable", "--out", word).code == 0
+    assert ca("entry", "new", "fleet", "--shared-key", "--out", fleet).code == 0
+    world.configure(f"""
+[certificate "k"]
+ca = est
+label = slowkeys
+user = keyless
+password = file:{word}
+subject = CN=k
+server-key = yes
+server-key-to = shared:fleet
+shared-key = file:{fleet}
+""")
+    world.agent.start()
+    world.all_in("PENDING")
+    assert world.approve() == 1
+    r = world.muster("poll", "k")  # sooner than the minute that the CA asks for
+    assert r.code == 0, r
+    world.all_in("OK")
+    first = world.serials()["k"]
+    r = world.muster("renew", "k", "--force")
+    assert r.code == 0, r
+    wait_for(lambda: world.serials()["k"] != first, 60)
+    world.all_in("OK")
+    key, crt = (world.agent.store / f"certs/k/latest.{x}" for x in ("key", "crt"))
+    assert subprocess.run([need("openssl"), "pkey", "-in", key, "-pubout"], capture_output=True, check=True).stdout == \
+        subprocess.run([need("openssl"), "x509", "-in", crt, "-noout", "-pubkey"], capture_output=True, check=True).stdout
+    assert len(world.issued()) == 2
