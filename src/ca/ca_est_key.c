@@ -137,6 +137,7 @@ enum mu_code mu_ca_est_key_settle(struct mu_ca_job *job, struct mu_err *err)
 {
     bool is_new = job->known_id == 0;
 
+    job->est->hands_over = false; /* a refusal after all hands nothing over */
     if (job->claim.op != MU_OP_KEYGEN)
         return MU_OK;
     if (job->decision.verdict == MU_VERDICT_PENDING && is_new)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Demo, Server, need, run
-from est_double import DATA, DECRYPT_KEY, SIGNED_DATA, tlv, value_of
+from est_double import ASYMMETRIC_DECRYPT_KEY, DATA, DECRYPT_KEY, SIGNED_DATA, tlv, value_of
 
 T1 = "MCYGBysGAQEBARYGCSqGSIb3DQEJAQYFK4EEACIGCWCGSAFlAwQCAg==\n"
 T2 = """MIIBQDCB5gIBAjAbMRkwFwYDVQQDDBBmaXJld2FsbC1wb3J0YWwxMFkwEwYHKoZI
@@ -531,6 +531,25 @@ def put_attributes(csr, *attributes):
         parts.append(rest[:size])
         rest = rest[size:]
     return tlv(0x30, tlv(0x30, *parts, tlv(0xA0, *attributes)), signature)
+
+
+def test_a_key_that_cannot_be_delivered_stays_where_it_waits(device, admin, tmp_path):
+    """Asked for to a certificate that nothing can be encrypted to: refused each time, and not lost on the way."""
+    admin("profile", "new", "edkeys", "protocols=est", "keygen=yes", "approval=manual", "max-requests=0", "keys=ec:P-256,ed25519")
+    admin("profile", "new", "ed", "protocols=est", "max-requests=0", "keys=ed25519")
+    user, other = entry(admin, tmp_path, "edkeyless", "edkeys"), entry(admin, tmp_path, "ed", "ed")
+    openssl("genpkey", "-algorithm", "ED25519", "-out", device.key)
+    device.save(device.ask("simpleenroll", *other, subject="/CN=ed"))
+    skid = openssl("x509", "-in", device.crt, "-noout", "-ext", "subjectKeyIdentifier").decode().split("\n")[1].strip().replace(":", "")
+    cipher = tlv(0x30, tlv(0x30, bytes.fromhex("060960864801650304012a")))
+    csr = put_attributes(device.csr(subject="/CN=keyless"), tlv(0x30, ASYMMETRIC_DECRYPT_KEY[:-1], tlv(0x31, tlv(4, bytes.fromhex(skid)))),
+                         tlv(0x30, bytes.fromhex("06092a864886f70d01090f"), tlv(0x31, cipher)))
+    ask = lambda: device.curl("edkeys/serverkeygen", *user, *device.cert_options(), body=base64.encodebytes(csr))
+    assert ask().status == 202
+    admin("queue", "approve", re.search(r"^(\d+) ", admin("queue", "list").out, re.M).group(1))
+    for _ in range(2):
+        a = ask()
+        assert a.status in (400, 501) and "PRIVATE" not in a.text, a
 
 
 def test_EST76_openssl_opens_a_key_encrypted_to_a_shared_one(device, admin, tmp_path):
