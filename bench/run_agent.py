@@ -205,6 +205,16 @@ def multiply(store, name, n):
             (store / f"state/{to}.{kind}").write_text(text)
 
 
+def records_write(store, name, names):
+    """What the agent would write within ten minutes."""
+    text = (store / f"state/{name}.life").read_text()
+    for i, n in enumerate(names):
+        crt = store / "certs" / n / "latest.crt"
+        st, stem = crt.stat(), os.readlink(crt.parent / "current")[len(".gen/"):]
+        one = re.sub(r"(?m)^file = .*", f"file = {stem} {st.st_ino} {st.st_size} {st.st_mtime_ns}", text.replace(f'"{name}"', f'"{n}"'))
+        (store / f"state/{n}.life").write_text(re.sub(r"(?m)^spread = .*", f"spread = {(i + 1) * 0x9e3779b97f4a7c15 & (1 << 64) - 1:016x}", one))
+
+
 def many(build, tmp, ca, o):
     a = Agent(build, tmp / "one-est")
     names = [f"host-{i:05}" for i in range(o.n)]
@@ -212,13 +222,16 @@ def many(build, tmp, ca, o):
     out, entries = {"n": o.n}, [(n, "est", "") for n in names]
     a.configure(ca.sections(), entries)
     for turn in ("without records", "with records"):
+        if turn == "with records" and not o.records:
+            records_write(a.store, "one-est", names)
         a.start()
         wait_for(a.seen, 120, 0.1)  # asked seldom: an answer is work of the agent, too
         out[turn] = {"known_s": time.monotonic() - a.since, "cpu_s": cpu_s(a.process.pid)}
         if turn == "without records":
             life = lambda: sum(1 for f in os.scandir(a.store / "state") if f.name.endswith(".life"))
-            wait_for(lambda: life() >= o.n, 1200, 1)
-            out[turn].update(records_s=time.monotonic() - a.since, records_cpu_s=cpu_s(a.process.pid))
+            if o.records:
+                wait_for(lambda: life() >= o.n, 1200, 1)
+                out[turn].update(records_s=time.monotonic() - a.since, records_cpu_s=cpu_s(a.process.pid))
         else:
             out["memory"] = memory(a.process.pid)
             out["idle"] = a.idle(o.idle)
@@ -381,7 +394,8 @@ def show(r):
         m = r["many"]
         for turn in ("without records", "with records"):
             print(f"{m['n']} certificates, {turn}: each due date known after {m[turn]['known_s']:.2f} s (target 2), {m[turn]['cpu_s']:.2f} s of CPU")
-        print(f"{m['n']} certificates: all records written after {m['without records']['records_s']:.0f} s, {m['without records']['records_cpu_s']:.1f} s of CPU")
+        if "records_s" in m["without records"]:
+            print(f"{m['n']} certificates: all records written after {m['without records']['records_s']:.0f} s, {m['without records']['records_cpu_s']:.1f} s of CPU")
         print(f"{m['n']} certificates: {mb(m['memory'])}, later {mb(m['memory later'])} (target 60); idle {m['idle']:.3%} of a core; a look at all of them "
               f"{m['interval_cpu_s']:.2f} s of CPU, {m['interval_cpu_s'] / 3600:.3%} at one an hour (target 0.1 %)")
         for path in ("status", "status --json", "check", "metrics"):
@@ -408,6 +422,7 @@ def main():
     a.add_argument("-n", type=int, default=10000, help="certificates of one agent")
     a.add_argument("--renewals", type=int, default=300, help="per protocol")
     a.add_argument("--idle", type=int, default=30, help="seconds of nothing to do")
+    a.add_argument("--records", action="store_true", help="wait until all first records are written: ten minutes more")
     a.add_argument("--patience", type=int, default=300, help="seconds until certmonger has to answer")
     a.add_argument("--only", default="one,many,renewals,certmonger", help="parts of it, by comma")
     a.add_argument("--json", type=Path)
