@@ -253,11 +253,13 @@ static enum mu_code key_given(struct mu_agent_job *job, struct mu_err *err)
     return mu_keystore_key_read(job->settings.key_file, &job->secret.key_password, &job->key, err);
 }
 
-/* What is needed later without options: settings, and the secrets (a challenge until it is used). */
+/* What is needed later without options: settings, and the secrets (a challenge until it is used). The
+ * request is stored beside them before it is sent, which makes the names of all durable. */
 static enum mu_code settings_keep(
     struct mu_agent_job *job, const struct mu_agent_secrets *given, struct mu_err *err)
 {
-    enum mu_code rc = mu_agent_settings_store(job->agent->store, job->name, &job->settings, err);
+    enum mu_code rc
+        = mu_agent_settings_store_unsynced(job->agent->store, job->name, &job->settings, err);
 
     return rc == MU_OK ? mu_agent_secrets_keep(job->agent, job->name, given, err) : rc;
 }

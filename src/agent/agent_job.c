@@ -144,7 +144,8 @@ enum mu_code mu_agent_job_key_store(struct mu_agent_job *job, struct mu_err *err
         if (rc != MU_OK)
             return rc;
     }
-    return mu_keystore_put(job->agent->store, MU_KEYSTORE_STATE, job->name, "key",
+    /* Its name is durable with the request, which is stored behind it and before it is sent. */
+    return mu_keystore_put_unsynced(job->agent->store, MU_KEYSTORE_STATE, job->name, "key",
         mu_buf_bytes(&job->key_text), err);
 }
 

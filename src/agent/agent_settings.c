@@ -376,7 +376,7 @@ enum mu_code mu_agent_settings_load(struct mu_keystore *store, const char *name,
     return MU_OK;
 }
 
-enum mu_code mu_agent_settings_store(struct mu_keystore *store, const char *name,
+enum mu_code mu_agent_settings_store_unsynced(struct mu_keystore *store, const char *name,
     const struct mu_agent_settings *settings, struct mu_err *err)
 {
     struct mu_buf text = {.max = MU_LIMIT_INI};
@@ -396,8 +396,16 @@ enum mu_code mu_agent_settings_store(struct mu_keystore *store, const char *name
         rc = mu_buf_check(&text, "settings", err);
     }
     if (rc == MU_OK)
-        rc = mu_keystore_put(store, MU_KEYSTORE_STATE, name, "conf", mu_buf_bytes(&text), err);
+        rc = mu_keystore_put_unsynced(store, MU_KEYSTORE_STATE, name, "conf", mu_buf_bytes(&text), err);
     mu_ini_free(ini);
     mu_buf_clear(&text);
     return rc;
+}
+
+enum mu_code mu_agent_settings_store(struct mu_keystore *store, const char *name,
+    const struct mu_agent_settings *settings, struct mu_err *err)
+{
+    enum mu_code rc = mu_agent_settings_store_unsynced(store, name, settings, err);
+
+    return rc == MU_OK ? mu_keystore_sync(store, MU_KEYSTORE_STATE, err) : rc;
 }

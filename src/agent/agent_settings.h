@@ -89,5 +89,8 @@ enum mu_code mu_agent_settings_load(struct mu_keystore *store, const char *name,
     struct mu_agent_settings *out, struct mu_err *err) MU_CHECK;
 enum mu_code mu_agent_settings_store(struct mu_keystore *store, const char *name,
     const struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
+/* Durable with the next put into state/. */
+enum mu_code mu_agent_settings_store_unsynced(struct mu_keystore *store, const char *name,
+    const struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
 
 #endif

@@ -268,6 +268,12 @@ enum mu_code mu_keystore_put_unsynced(struct mu_keystore *store, enum mu_keystor
     return rc != MU_OK ? rc : mu_keystore_dir_put(area_dir(store, area), file, 0600, content, err);
 }
 
+enum mu_code mu_keystore_sync(
+    struct mu_keystore *store, enum mu_keystore_area area, struct mu_err *err)
+{
+    return mu_keystore_dir_sync(area_dir(store, area), err);
+}
+
 enum mu_code mu_keystore_put(struct mu_keystore *store, enum mu_keystore_area area, const char *name,
     const char *kind, struct mu_bytes content, struct mu_err *err)
 {

@@ -129,6 +129,9 @@ enum mu_code mu_keystore_get(struct mu_keystore *store, enum mu_keystore_area ar
     const char *kind, struct mu_buf *out, struct mu_err *err) MU_CHECK;
 bool mu_keystore_has(struct mu_keystore *store, enum mu_keystore_area area, const char *name,
     const char *kind);
+/* Makes the names of that area durable. */
+enum mu_code mu_keystore_sync(
+    struct mu_keystore *store, enum mu_keystore_area area, struct mu_err *err) MU_CHECK;
 /* Removing what is not there is success. */
 enum mu_code mu_keystore_remove(struct mu_keystore *store, enum mu_keystore_area area,
     const char *name, const char *kind, struct mu_err *err) MU_CHECK;
