@@ -144,7 +144,9 @@ mu_write() {
     "$mu_target" "$@" || die "cannot write $mu_target"
 }
 
+# The line is for muster too: the first of them names the file that the service shows (M902).
 mu_note() {
+  say "wrote $1"
   mu_placed="$mu_state:$1$nl$mu_placed"
 }
 

@@ -56,6 +56,7 @@ const char *mu_agent_state_word(enum mu_agent_state state); /* "PENDING" */
 /* One place where the certificate is in use, as it was last seen (state/<name>.deploy). */
 struct mu_agent_facts_deploy {
     char *recipe, *endpoint, *serial_seen, *last_line; /* NULL: not known */
+    char *file;                                        /* that a recipe wrote for it; NULL: not known */
     bool match;
     enum mu_reason code;
     int exit_code;
@@ -174,6 +175,7 @@ struct mu_agent_outcome {
     const struct mu_agent_facts *facts;     /* of the entry now; NULL for plain queries */
     const struct mu_client_result *answer;  /* what the CA said; NULL if nothing was asked */
     const char *replaced;                   /* stem that was current before; NULL: none */
+    bool ca_changed;                        /* a CA certificate came to those trusted */
     bool held;                              /* ISSUED, and waits to be deployed: facts are of the present pair */
     const char *file;                       /* CRL: where it was stored */
     const char *url;                        /* probe: the one that answered */

@@ -26,6 +26,7 @@ struct mu_agent_deploy {
     struct mu_agent_deploy_record record; /* its parts are those of the plan */
     enum mu_agent_hook_event event;
     bool verify_only, again, is_test, is_failure; /* is_failure: an enrollment failed, nothing is deployed */
+    bool is_notice;                       /* nor is anything here: hooks.d/post hears of something */
     unsigned attempt;
     int64_t next_try_s;
     size_t at;                            /* the part that runs */
@@ -73,7 +74,7 @@ static void later(struct mu_agent_deploy *d)
 /* Best effort: what cannot be written down is run once more after a restart. */
 static void write_down(struct mu_agent_deploy *d)
 {
-    if (!d->is_test && !d->is_failure)
+    if (!d->is_test && !d->is_failure && !d->is_notice)
         (void)!(mu_agent_deploy_record_store(d->agent->store, d->name, &d->record, NULL) == MU_OK);
 }
 
@@ -91,7 +92,7 @@ static void emit(struct mu_agent_deploy *d, const char *serial)
         .serial = serial,
     };
 
-    if (d->is_test || d->is_failure || d->muted || d->record.parts.n == 0 || (d->verify_only && !d->failed))
+    if (d->is_test || d->is_failure || d->is_notice || d->muted || d->record.parts.n == 0 || (d->verify_only && !d->failed))
         return;
     event.detail = d->what;
     if (d->failed) {
@@ -136,6 +137,21 @@ static void keep_text(char **to, const char *text)
         (void)!(mu_text_dup(mu_text_escape_to(safe, sizeof safe, mu_bytes_str(text)), to, NULL) == MU_OK);
 }
 
+/* "nginx: wrote /etc/nginx/muster/web.crt": the first of them is what the service shows. */
+static void keep_wrote(struct mu_agent_deploy_item *item, struct mu_bytes output)
+{
+    static const char word[] = ": wrote /";
+    const uint8_t *at = output.n > 0 ? memmem(output.p, output.n, word, sizeof word - 1) : NULL, *end;
+    char path[512];
+
+    if (at == NULL)
+        return;
+    at += sizeof word - 2;
+    end = memchr(at, '\n', output.n - (size_t)(at - output.p));
+    mu_text_escape_to(path, sizeof path, mu_bytes(at, end != NULL ? (size_t)(end - at) : output.n - (size_t)(at - output.p)));
+    keep_text(&item->wrote, path);
+}
+
 /* For the event: "nginx, localhost:443". */
 static void add_what(struct mu_agent_deploy *d, const struct mu_agent_deploy_item *item)
 {
@@ -171,6 +187,8 @@ static void part_done(struct mu_agent_deploy *d, int exit_code, const char *line
     item->code = part.code;
     item->at_s = mu_env_now(d->agent->env);
     keep_text(&item->line, line);
+    if (item->kind == MU_AGENT_DEPLOY_RECIPE)
+        keep_wrote(item, output);
     keep_text(&item->serial_seen, serial);
     if (err == NULL && line != NULL && mu_text_starts(line, "M905:"))
         item->code = part.code = MU_M(905); /* it worked, by a restart: said, not failed */
@@ -261,7 +279,9 @@ static void on_verified(void *cookie, bool match, const char *serial, const stru
 
 static enum mu_code run_verify(struct mu_agent_deploy *d, struct mu_agent_deploy_item *item, struct mu_err *err)
 {
-    return mu_agent_verify_start(d->agent, &item->spec, d->entry.cert, NULL, d->verify_only || d->is_test,
+    const char *file = mu_agent_deploy_wrote(&d->record.parts, d->at);
+
+    return mu_agent_verify_start(d->agent, &item->spec, d->entry.cert, file, d->verify_only || d->is_test,
         on_verified, d, &d->verify, err);
 }
 
@@ -289,6 +309,8 @@ static bool is_wanted(const struct mu_agent_deploy *d, const struct mu_agent_dep
 {
     bool repeats = item->state != MU_AGENT_DEPLOY_DONE || d->again;
 
+    if (d->is_notice)
+        return item->kind == MU_AGENT_DEPLOY_POST;
     if (item->kind == MU_AGENT_DEPLOY_FAILURE)
         return !d->muted && (d->is_failure || (d->failed && !d->verify_only));
     if (d->failed && !d->is_failure && !d->verify_only && item->kind == MU_AGENT_DEPLOY_RECIPE)
@@ -373,6 +395,8 @@ static void take_over(struct mu_agent_deploy *d, struct mu_agent_deploy_record *
     snprintf(d->record.held, sizeof d->record.held, "%s", before->held);
     if (!d->holds || !mu_keystore_current(d->agent->store, d->name, d->record.old_stem))
         snprintf(d->record.old_stem, sizeof d->record.old_stem, "%s", same ? before->old_stem : before->stem);
+    if (before->stem[0] == '\0' && d->record.old_stem[0] == '\0') /* nothing was deployed yet: renewed before */
+        mu_agent_deploy_stem_before(d->agent, d->name, &d->entry, d->record.old_stem);
     d->record.done = same && before->done;
     for (i = 0; same && i < d->record.parts.n; i++) {
         struct mu_agent_deploy_item *item = &d->record.parts.v[i];
@@ -389,7 +413,8 @@ static void take_over(struct mu_agent_deploy *d, struct mu_agent_deploy_record *
             item->at_s = old->at_s;
             item->line = old->line;
             item->serial_seen = old->serial_seen;
-            old->line = old->serial_seen = NULL;
+            item->wrote = old->wrote;
+            old->line = old->serial_seen = old->wrote = NULL;
             break;
         }
     }
@@ -400,7 +425,7 @@ static enum mu_code load_pair(struct mu_agent_deploy *d, struct mu_err *err)
     char from[MU_TIME_TEXT];
     enum mu_code rc = MU_OK;
 
-    d->holds = !d->is_failure && !d->verify_only && mu_agent_hold_load(d->agent, d->name, &d->entry);
+    d->holds = !d->is_failure && !d->is_notice && !d->verify_only && mu_agent_hold_load(d->agent, d->name, &d->entry);
     if (!d->holds)
         rc = mu_keystore_load(d->agent->store, d->name, &d->entry, err);
 
@@ -408,7 +433,7 @@ static enum mu_code load_pair(struct mu_agent_deploy *d, struct mu_err *err)
         mu_err_clear(err);
         return MU_OK;
     }
-    if (rc == MU_OK && !d->is_failure && !d->is_test 
+    if (rc == MU_OK && !d->is_failure && !d->is_notice && !d->is_test
         && mu_env_now(d->agent->env) + MU_AGENT_DEPLOY_SOON_S < d->entry.cert->not_before_s) {
         rc = mu_err_set(err, MU_BUSY, MU_M(802), "%s is not valid before %s", d->name,
             mu_time_plain(d->entry.cert->not_before_s, from));
@@ -426,7 +451,7 @@ static void keep_veto(struct mu_agent_deploy *d)
         const struct mu_agent_deploy_item *item = &d->record.parts.v[i];
 
         if (item->kind != MU_AGENT_DEPLOY_PRE || item->state != MU_AGENT_DEPLOY_FAILED || d->again || d->is_test
-            || d->is_failure || d->verify_only)
+            || d->is_failure || d->is_notice || d->verify_only)
             continue;
         d->failed = d->is_vetoed = d->muted = true;
         mu_err_set(&d->err, MU_DENIED, MU_M(901), "%s ended with %d: \"%s\"", item->what, item->exit_code,
@@ -452,7 +477,7 @@ static enum mu_code prepare(struct mu_agent_deploy *d, const struct mu_agent_dep
 
     if (rc == MU_OK)
         rc = mu_agent_deploy_plan_make(d->agent, r->plan, d->holds, &d->record.parts, &warnings, err);
-    if (rc == MU_OK && d->entry.cert != NULL && !d->is_failure
+    if (rc == MU_OK && d->entry.cert != NULL && !d->is_failure && !d->is_notice
         && mu_agent_deploy_lacks_san(&d->record.parts, d->entry.cert))
         mu_buf_putf(&warnings, "M610: the certificate has no SAN; TLS clients will not accept %s\n", d->name);
     if (rc == MU_OK && warnings.n > 0 && d->host.on_warning != NULL)
@@ -480,7 +505,7 @@ static enum mu_code prepare(struct mu_agent_deploy *d, const struct mu_agent_dep
 /* A certificate whose time comes in a moment is waited for. */
 static void begin(struct mu_agent_deploy *d)
 {
-    int64_t wait_s = d->entry.cert != NULL && !d->is_failure && !d->is_test
+    int64_t wait_s = d->entry.cert != NULL && !d->is_failure && !d->is_notice && !d->is_test
         ? d->entry.cert->not_before_s - mu_env_now(d->agent->env)
         : 0;
 
@@ -507,6 +532,7 @@ enum mu_code mu_agent_deploy_start(struct mu_agent *agent, const struct mu_agent
     d->again = request->again;
     d->is_test = request->event == MU_AGENT_HOOK_TEST;
     d->is_failure = request->failed != NULL;
+    d->is_notice = request->event == MU_AGENT_HOOK_CA_CHANGED;
     d->attempt = request->attempt;
     d->next_try_s = request->next_try_s;
     snprintf(d->name, sizeof d->name, "%s", request->name);

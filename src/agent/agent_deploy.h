@@ -65,6 +65,8 @@ bool mu_agent_deploy_has_plan(const struct mu_agent *agent, const struct mu_agen
 bool mu_agent_deploy_held(struct mu_agent *agent, const char *name, char stem[MU_KEYSTORE_STEM]);
 /* Anything that wants to hear of a failure? */
 bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_agent_config_entry *plan);
+/* Scripts of hooks.d/post, which hear of changed CAs too. */
+bool mu_agent_deploy_has_post(const struct mu_agent *agent);
 
 /* M609: what the service of a recipe needs of a certificate. */
 enum mu_code mu_agent_deploy_recipe_fits(
@@ -74,6 +76,7 @@ enum mu_code mu_agent_deploy_recipe_fits(
 struct mu_agent_deploy_seen {
     char *recipe, *endpoint, *serial_seen; /* owned; NULL: not known */
     char *last_line;                       /* of its output */
+    const char *file;                      /* that a recipe wrote for it; NULL: not known */
     bool match;
     enum mu_reason code;
     int exit_code;

@@ -29,7 +29,7 @@ struct mu_agent_deploy_item {
     enum mu_agent_deploy_state state;
     int exit_code;
     enum mu_reason code;
-    char *line, *serial_seen;
+    char *line, *serial_seen, *wrote; /* wrote: a recipe, the file with the certificate */
     int64_t at_s;
 };
 
@@ -55,6 +55,9 @@ enum mu_code mu_agent_deploy_fits(const struct mu_agent_deploy_item *item, struc
 /* M610: a TLS server's, and without any name that clients look at. */
 bool mu_agent_deploy_lacks_san(const struct mu_agent_deploy_plan *plan, const struct mu_pki_cert *cert);
 
+/* The file that the recipe before this part wrote; NULL: none is known. */
+const char *mu_agent_deploy_wrote(const struct mu_agent_deploy_plan *plan, size_t at);
+
 /* ---- agent_deploy_state.c: state/<name>.deploy ---- */
 struct mu_agent_deploy_record {
     char stem[MU_KEYSTORE_STEM], old_stem[MU_KEYSTORE_STEM]; /* deployed, or tried to; the one before */
@@ -67,6 +70,9 @@ enum mu_code mu_agent_deploy_record_load(struct mu_keystore *store, const char *
     struct mu_agent_deploy_record *out, struct mu_err *err) MU_CHECK;
 enum mu_code mu_agent_deploy_record_store(struct mu_keystore *store, const char *name,
     const struct mu_agent_deploy_record *record, struct mu_err *err) MU_CHECK;
+/* The pair before this one, by the begin of their time, "" if there is none: for an entry without a record. */
+void mu_agent_deploy_stem_before(struct mu_agent *agent, const char *name, const struct mu_keystore_entry *entry,
+    char out[MU_KEYSTORE_STEM]);
 void mu_agent_deploy_record_clear(struct mu_agent_deploy_record *record);
 
 #endif

@@ -13,6 +13,7 @@ static void item_clear(struct mu_agent_deploy_item *item)
     free(item->program);
     free(item->words);
     free(item->line);
+    free(item->wrote);
     free(item->serial_seen);
     *item = (struct mu_agent_deploy_item){.what = NULL};
 }
@@ -192,6 +193,19 @@ bool mu_agent_deploy_has_plan(const struct mu_agent *agent, const struct mu_agen
 bool mu_agent_deploy_has_pre(const struct mu_agent *agent)
 {
     return has_script(agent, "pre");
+}
+
+bool mu_agent_deploy_has_post(const struct mu_agent *agent)
+{
+    return has_script(agent, "post");
+}
+
+const char *mu_agent_deploy_wrote(const struct mu_agent_deploy_plan *plan, size_t at)
+{
+    for (; at > 0; at--)
+        if (plan->v[at - 1].kind == MU_AGENT_DEPLOY_RECIPE && plan->v[at - 1].wrote != NULL)
+            return plan->v[at - 1].wrote;
+    return NULL;
 }
 
 bool mu_agent_deploy_has_failure(const struct mu_agent *agent, const struct mu_agent_config_entry *plan)

@@ -70,6 +70,8 @@ static enum mu_code get_part(const struct mu_ini *ini, const char *number,
         rc = get_text(ini, number, "line", &item->line, err);
     if (rc == MU_OK)
         rc = get_text(ini, number, "serial", &item->serial_seen, err);
+    if (rc == MU_OK)
+        rc = get_text(ini, number, "wrote", &item->wrote, err);
     for (i = 0; state != NULL && i < sizeof state_words / sizeof state_words[0]; i++) {
         if (strcmp(state_words[i], state) == 0)
             item->state = (enum mu_agent_deploy_state)i;
@@ -146,6 +148,7 @@ static void put_part(struct mu_buf *b, size_t i, const struct mu_agent_deploy_it
         mu_buf_putf(b, "code = %d\n", (int)item->code);
     put_text(b, "serial", item->serial_seen);
     put_text(b, "line", item->line);
+    put_text(b, "wrote", item->wrote);
 }
 
 enum mu_code mu_agent_deploy_record_store(struct mu_keystore *store, const char *name,
@@ -174,6 +177,41 @@ void mu_agent_deploy_record_clear(struct mu_agent_deploy_record *record)
     mu_agent_deploy_plan_clear(&record->parts);
 }
 
+/* ---- the pair before ---- */
+
+struct before {
+    struct mu_agent *agent;
+    const char *name;
+    const struct mu_keystore_entry *entry;
+    char *stem;
+    int64_t at_s;
+};
+
+static void look_before(void *cookie, const char *stem)
+{
+    struct before *b = cookie;
+    struct mu_keystore_entry old = {.stem = ""};
+
+    if (strcmp(stem, b->entry->stem) == 0
+        || mu_keystore_load_serial(b->agent->store, b->name, stem, &old, NULL) != MU_OK)
+        return;
+    if (old.cert->not_before_s <= b->entry->cert->not_before_s && old.cert->not_before_s >= b->at_s) {
+        b->at_s = old.cert->not_before_s;
+        snprintf(b->stem, MU_KEYSTORE_STEM, "%s", stem);
+    }
+    mu_keystore_entry_clear(&old);
+}
+
+void mu_agent_deploy_stem_before(struct mu_agent *agent, const char *name, const struct mu_keystore_entry *entry,
+    char out[MU_KEYSTORE_STEM])
+{
+    struct before b = {.agent = agent, .name = name, .entry = entry, .stem = out, .at_s = INT64_MIN};
+
+    out[0] = '\0';
+    if (entry->cert == NULL || mu_keystore_each_serial(agent->store, name, look_before, &b, NULL) != MU_OK)
+        out[0] = '\0';
+}
+
 /* ---- for status ---- */
 
 enum mu_code mu_agent_deploy_each(struct mu_agent *agent, const char *name, mu_agent_deploy_seen_call *call,
@@ -193,6 +231,7 @@ enum mu_code mu_agent_deploy_each(struct mu_agent *agent, const char *name, mu_a
             .endpoint = is_check ? what : NULL,
             .serial_seen = item->serial_seen,
             .last_line = item->line,
+            .file = is_check ? mu_agent_deploy_wrote(&record.parts, i) : item->wrote,
             .match = item->state == MU_AGENT_DEPLOY_DONE,
             .code = item->code,
             .exit_code = item->exit_code,

@@ -363,6 +363,7 @@ void mu_agent_job_end(struct mu_agent_job *job, const struct mu_err *failed)
         if (outcome.facts != NULL)
             outcome.replaced = facts.stem;
     }
+    outcome.ca_changed = job->ca_changed;
     mu_agent_job_event_end(job, outcome.facts, failed);
     if (waits)
         outcome.result = MU_AGENT_WAITING;

@@ -287,6 +287,7 @@ void mu_agent_facts_clear(struct mu_agent_facts *f)
         free(f->deploy[i].endpoint);
         free(f->deploy[i].serial_seen);
         free(f->deploy[i].last_line);
+        free(f->deploy[i].file);
     }
     free(f->deploy);
     *f = (struct mu_agent_facts){0};

@@ -26,7 +26,7 @@ static void on_seen(void *cookie, const struct mu_agent_deploy_seen *seen)
     f->deploy = more;
     f->deploy[f->deploy_n++] = (struct mu_agent_facts_deploy){.recipe = copy(seen->recipe),
         .endpoint = copy(seen->endpoint), .serial_seen = copy(seen->serial_seen),
-        .last_line = copy(seen->last_line), .match = seen->match, .code = seen->code,
+        .last_line = copy(seen->last_line), .file = copy(seen->file), .match = seen->match, .code = seen->code,
         .exit_code = seen->exit_code, .at_s = seen->at_s};
 }
 

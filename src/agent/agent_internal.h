@@ -150,6 +150,7 @@ struct mu_agent_job {
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
     bool regenerates, told_pending;     /* for the events */
     bool holds;                         /* what was issued waits to be deployed */
+    bool ca_changed;                    /* one came to those trusted */
     bool canceled, busy;                /* busy: a helper thread works for it */
     struct mu_keystore_entry entry;     /* current pair, if has_entry */
     struct mu_pki_key *signer_key;      /* its key, for a renewal */

@@ -86,6 +86,7 @@ void mu_agent_job_event_end(
 
 void mu_agent_job_event_ca(struct mu_agent_job *job, const char *ca)
 {
+    job->ca_changed = true;
     emit(job, (struct mu_agent_event){.kind = MU_AGENT_EVENT_CA_CHANGED, .detail = ca});
 }
 

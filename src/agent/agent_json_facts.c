@@ -57,6 +57,7 @@ static void deploy_json(struct mu_agent_json *j, const struct mu_agent_facts *f)
         mu_agent_json_text(j, "recipe", d->recipe);
         mu_agent_json_text(j, "endpoint", d->endpoint);
         mu_agent_json_text(j, "serial_seen", d->serial_seen);
+        mu_agent_json_text(j, "file", d->file);
         mu_agent_json_bool(j, "match", d->match);
         mu_agent_json_text(j, "code", mu_err_code_text(&err, code)[0] != '\0' ? code : NULL);
         mu_agent_json_time(j, "time", d->at_s);

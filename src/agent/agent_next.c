@@ -46,6 +46,7 @@ static enum mu_code keep_one(
     struct mu_err *err)
 {
     char *subject = NULL, *sha256 = NULL, used[MU_KEYSTORE_NAME];
+    bool is_new = !mu_keystore_ca_name(job->agent->store, ca, used);
     enum mu_code rc = keep_as(job, base, ca, used, err);
 
     if (rc == MU_OK)
@@ -57,6 +58,8 @@ static enum mu_code keep_one(
     if (rc == MU_OK) {
         mu_agent_job_step(job, MU_AGENT_STEP_CA, "next: %s, SHA-256 %s, trusted as %s: the present CA vouches for it",
             subject, sha256, used);
+        if (is_new)
+            mu_agent_job_event_ca(job, used);
         if (issues)
             snprintf(job->pending.next_ca, sizeof(job->pending.next_ca), "%s", used);
     }

@@ -280,7 +280,7 @@ static void deployed(const struct each *e, const struct mu_agent_facts_deploy *d
             d->serial_seen != NULL ? d->serial_seen : "another certificate");
     if (err.reason == MU_M(902))
         mu_err_next(&err, "It should read %s; muster deploy %s",
-            e->f->cert_file != NULL ? e->f->cert_file : "latest.crt", e->f->name);
+            d->file != NULL ? d->file : e->f->cert_file != NULL ? e->f->cert_file : "latest.crt", e->f->name);
     else if (err.reason == MU_M(901) || err.reason == MU_M(904))
         mu_err_next(&err, "The service has the old one; muster hook test %s", e->f->name);
     e->call(e->cookie, &err);

@@ -55,10 +55,12 @@ static enum mu_code start(struct mu_watch_run *run, enum mu_agent_hook_event eve
 
 /* ---- scripts ---- */
 
-static bool has_script(const struct mu_watch_run *run)
+static bool has_script(const struct mu_watch_run *run, enum mu_agent_hook_event event)
 {
-    return run->watch->config.deploy_start != NULL && run->has_plan
-        && mu_agent_deploy_has_failure(&run->watch->own, &run->plan);
+    if (run->watch->config.deploy_start == NULL || !run->has_plan)
+        return false;
+    return event == MU_AGENT_HOOK_CA_CHANGED ? mu_agent_deploy_has_post(&run->watch->own)
+                                             : mu_agent_deploy_has_failure(&run->watch->own, &run->plan);
 }
 
 void mu_agent_watch_run_tell(
@@ -67,7 +69,7 @@ void mu_agent_watch_run_tell(
     struct mu_err err = {0};
 
     run->is_told = true;
-    if (has_script(run) && start(run, event, what, &err) == MU_OK)
+    if (has_script(run, event) && start(run, event, what, &err) == MU_OK)
         return;
     if (err.code != MU_OK)
         mu_agent_watch_note(run->watch, run->entry->name, &err);
@@ -80,7 +82,7 @@ static void hook_start(void *cookie)
     struct mu_watch_run *run = cookie;
     struct mu_err err = {0};
 
-    if (start(run, run->hook_event, &run->err, &err) == MU_OK)
+    if (start(run, run->hook_event, run->err.code != MU_OK ? &run->err : NULL, &err) == MU_OK)
         return;
     if (err.code == MU_BUSY) {
         mu_agent_watch_run_later(run, BUSY_MS, hook_start);
@@ -101,8 +103,9 @@ void mu_agent_watch_run_hook(struct mu_agent_watch *watch, struct mu_watch_entry
         return;
     run->is_told = true;
     run->hook_event = event;
-    run->err = *what;
-    if (mu_agent_watch_run_plan(run, &err) == MU_OK && has_script(run)) {
+    if (what != NULL)
+        run->err = *what;
+    if (mu_agent_watch_run_plan(run, &err) == MU_OK && has_script(run, event)) {
         mu_agent_watch_run_later(run, 0, hook_start);
         return;
     }

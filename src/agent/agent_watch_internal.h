@@ -18,6 +18,7 @@ struct mu_watch_entry {
     uint8_t holds;           /* in a row */
     uint8_t event;           /* enum mu_agent_hook_event of the deployment that is owed */
     bool is_seen, is_gone;   /* gone: from the lists; freed when nothing runs for it */
+    bool ca_changed;         /* a script has to hear of it */
     bool resume;             /* a restart or Apply: go on with what was given up */
 };
 
@@ -139,7 +140,7 @@ enum mu_code mu_agent_watch_run_deploy(struct mu_watch_run *run, struct mu_err *
 /* A script hears of it, and then the run ends; now, if there is none. */
 void mu_agent_watch_run_tell(
     struct mu_watch_run *run, enum mu_agent_hook_event event, const struct mu_err *what);
-/* The same within a look: entry->run is set if there is one. */
+/* The same within a look: entry->run is set if there is one. what NULL: nothing failed. */
 void mu_agent_watch_run_hook(struct mu_agent_watch *watch, struct mu_watch_entry *entry,
     enum mu_agent_hook_event event, const struct mu_err *what);
 

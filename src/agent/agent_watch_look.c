@@ -197,6 +197,10 @@ enum mu_lifecycle_action mu_agent_watch_look(
         mu_agent_watch_schedule(watch, entry, entry->hold_until_s);
         return MU_LIFECYCLE_WAIT;
     }
+    if (entry->ca_changed) {
+        entry->ca_changed = false;
+        mu_agent_watch_run_hook(watch, entry, MU_AGENT_HOOK_CA_CHANGED, NULL);
+    }
     decide(watch, entry, look, &facts, &unsaved);
     if (entry->run != NULL) { /* a script is told; what is to be done comes behind it */
         mu_agent_watch_heap_take(&watch->heap, entry);

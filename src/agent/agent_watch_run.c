@@ -135,6 +135,7 @@ static void on_job_done(
     run->err = err != NULL ? *err : (struct mu_err){0};
     if (outcome->has_clock)
         tell_difference(watch, outcome->clock_difference_s);
+    run->entry->ca_changed = run->entry->ca_changed || outcome->ca_changed;
     if (err == NULL && outcome->result == MU_AGENT_ISSUED)
         run->entry->event = run->is_wish && run->wish >= MU_AGENT_WISH_REGENERATE ? MU_AGENT_HOOK_REGENERATED
             : outcome->replaced != NULL                                          ? MU_AGENT_HOOK_RENEWED

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Demo, run
+from conftest import ROOT, Demo, run
 
 CONF = """
 [agent]
@@ -408,6 +408,56 @@ def test_M902_a_service_that_shows_the_old_one(site):
     part = json.loads(r.out)["parts"][0]
     assert r.code == 0 and part["serial_seen"] == s.current() and part["ok"], r
     assert "RENEWED-STALE" not in s("status", "web").out
+
+
+def test_M902_names_the_file_that_the_recipe_wrote(site):
+    """The recipe says what it wrote; the error, status and --json say that the service should read it."""
+    s = site
+    s.enroll()
+    service = TLS(s.store / "certs/web/latest.crt", s.store / "certs/web/latest.key")
+    for part in ("lib.sh", "copy"):
+        shutil.copy(ROOT / "share/recipes" / part, s.recipes / part)
+    (s.recipes / "copy").chmod(0o755)
+    target = s.out / "chain.pem"
+    s.configure(f"deploy = copy fullchain-file={target} key-file={s.out}/key.pem\nverify = tls:127.0.0.1:{service.port}")
+    env = {"MUSTER": str(s.muster), "MUSTER_RECIPE_CONF": str(s.dir / "none")}
+    r = s("renew", "web", "--force", env=env)
+    assert r.code == 6 and "M902" in r.err and f"It should read {target}" in r.err, r
+    assert f"It should read {target}" in s("status", "web").out
+    seen = json.loads(s("show", "web", "--json").out)["certificates"][0]["deploy"]
+    assert [d["file"] for d in seen] == [str(target)] * 2, seen
+    r = s("deploy", "web", "--verify")  # the record knows it without running the recipe again
+    assert r.code == 6 and f"It should read {target}" in r.err, r
+
+
+def test_the_first_deployment_tells_the_old_serial(site):
+    """An entry that was renewed before anything was deployed: MUSTER_OLD_SERIAL is that of the pair before."""
+    s = site
+    s.enroll()
+    old = s.current()
+    assert s("renew", "web", "--force").code == 0
+    s.configure(f"success-script = /usr/bin/env > {s.out}/env")
+    assert s("deploy", "web").code == 0
+    e = environment(s.read("env"))
+    assert e["MUSTER_OLD_SERIAL"] == old and e["MUSTER_SERIAL"] == s.current() != old, e
+
+
+def test_a_changed_ca_is_told_to_post(build, start_demo, tmp_path):
+    """ca-changed: a CA that the known one vouches for came to those trusted; hooks.d/post hears of it, once."""
+    d = start_demo()
+    s = Site(build, d, tmp_path)
+    s.configure(f"success-script = echo >> {s.out}/success")
+    s.hook("post", "tell", f"/usr/bin/env > {s.out}/$MUSTER_EVENT; echo $MUSTER_EVENT >> {s.out}/events")
+    s.enroll()
+    ca = build / "src/cmd/muster-ca/muster-ca"
+    name = re.search(r'"name": ?"([^"]+)"', run(ca, "--dir", d.dir, "ca", "list", "--json").out).group(1)
+    assert run(ca, "--dir", d.dir, "ca", "next", name).code == 0
+    r = s("renew", "web", "--next-ca")
+    assert r.code == 0, r
+    assert s.read("events").split() == ["enrolled", "ca-changed"], r
+    e = environment(s.read("ca-changed"))
+    assert e["MUSTER_NAME"] == "web" and "MUSTER_ERROR_CODE" not in e and e["MUSTER_SERIAL"] == s.current(), e
+    assert s.read("success").count("\n") == 1
 
 
 def test_a_reload_may_take_a_moment(site):

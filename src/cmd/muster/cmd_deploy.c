@@ -134,7 +134,7 @@ static enum mu_code run(struct run *r, const struct mu_agent_deploy_request *how
         r->cmd->interrupted = true;
         return mu_err_set(err, MU_BUSY, MU_REASON_NONE, "Interrupted; muster deploy %s goes on with it", r->name);
     }
-    if (request.event != MU_AGENT_HOOK_TEST && request.failed == NULL && !r->outcome.nothing)
+    if (request.event != MU_AGENT_HOOK_TEST && request.event != MU_AGENT_HOOK_CA_CHANGED && request.failed == NULL && !r->outcome.nothing)
         note(r);
     return MU_OK;
 }
@@ -169,6 +169,21 @@ static bool is_owed(struct mu_cmd_job *job)
         && has_plan(job->cmd, job->name, false);
 }
 
+/* Scripts hear of a new CA before anything is deployed. That one fails changes nothing. */
+static void tell_ca_changed(struct mu_cmd_job *job)
+{
+    const struct mu_agent_deploy_request request = {.event = MU_AGENT_HOOK_CA_CHANGED, .attempt = 1};
+    struct run r = {.cmd = job->cmd, .name = job->name};
+    struct mu_err err = {0};
+
+    if (!job->ca_changed || !mu_agent_deploy_has_post(&job->cmd->agent))
+        return;
+    if (run(&r, &request, &err) == MU_OK)
+        err = r.err;
+    if (err.code != MU_OK)
+        mu_cmd_print_note(job->cmd, "muster: %s", err.what);
+}
+
 void mu_cmd_deploy_after(struct mu_cmd_job *job)
 {
     struct run r = {.cmd = job->cmd, .name = job->name};
@@ -182,6 +197,7 @@ void mu_cmd_deploy_after(struct mu_cmd_job *job)
 
     if (job->name == NULL || job->answer != NULL || job->cmd->store == NULL)
         return;
+    tell_ca_changed(job);
     if (failed || !is_owed(job)) {
         if ((!failed && !job->issued) || !has_plan(job->cmd, job->name, failed))
             return;

@@ -155,6 +155,7 @@ static void on_done(void *ctx, const struct mu_agent_outcome *outcome, const str
     job->issued = err == NULL && outcome->result == MU_AGENT_ISSUED && outcome->facts != NULL
         && outcome->facts->serial != NULL;
     job->is_renewal = job->issued && outcome->replaced != NULL;
+    job->ca_changed = outcome->ca_changed;
     if (err != NULL) {
         job->failed = *err;
         own = *err;

@@ -17,6 +17,7 @@ struct mu_cmd_job {
     struct mu_agent_job *running;
     bool told_pending, done;
     bool issued, is_renewal; /* it ended so: something is to be deployed */
+    bool ca_changed; /* hooks.d/post hears of it */
     struct mu_err failed; /* code MU_OK: it did not */
     unsigned polls;
     int64_t last_line_s;

@@ -211,6 +211,7 @@ static enum mu_code deploy_take(const json_t *in, struct mu_agent_facts *f, stru
         if ((rc = text_take(one, "recipe", &d->recipe, err)) != MU_OK
             || (rc = text_take(one, "endpoint", &d->endpoint, err)) != MU_OK
             || (rc = text_take(one, "serial_seen", &d->serial_seen, err)) != MU_OK
+            || (rc = text_take(one, "file", &d->file, err)) != MU_OK
             || (rc = mu_kit_json_bool(one, "match", &d->match, err)) != MU_OK
             || (rc = code_take(one, "code", &d->code, err)) != MU_OK
             || (rc = time_take(one, "time", &d->at_s, err)) != MU_OK)

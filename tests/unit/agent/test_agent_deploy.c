@@ -246,6 +246,51 @@ static void what_worked_for_this_serial_does_not_run_twice(void **state)
     mu_buf_clear(&line);
 }
 
+/* What was there before is found in the store where no deployment has written it down. */
+static void the_first_deployment_of_a_renewed_one_tells_the_old_serial(void **state)
+{
+    struct world *w = *state;
+    const struct mu_agent_config_entry plan = {.success_script = "act"};
+    char first[MU_KEYSTORE_STEM], second[MU_KEYSTORE_STEM], line[MU_KEYSTORE_STEM + 40];
+
+    assert_true(mu_keystore_current(w->agent.store, "web", first));
+    mu_fake_loop_run_for(w->loop, 60 * 1000);
+    world_renew(w, "web", (struct mu_agent_renew){.force = true});
+    assert_true(mu_keystore_current(w->agent.store, "web", second));
+    mu_fake_loop_run_for(w->loop, 60 * 1000);
+    world_renew(w, "web", (struct mu_agent_renew){.force = true});
+    world_expect(w, MU_AGENT_ISSUED);
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_RENEWED});
+    assert_string_not_equal(first, second);
+    snprintf(line, sizeof line, "MUSTER_OLD_SERIAL=%s", second);
+    assert_true(env_has(line));
+}
+
+/* Of a CA that came to those trusted hears hooks.d/post, and nobody else; nothing counts as deployed by that. */
+static void a_changed_ca_is_told_to_post_alone(void **state)
+{
+    struct world *w = *state;
+    const struct mu_agent_config_entry plan = {.deploy = "nginx", .success_script = "act", .failure_script = "oh no"};
+    char path[200];
+
+    assert_false(mu_agent_deploy_has_post(&w->agent));
+    snprintf(path, sizeof path, "%s/post", hooks);
+    make(path, "tell");
+    assert_true(mu_agent_deploy_has_post(&w->agent));
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_CA_CHANGED});
+    assert_string_equal(mu_buf_str(&ran), "tell;");
+    assert_true(env_has("MUSTER_EVENT=ca-changed"));
+    assert_false(kit_has(w->kit, "state/web.deploy"));
+    failing = "tell";
+    failing_exit = 1;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_CA_CHANGED});
+    assert_false(ok);
+    assert_string_equal(mu_buf_str(&ran), "tell;");
+    failing = NULL;
+    run(w, (struct mu_agent_deploy_request){.plan = &plan, .event = MU_AGENT_HOOK_ENROLLED});
+    assert_string_equal(mu_buf_str(&ran), "nginx;act;tell;");
+}
+
 static void a_failure_runs_the_failure_script(void **state)
 {
     struct world *w = *state;
@@ -620,6 +665,8 @@ int main(void)
         TEST(parts_run_in_their_order),
         TEST(the_environment_is_the_documented_one),
         TEST(what_worked_for_this_serial_does_not_run_twice),
+        TEST(the_first_deployment_of_a_renewed_one_tells_the_old_serial),
+        TEST(a_changed_ca_is_told_to_post_alone),
         TEST(a_failure_runs_the_failure_script),
         TEST(one_that_does_not_end_is_M904),
         TEST(renewed_counts_when_the_service_shows_it),

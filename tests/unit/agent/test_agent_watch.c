@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char web[] = "[certificate \"web\"]\nca = a\nsubject = /C=NL/CN=web\n";
 
@@ -399,6 +400,24 @@ static void test_the_next_route(void **state)
                     watched_now(t) - DAY) <= 2);
 }
 
+/* A script of hooks.d/post below the test's own directory. */
+static void post_script(struct watched *t)
+{
+    static char hooks[128];
+    char path[200];
+    FILE *f;
+
+    snprintf(hooks, sizeof(hooks), "%s/hooks.d", t->w->kit->root);
+    assert_int_equal(mkdir(hooks, 0755), 0);
+    snprintf(path, sizeof(path), "%s/post", hooks);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof(path), "%s/post/tell", hooks);
+    assert_non_null(f = fopen(path, "w"));
+    fclose(f);
+    assert_int_equal(chmod(path, 0755), 0);
+    t->w->agent.hooks_dir = hooks;
+}
+
 /* SCEP-78, M606: the CA ends before the new certificate would: its successor's is fetched, and takes over
  * when the present one ends. */
 static void test_the_cas_successor(void **state)
@@ -410,6 +429,7 @@ static void test_the_cas_successor(void **state)
     char stem[MU_KEYSTORE_STEM];
 
     t->w->peer.lifetime_s = 90 * DAY;
+    post_script(t);
     watched_config(t, web);
     watched_run(t, 60);
     peer_init_next(&next, t->w->agent.env);
@@ -421,6 +441,7 @@ static void test_the_cas_successor(void **state)
     assert_true(mu_keystore_next(t->w->kit->store, "web", stem));
     assert_int_equal(watched_count(t, "CA_CHANGED web M606"), 1);
     assert_true(watched_said(t, "M606 the CA certificate ends at "));
+    assert_int_equal(t->ca_changed, 1);
     assert_int_equal(t->w->peer.enrolls, 2);
     until(t, life.life.not_after_s - 60);
     assert_int_equal(t->w->peer.enrolls, 2);

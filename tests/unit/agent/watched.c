@@ -69,7 +69,10 @@ static enum mu_code deploy_start(struct mu_agent *agent, const struct mu_agent_d
     (void)err;
     assert_non_null(d);
     *d = (struct mu_agent_deploy){.t = t, .host = *host, .ok = true};
-    if (request->event >= MU_AGENT_HOOK_FAILED) {
+    if (request->event == MU_AGENT_HOOK_CA_CHANGED) {
+        t->ca_changed++;
+        assert_null(request->failed);
+    } else if (request->event >= MU_AGENT_HOOK_FAILED) {
         t->told++;
         t->last_told = request->event;
         assert_non_null(request->failed);

@@ -19,6 +19,7 @@ struct watched {
     struct mu_buf notes;     /* of the watch: a line each */
     unsigned jobs, failures; /* ended */
     unsigned deploys, told;  /* deployments, and scripts that heard of something */
+    unsigned ca_changed;     /* how often a script heard of it */
     enum mu_agent_hook_event last_told, last_deploy;
     unsigned last_attempt;
     /* switches */
