@@ -50,6 +50,19 @@ static bool is_everybodys(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IWOTH) != 0;
 }
 
+struct faults {
+    struct mu_agent_config_reader *reader;
+    uint16_t file;
+};
+
+/* It names the line itself. */
+static void on_fault(void *cookie, const struct mu_err *fault)
+{
+    const struct faults *f = cookie;
+
+    mu_agent_config_fault(f->reader, f->file, 0, fault);
+}
+
 /* What is wrong inside the file is told; only what ends the reading is returned. */
 static enum mu_code read_file(struct mu_agent_config_reader *r, const char *path, struct mu_err *err)
 {
@@ -75,8 +88,12 @@ static enum mu_code read_file(struct mu_agent_config_reader *r, const char *path
             MU_LIMIT_CONFIG >> 20);
         goto out;
     }
-    if (mu_ini_parse(mu_buf_bytes(&text), path, MU_INI_SECTIONS, &ini, &inside) != MU_OK) {
-        mu_agent_config_fault(r, file, 0, &inside); /* it names the line itself */
+    rc = mu_ini_parse_all(mu_buf_bytes(&text), path, MU_INI_SECTIONS, on_fault,
+        &(struct faults){r, file}, &ini, &inside);
+    if (rc != MU_OK) {
+        if (rc != MU_INPUT)
+            mu_agent_config_fault(r, file, 0, &inside);
+        rc = MU_OK;
         goto out;
     }
     rc = mu_agent_config_take(r, file, ini, err);

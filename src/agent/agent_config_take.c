@@ -200,6 +200,15 @@ static void literal_secret(
     mu_agent_config_advice(r, file, item->line, text);
 }
 
+/* Something behind the value that looks like a comment. Commands have '#' of their own. */
+static bool has_comment(const struct mu_ini_item *item)
+{
+    if (strstr(item->key, "script") != NULL || strcmp(item->key, "comments") == 0
+        || strcmp(item->key, "serial-source") == 0)
+        return false;
+    return strstr(item->value, " #") != NULL || strstr(item->value, "\t#") != NULL;
+}
+
 static enum mu_code take_item(struct mu_agent_config_reader *r, uint16_t file,
     const struct mu_ini_item *item, uint32_t section, struct mu_err *fatal)
 {
@@ -218,9 +227,14 @@ static enum mu_code take_item(struct mu_agent_config_reader *r, uint16_t file,
         return MU_OK;
     }
     if (mu_agent_config_word_check(word, item->value, &err) != MU_OK) {
+        if (has_comment(item))
+            mu_err_next(&err, "a comment has a line of its own: behind a value it is part of it");
         mu_agent_config_fault(r, file, item->line, &err);
         return MU_OK;
     }
+    if (has_comment(item))
+        mu_agent_config_advice(r, file, item->line,
+            "the '#' and what follows are part of the value: a comment has a line of its own");
     if (mu_agent_config_word_at((size_t)word)->is_secret && !mu_agent_config_is_reference(item->value))
         literal_secret(r, file, item);
     if ((rc = add_value(r, file, item, word, fatal)) != MU_OK)

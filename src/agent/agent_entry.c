@@ -191,7 +191,8 @@ enum mu_code mu_agent_entry_may_set(const char *name, const char *key, const cha
 {
     if (!is_secret(key) || value == NULL || mu_agent_config_is_reference(value))
         return MU_OK;
-    mu_err_set(err, MU_INPUT, MU_REASON_NONE, "%s is a secret and does not belong on a command line", key);
+    mu_err_set(err, MU_INPUT, MU_M(706), "%s is a secret and does not belong on a command line", key);
+    mu_err_likely(err, "Everybody on this machine can read the command lines of its programs.");
     mu_err_next(err, "muster secret set %s %s", name[0] != '\0' ? name : "NAME", key);
     return MU_INPUT;
 }

@@ -19,6 +19,10 @@ struct parser {
     struct mu_err *err;
     struct mu_buf value; /* of the open item */
     bool is_open; /* lines that begin with a blank still belong to the last item */
+    mu_ini_fault_call *call; /* NULL: the first fault ends it */
+    void *cookie;
+    bool is_lost; /* behind a fault: what would go on with that line is passed over */
+    enum mu_code rc; /* of the first fault that was told */
 };
 
 static enum mu_code fault(const struct parser *ps, unsigned line, const char *what)
@@ -211,8 +215,9 @@ static enum mu_code read_line(struct parser *ps, const struct line *l)
     enum mu_code rc;
 
     mu_ini_trim(l->p, &from, &to);
-    if (ps->is_open && l->n != 0 && (l->p[0] == ' ' || l->p[0] == '\t'))
-        return read_continuation(ps, l);
+    if (l->n != 0 && (l->p[0] == ' ' || l->p[0] == '\t') && (ps->is_open || ps->is_lost))
+        return ps->is_open ? read_continuation(ps, l) : MU_OK;
+    ps->is_lost = false;
     if ((rc = finish_item(ps)) != MU_OK)
         return rc;
     if (from == to || l->p[from] == '#')
@@ -273,6 +278,27 @@ static bool has_control(const struct line *l)
     return false;
 }
 
+static enum mu_code take_line(struct parser *ps, const struct line *l)
+{
+    if (has_control(l))
+        return fault(ps, l->number, "a control character");
+    if (!mu_text_is_utf8(mu_bytes(l->p, l->n)))
+        return fault(ps, l->number, "not UTF-8");
+    return ps->ini->style == MU_INI_BARE ? read_bare_line(ps, l) : read_line(ps, l);
+}
+
+/* Told, and reading goes on? */
+static bool is_told(struct parser *ps, enum mu_code rc)
+{
+    if (rc != MU_INPUT || ps->call == NULL)
+        return false;
+    ps->call(ps->cookie, ps->err);
+    ps->rc = rc;
+    ps->is_open = false;
+    ps->is_lost = true;
+    return true;
+}
+
 static enum mu_code read_lines(struct parser *ps)
 {
     const struct mu_bytes text = mu_buf_bytes(&ps->ini->text);
@@ -291,15 +317,11 @@ static enum mu_code read_lines(struct parser *ps)
         l.next = l.start + l.n + (end != NULL);
         if (l.n != 0 && l.p[l.n - 1] == '\r')
             l.n--;
-        if (has_control(&l))
-            return fault(ps, l.number, "a control character");
-        if (!mu_text_is_utf8(mu_bytes(l.p, l.n)))
-            return fault(ps, l.number, "not UTF-8");
-        rc = ps->ini->style == MU_INI_BARE ? read_bare_line(ps, &l) : read_line(ps, &l);
-        if (rc != MU_OK)
+        if ((rc = take_line(ps, &l)) != MU_OK && !is_told(ps, rc))
             return rc;
     }
-    return finish_item(ps);
+    rc = finish_item(ps);
+    return rc == MU_OK ? ps->rc : rc;
 }
 
 /* Lists have stopped moving: let the items point at their sections. */
@@ -319,7 +341,31 @@ static void link_items(struct mu_ini *ini)
 enum mu_code mu_ini_parse(struct mu_bytes text, const char *file, enum mu_ini_style style,
     struct mu_ini **out, struct mu_err *err)
 {
-    struct parser ps = {.ini = calloc(1, sizeof *ps.ini), .err = err};
+    return mu_ini_parse_all(text, file, style, NULL, NULL, out, err);
+}
+
+struct first {
+    mu_ini_fault_call *call;
+    void *cookie;
+    struct mu_err err; /* the first that was told */
+};
+
+static void tell_and_keep(void *cookie, const struct mu_err *fault)
+{
+    struct first *first = cookie;
+
+    if (first->err.code == MU_OK)
+        first->err = *fault;
+    first->call(first->cookie, fault);
+}
+
+enum mu_code mu_ini_parse_all(struct mu_bytes text, const char *file, enum mu_ini_style style,
+    mu_ini_fault_call *call, void *cookie, struct mu_ini **out, struct mu_err *err)
+{
+    struct first first = {.call = call, .cookie = cookie};
+    struct mu_err own = {0};
+    struct parser ps = {.ini = calloc(1, sizeof *ps.ini), .err = err != NULL ? err : &own,
+        .call = call != NULL ? tell_and_keep : NULL, .cookie = &first};
     enum mu_code rc;
 
     mu_buf_init_secret(&ps.value, MU_LIMIT_INI); /* a value may be a password */
@@ -336,8 +382,11 @@ enum mu_code mu_ini_parse(struct mu_bytes text, const char *file, enum mu_ini_st
         rc = no_memory(err);
         goto out;
     }
-    if ((rc = read_lines(&ps)) != MU_OK)
+    if ((rc = read_lines(&ps)) != MU_OK) {
+        if (rc == MU_INPUT && first.err.code != MU_OK)
+            *ps.err = first.err;
         goto out;
+    }
     link_items(ps.ini);
     *out = ps.ini;
     ps.ini = NULL;

@@ -32,6 +32,10 @@ enum mu_ini_style { MU_INI_SECTIONS, MU_INI_BARE };
 /* file is the name used in errors (M706: <file>:<line>: <what>). */
 enum mu_code mu_ini_parse(struct mu_bytes text, const char *file, enum mu_ini_style style,
     struct mu_ini **out, struct mu_err *err) MU_CHECK;
+/* The same, but reading goes on behind a line that breaks the format, so that each is told; err has the first. */
+typedef void mu_ini_fault_call(void *cookie, const struct mu_err *fault);
+enum mu_code mu_ini_parse_all(struct mu_bytes text, const char *file, enum mu_ini_style style,
+    mu_ini_fault_call *call, void *cookie, struct mu_ini **out, struct mu_err *err) MU_CHECK;
 void mu_ini_free(struct mu_ini *ini);
 size_t mu_ini_count(const struct mu_ini *ini);
 const struct mu_ini_item *mu_ini_at(const struct mu_ini *ini, size_t i);

@@ -348,3 +348,23 @@ def test_a_renewal_needs_no_challenge_that_is_gone(build, conf, tmp_path):
         assert json.loads(r.out)["certificates"][0]["serial"] not in (first, second), r
     finally:
         agent.end()
+
+
+def test_a_secret_on_the_command_line_is_a_configuration_error(conf):
+    """Exit 4: it is not written, and where it belongs is said."""
+    conf.scep("")
+    before = conf.main.read_text()
+    for words in (["gw", "challenge", "not-here"], ["ca:branch", "challenge", "not-here"]):
+        r = conf("config", "set", *words)
+        assert r.code == 4 and "M706" in r.err and "muster secret set" in r.err and "not-here" not in r.err, r
+    assert conf.main.read_text() == before and not conf.certs.exists()
+    assert conf("config", "set", "ca:branch", "challenge", f"file:{conf.challenge}").code == 0
+
+
+def test_every_faulty_line_is_told(conf):
+    conf.write("[agent\nnonsense\n    goes on\njitter = 5%\n= x\n")
+    for words in (["config", "check"], ["list"]):
+        r = conf(*words)
+        text = r.out + r.err
+        assert r.code == 4, r
+        assert [n for n in range(1, 6) if f"{conf.main}:{n}:" in text] == [1, 2, 5], r

@@ -890,3 +890,27 @@ def test_manual_names_every_option_and_command(muster):
         assert c in page, c
         for option in re.findall(r"--[\w-]+", run(muster, *c.split(), "--help").out if c not in ("sscep", "help COMMAND") else ""):
             assert option in page, option
+
+
+@pytest.mark.parametrize("words", [
+    ["enroll", "x", "--url", "ldap://ca"],
+    ["enroll", "x", "--url", "http://ca/", "--via", "acme"],
+    ["enroll", "x", "--url", "http://ca/", "--key", "rsa:banana"],
+    ["enroll", "x", "--url", "http://ca/", "--subject", "no name"],
+    ["enroll", "x", "--url", "http://ca/", "--san", "WHAT:x"],
+    ["enroll", "x", "--url", "http://ca/", "--timeout", "soon"],
+    ["enroll", "x", "--url", "http://ca/", "--digest", "md17"],
+    ["enroll", "x", "--url", "http://ca/", "--eku", "flying"],
+    ["enroll", "x", "--url", "http://ca/", "--key", "rsa:2048", "--key-file", "k"],
+    ["csr", "x", "--key-usage", "flying"],
+    ["ca", "fetch", "http://ca/", "--pin", "zz"],
+    ["probe", "http://ca/", "--tls-min", "9"],
+    ["place", "/tmp/x", "/etc/hostname", "--mode", "9"],
+    ["log", "--since", "whenever"],
+], ids=lambda w: " ".join(w[-2:]))
+def test_a_wrong_value_of_an_option_is_usage(cli, words):
+    """Exit 64, as for a wrong option; nothing was asked and nothing is kept."""
+    r = cli(*words)
+    assert r.code == 64 and "--help" in r.err, r
+    assert json.loads(cli("--json", *words).out)["error"]["exit"] == 64
+    assert json.loads(cli("list", "--json").out)["certificates"] == []

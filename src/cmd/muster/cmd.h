@@ -37,6 +37,7 @@ struct mu_cmd {
     unsigned debug; /* bit per enum mu_proto, bit 0: all */
     bool debug_http;
     bool color, color_err;
+    bool misused; /* the value of an option is wrong: the error that follows ends with 64 */
     bool asks_agent; /* the store is not for us: the running agent tells (cmd_agent.h) */
     bool listening; /* signals end the loop */
     bool interrupted; /* by a signal: what would come next does not start */
@@ -65,6 +66,9 @@ const struct mu_cmd_command *mu_cmd_table_find(int argc, char *const *argv, int 
  * must not be made is MU_NOT_FOUND. */
 enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *err) MU_CHECK;
 enum mu_code mu_cmd_open_net(struct mu_cmd *cmd, struct mu_err *err) MU_CHECK;
+
+/* Errors without an M-code that the value of an option brought are those of usage. Returns err's code. */
+enum mu_code mu_cmd_wrong_value(struct mu_cmd *cmd, const struct mu_err *err);
 
 /* One file per subcommand. */
 mu_cmd_run mu_cmd_enroll, mu_cmd_renew, mu_cmd_regenerate, mu_cmd_poll, mu_cmd_cancel, mu_cmd_csr,

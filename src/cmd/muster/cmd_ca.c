@@ -94,7 +94,7 @@ int mu_cmd_ca_fetch(struct mu_cmd *cmd)
     if ((rc = mu_cmd_open_store(cmd, true, &err)) != MU_OK
         || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
         || (cmd->args.word_n == 0 && (rc = mu_cmd_settings_demo(cmd, &url, &err)) != MU_OK)
-        || (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK
+        || (rc = mu_cmd_settings_args(cmd, &settings, &err)) != MU_OK
         || (rc = mu_cmd_secrets_options(cmd, &secrets, &err)) != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else {
@@ -245,12 +245,14 @@ static enum mu_code consent(struct mu_cmd *cmd, const struct mu_pki_cert *cert, 
     mu_pki_cert_fingerprint(cert, MU_PKI_SHA256, &fp);
     mu_pki_name_format(cert->subject, MU_PKI_NAME_COMMA, &subject);
     if (cmd->args.sha256 != NULL) {
-        if ((rc = mu_text_unhex(cmd->args.sha256, &given, err)) != MU_OK)
-            rc = mu_err_context(err, "--sha256");
-        else if (!mu_bytes_equal(mu_buf_bytes(&given), mu_bytes(cert->sha256, sizeof cert->sha256)))
+        if (mu_text_unhex(cmd->args.sha256, &given, err) != MU_OK) {
+            mu_err_context(err, "--sha256");
+            rc = mu_cmd_wrong_value(cmd, err);
+        } else if (!mu_bytes_equal(mu_buf_bytes(&given), mu_bytes(cert->sha256, sizeof cert->sha256))) {
             rc = mu_err_set(err, MU_AUTH, MU_M(211),
                 "The SHA-256 of %s is %s, not the one given with --sha256", mu_buf_str(&subject),
                 mu_buf_str(&fp));
+        }
     } else if (!cmd->args.yes && mu_cmd_ask_possible() && !cmd->args.no_input) {
         fprintf(stderr, "  %-10s %s, SHA-256 %s\n", "CA", mu_buf_str(&subject), mu_buf_str(&fp));
         if (!mu_cmd_ask_yes("             Compare it with the CA's operator. Trust it?"))

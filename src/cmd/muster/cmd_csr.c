@@ -43,7 +43,7 @@ static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, struct mu_
         return mu_cmd_settings_enroll(cmd, name, out, secrets, err);
     rc = mu_agent_entry_settings(&cmd->agent, name, out, err);
     if ((rc != MU_OK && rc != MU_NOT_FOUND)
-        || (rc = mu_cmd_settings_args(&cmd->args, out, err)) != MU_OK)
+        || (rc = mu_cmd_settings_args(cmd, out, err)) != MU_OK)
         return rc;
     if ((rc = mu_agent_entry_subject(&cmd->agent, name, out, err)) != MU_OK)
         return rc;

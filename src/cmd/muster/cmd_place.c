@@ -88,7 +88,9 @@ static enum mu_code place_it(struct mu_cmd *cmd, struct mu_err *err)
     struct mu_buf text = {.max = MU_LIMIT_FILE, .secret = true};
     enum mu_code rc;
 
-    if ((rc = how_of(&cmd->args, &how, err)) != MU_OK
+    if ((rc = how_of(&cmd->args, &how, err)) != MU_OK)
+        rc = mu_cmd_wrong_value(cmd, err);
+    if (rc != MU_OK
         || (rc = read_all(&cmd->args, &text, err)) != MU_OK
         || (rc = mu_keystore_place_open(cmd->args.words[0], &place, err)) != MU_OK)
         goto out;

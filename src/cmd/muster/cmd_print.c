@@ -157,12 +157,12 @@ int mu_cmd_print_error(struct mu_cmd *cmd, const char *name, const struct mu_err
 
 int mu_cmd_print_failure(struct mu_cmd *cmd, const char *name, const struct mu_err *err, const char *trace)
 {
-    char line[MU_KEYSTORE_NAME + 40];
-
+    char line[MU_KEYSTORE_NAME + 40], code[8];
     const char *head = headline(err);
-    char code[8];
 
     close_line(cmd);
+    if (cmd->misused && err->reason == MU_REASON_NONE)
+        return mu_cmd_print_usage_error(cmd, err);
     if (cmd->args.json)
         return error_json(cmd, name, err, trace, mu_err_exit_code(err));
     mu_err_code_text(err, code);

@@ -29,7 +29,7 @@ static int ask(struct mu_cmd *cmd, struct mu_agent_query *query,
         || (rc = mu_cmd_open_net(cmd, &err)) != MU_OK
         || (rc = mu_cmd_secrets_options(cmd, &secrets, &err)) != MU_OK
         || ((query->name == NULL || cmd->args.via != NULL)
-            && (rc = mu_cmd_settings_args(&cmd->args, &settings, &err)) != MU_OK)) {
+            && (rc = mu_cmd_settings_args(cmd, &settings, &err)) != MU_OK)) {
         exit_code = mu_cmd_print_error(cmd, query->name, &err);
     } else {
         if (query->name == NULL || cmd->args.via != NULL)

@@ -29,8 +29,10 @@ static enum mu_code value_of(struct mu_cmd *cmd, struct mu_secret *out, struct m
 {
     char question[120];
 
-    if (cmd->args.file != NULL && cmd->args.fd != NULL)
-        return mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--file and --fd exclude each other");
+    if (cmd->args.file != NULL && cmd->args.fd != NULL) {
+        mu_err_set(err, MU_INPUT, MU_REASON_NONE, "--file and --fd exclude each other");
+        return mu_cmd_wrong_value(cmd, err);
+    }
     if (cmd->args.file != NULL)
         return mu_agent_secret_where_file(cmd->args.file, out, err);
     if (cmd->args.fd != NULL)

@@ -146,7 +146,7 @@ static enum mu_code set_url(
     return rc;
 }
 
-enum mu_code mu_cmd_settings_args(
+static enum mu_code set_all(
     const struct mu_cmd_args *args, struct mu_agent_settings *settings, struct mu_err *err)
 {
     const struct {
@@ -220,6 +220,11 @@ enum mu_code mu_cmd_settings_args(
         || (rc = set_key(args, settings, err)) != MU_OK)
         return rc;
     return set_subject(args, settings, err);
+}
+
+enum mu_code mu_cmd_settings_args(struct mu_cmd *cmd, struct mu_agent_settings *settings, struct mu_err *err)
+{
+    return set_all(&cmd->args, settings, err) == MU_OK ? MU_OK : mu_cmd_wrong_value(cmd, err);
 }
 
 static const char *demo_dir(void)
@@ -443,7 +448,7 @@ static enum mu_code settings_of(struct mu_cmd *cmd, const char *name, bool is_ne
     if ((rc = known(cmd, name, &made, &configured, err)) != MU_OK
         || (rc = named_ca(cmd, &made, &configured, err)) != MU_OK
         || (cmd->args.demo && (rc = demo(cmd, &made, &of_demo, &configured, err)) != MU_OK)
-        || (rc = mu_cmd_settings_args(&cmd->args, &made, err)) != MU_OK
+        || (rc = mu_cmd_settings_args(cmd, &made, err)) != MU_OK
         || (is_new && (rc = mu_agent_entry_subject(&cmd->agent, name, &made, err)) != MU_OK)
         || (rc = check_whole(&made, name, err)) != MU_OK
         || (rc = mu_cmd_secrets_take(cmd, &configured, secrets, err)) != MU_OK

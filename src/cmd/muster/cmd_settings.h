@@ -5,8 +5,8 @@
 #include "cmd/muster/cmd.h"
 
 /* What the options say about connection, algorithms, subject and key, added to settings. */
-enum mu_code mu_cmd_settings_args(const struct mu_cmd_args *args,
-    struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
+enum mu_code mu_cmd_settings_args(
+    struct mu_cmd *cmd, struct mu_agent_settings *settings, struct mu_err *err) MU_CHECK;
 
 /* Is --via one that this version speaks? */
 enum mu_code mu_cmd_settings_via(const struct mu_cmd_args *args, struct mu_err *err) MU_CHECK;

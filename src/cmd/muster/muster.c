@@ -98,6 +98,12 @@ enum mu_code mu_cmd_open_store(struct mu_cmd *cmd, bool create, struct mu_err *e
     return MU_OK;
 }
 
+enum mu_code mu_cmd_wrong_value(struct mu_cmd *cmd, const struct mu_err *err)
+{
+    cmd->misused = err->reason == MU_REASON_NONE && (err->code == MU_INPUT || err->code == MU_UNSUPPORTED);
+    return err->code;
+}
+
 enum mu_code mu_cmd_open_net(struct mu_cmd *cmd, struct mu_err *err)
 {
     enum mu_code rc;

@@ -279,6 +279,45 @@ static void several_errors_are_told_at_once(void **state)
     conf_close(&conf);
 }
 
+/* Lines that break the format too, all of them. */
+static void every_line_that_breaks_the_format_is_told(void **state)
+{
+    struct conf conf;
+
+    conf_open(&conf);
+    conf_write(&conf, "certs.d/a.conf", 0644, "[certificate \"a\"\nca = none\n");
+    assert_int_equal(conf_try(&conf, "[agent]\nnonsense\njitter = 5%\n= x\n"), MU_INPUT);
+    assert_int_equal(conf.errors, 3);
+    assert_non_null(strstr(conf.told, "muster.conf:2: "));
+    assert_non_null(strstr(conf.told, "muster.conf:4: "));
+    assert_non_null(strstr(conf.told, "certs.d/a.conf:1: "));
+    assert_non_null(strstr(conf.err.what, "muster.conf:2: "));
+    assert_int_equal(mu_err_exit_code(&conf.err), 4);
+    conf_close(&conf);
+}
+
+/* What stands behind a value is part of it, and that is said where it looks like a comment. */
+static void a_comment_behind_a_value_is_told(void **state)
+{
+    struct mu_agent_config_entry e;
+    struct conf conf;
+
+    conf_open(&conf);
+    assert_int_equal(conf_try(&conf, "[certificate \"a\"]\nautomation = no\nrenew-days = 30 # a month\n"), MU_INPUT);
+    assert_non_null(strstr(conf.told, "a comment has a line of its own"));
+    assert_int_equal(conf_try(&conf,
+                         "[certificate \"a\"]\nautomation = no\nsubject = /CN=a # b\nsuccess-script = true # fine\n"
+                         "failure-script =\n    # a comment of the script\n    true\ncomments = x # y\n"),
+        MU_OK);
+    assert_non_null(strstr(conf.told, "muster.conf:3: "));
+    assert_null(strstr(conf.told, "muster.conf:4: "));
+    assert_null(strstr(conf.told, "muster.conf:5: "));
+    assert_int_equal(mu_agent_config_entry(conf.config, "a", 0, &e, &conf.err), MU_OK);
+    assert_string_equal(e.settings.subject, "/CN=a # b");
+    mu_agent_config_entry_clear(&e);
+    conf_close(&conf);
+}
+
 /* ---- files ---- */
 
 static void the_last_value_wins_over_all_files(void **state)
@@ -506,6 +545,8 @@ int main(void)
         cmocka_unit_test(every_key_is_checked_when_it_is_read),
         cmocka_unit_test(unknown_words_name_the_nearest),
         cmocka_unit_test(several_errors_are_told_at_once),
+        cmocka_unit_test(every_line_that_breaks_the_format_is_told),
+        cmocka_unit_test(a_comment_behind_a_value_is_told),
         cmocka_unit_test(the_last_value_wins_over_all_files),
         cmocka_unit_test(an_empty_value_takes_away_what_is_below),
         cmocka_unit_test(a_file_that_is_named_must_be_there),

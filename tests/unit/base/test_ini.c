@@ -225,6 +225,50 @@ static void bare_lines_are_read_with_case_and_quotes(void **state)
     mu_ini_free(ini);
 }
 
+static void put_fault(void *cookie, const struct mu_err *fault)
+{
+    mu_buf_putf(cookie, "%s\n", fault->what);
+}
+
+/* Each line that breaks the format, and none for what goes on with such a line. */
+static void all_faulty_lines_are_told(void **state)
+{
+    static const char text[] = "[agent\n"
+                               "store = /x\n"
+                               "nonsense\n"
+                               "    that goes on\n"
+                               "    and on\n"
+                               "jitter = 5%\n"
+                               "    more\n"
+                               "\n"
+                               "    # behind a value\n"
+                               "= nothing\n"
+                               "[]\n"
+                               "a = \x01\n"
+                               "b = \xff\n"
+                               "fine = yes\n";
+    struct mu_buf told = {0};
+    struct mu_ini *ini = NULL;
+    struct mu_err err = {0};
+
+    assert_int_equal(mu_ini_parse_all(mu_bytes_str(text), "t.conf", MU_INI_SECTIONS, put_fault, &told, &ini, &err), MU_INPUT);
+    assert_null(ini);
+    assert_string_equal(mu_buf_str(&told),
+        "t.conf:1: a section has no ']' at its end\n"
+        "t.conf:3: neither [section] nor key = value nor # comment\n"
+        "t.conf:10: no key before '='\n"
+        "t.conf:11: a section has no word behind '['\n"
+        "t.conf:12: a control character\n"
+        "t.conf:13: not UTF-8\n");
+    assert_string_equal(err.what, "t.conf:1: a section has no ']' at its end");
+    assert_int_equal(err.reason, MU_M(706));
+    mu_buf_reset(&told);
+    assert_int_equal(mu_ini_parse_all(mu_bytes_str("[a]\nb = c\n"), "t.conf", MU_INI_SECTIONS, put_fault, &told, &ini, &err), MU_OK);
+    assert_int_equal(told.n, 0);
+    mu_ini_free(ini);
+    mu_buf_clear(&told);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +276,7 @@ int main(void)
         cmocka_unit_test(the_last_value_wins),
         cmocka_unit_test(texts_that_hold_nothing_are_fine),
         cmocka_unit_test(errors_name_file_line_and_fault),
+        cmocka_unit_test(all_faulty_lines_are_told),
         cmocka_unit_test(a_nul_octet_is_refused),
         cmocka_unit_test(a_file_has_a_ceiling),
         cmocka_unit_test(bare_lines_are_read_with_case_and_quotes),
