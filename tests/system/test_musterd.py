@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +181,42 @@ def test_reload_adds_and_removes_and_tells_systemd(agent):
     a.configure(SECTION.format("three"))
     assert a.post("/v1/reload")["agent"]["reloaded"]
     assert list(a.certs()) == ["three"]
+
+
+def test_another_store_or_socket_at_reload_is_said_to_need_a_restart(build, open_dir):
+    """It stays with what it has open: said in the log, by systemd's status, by muster status and by who changes it."""
+    d = Path(open_dir)
+    conf = d / "muster.conf"
+    conf.write_text(f"[agent]\nstore = {d}/store\ncontrol = unix:{d}/control.sock\nnotify = off\n" + SECTION.format("one"))
+    conf.chmod(0o600)
+    muster, musterd = build / "src/cmd/muster/muster", build / "src/cmd/musterd/musterd"
+    log = open(d / "log", "wb")
+    p = subprocess.Popen([musterd, "-F", "--config", conf], stdout=log, stderr=log)
+    try:
+        wait_for(lambda: (d / "control.sock").exists() and b"action=start" in (d / "log").read_bytes())
+        ask = [muster, "--config", conf, "--socket", d / "control.sock", "--no-input"]
+        r = run(*ask, "config", "set", "agent", "log-level", "info")
+        assert r.code == 0 and "restart" not in r.err, r
+        r = run(*ask, "config", "set", "agent", "store", d / "other")
+        assert r.code == 0 and "keeps its present store until it is restarted" in r.err, r
+        r = run(*ask, "config", "set", "agent", "control", f"unix:{d}/other.sock")
+        assert r.code == 0 and "keeps its present store, control until it is restarted" in r.err, r
+        text = (d / "log").read_text()
+        assert f"names another store: it is taken when musterd is restarted; until then the present one stays in use: {d}/store" in text, text
+        assert f"until then it listens at {d}/control.sock" in text, text
+        r = run(*ask, "--store", d / "store", "status", "--json")
+        assert json.loads(r.out)["agent"]["running"] is True, r
+        r = run(*ask, "--store", d / "store", "status")
+        assert "a restart is needed for another store, control" in r.out, r
+        assert not (d / "other").exists() and not (d / "other.sock").exists()
+        run(*ask, "config", "set", "agent", "control", f"unix:{d}/control.sock")
+        r = run(*ask, "config", "set", "agent", "store", d / "store")
+        assert r.code == 0 and "restarted" not in r.err, r
+        assert "restart is needed" not in run(*ask, "status").out
+    finally:
+        p.terminate()
+        assert p.wait(20) == 0
+        log.close()
 
 
 def test_wrong_reload_keeps_the_old_and_says_so(agent):

@@ -91,8 +91,16 @@ void mu_cmd_agent_reload(struct mu_cmd *cmd)
     struct mu_err err = {0};
     enum mu_code rc = ask(cmd, "POST", "/v1/reload", "", POKE_S, &answer, &err);
 
+    json_t *body = NULL;
+    const char *restart;
+
     if (rc != MU_OK && rc != MU_NOT_FOUND && rc != MU_DENIED)
         mu_cmd_print_note(cmd, "muster: the agent says: %s", err.what);
+    if (rc == MU_OK && mu_kit_json_decode(mu_buf_bytes(&answer), &body, NULL) == MU_OK
+        && (restart = json_string_value(json_object_get(json_object_get(body, "agent"), "restart"))) != NULL)
+        mu_cmd_print_note(cmd, "muster: the running agent keeps its present %s until it is restarted: "
+                               "systemctl restart musterd", restart);
+    json_decref(body);
     mu_buf_clear(&answer);
 }
 
@@ -186,15 +194,17 @@ static void state_json(struct mu_agent_json *j, bool runs, const json_t *agent)
 static void state_text(const json_t *agent, char *out, size_t size)
 {
     const char *started = json_string_value(json_object_get(agent, "started")),
-               *fault = json_string_value(json_object_get(json_object_get(agent, "fault"), "what"));
+               *fault = json_string_value(json_object_get(json_object_get(agent, "fault"), "what")),
+               *restart = json_string_value(json_object_get(agent, "restart"));
     char when[48] = "?";
     int64_t t;
 
     if (started != NULL && mu_time_parse_rfc3339(started, &t))
         mu_cmd_print_time(t, when);
-    snprintf(out, size, "running, process %lld, since %s%s%.300s",
-        (long long)json_integer_value(json_object_get(agent, "pid")), when, fault != NULL ? "; " : "",
-        fault != NULL ? fault : "");
+    snprintf(out, size, "running, process %lld, since %s%s%.60s%s%.300s",
+        (long long)json_integer_value(json_object_get(agent, "pid")), when,
+        restart != NULL ? "; a restart is needed for another " : "", restart != NULL ? restart : "",
+        fault != NULL ? "; " : "", fault != NULL ? fault : "");
 }
 
 void mu_cmd_agent_state(struct mu_cmd *cmd, struct mu_agent_json *j, char *out, size_t size)

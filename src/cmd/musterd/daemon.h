@@ -39,6 +39,7 @@ struct mu_daemon {
     unsigned secrets_dropped; /* variables that had no business in our environment */
     int64_t started_s, reloaded_s;
     struct mu_err fault; /* of the last reload; MU_OK: none */
+    char restart[24];    /* what the configuration wants and only a restart takes: "store, control"; "": nothing */
 };
 
 /* Reads the configuration, says what is wrong with it on stderr. */

@@ -23,6 +23,7 @@ static void on_status(void *ctx, struct mu_web_agent_status *out)
         .uid = (int64_t)geteuid(),
         .started_s = d->started_s,
         .reloaded_s = d->reloaded_s,
+        .restart = d->restart[0] != '\0' ? d->restart : NULL,
         .fault = d->fault.code != MU_OK ? &d->fault : NULL};
     mu_daemon_watch_status(ctx, out);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/muster/cmd_paths.h"
 #include "cmd/musterd/daemon.h"
 #include "cmd/musterd/daemon_log.h"
 #include "cmd/musterd/daemon_notify.h"
@@ -20,20 +21,35 @@ static void note(void *cookie, const struct mu_agent_config_note *note)
             note->is_error ? MU_DAEMON_ERROR : MU_DAEMON_WARNING, "config", "%s: %s", code, note->text);
 }
 
-static bool differs(const char *a, const char *b)
+typedef enum mu_code place_of(const char *option, const char *configured, struct mu_buf *out, struct mu_err *err);
+
+/* Would a start now take another place than the one that is open? */
+static bool differs(place_of *place, const char *option, const char *configured, const struct mu_buf *open)
 {
-    return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+    struct mu_buf fresh = {0};
+    bool other = place(option, configured, &fresh, NULL) == MU_OK && strcmp(mu_buf_str(&fresh), mu_buf_str(open)) != 0;
+
+    mu_buf_clear(&fresh);
+    return other;
 }
 
-/* What is open stays so: two stores, or a socket that nobody finds any more, would surprise. */
-static void tell_restarts(
-    const struct mu_agent_config_agent *before, const struct mu_agent_config_agent *now)
+/* What is open stays so: two stores, or a socket that nobody finds any more, would surprise. Said here once,
+ * and by status until it is done. */
+static void tell_restarts(struct mu_daemon *d, const struct mu_agent_config_agent *now)
 {
-    if (differs(before->store, now->store))
-        mu_daemon_log_line(MU_DAEMON_WARNING, "reload", "Another store is taken at the next start only.");
-    if (differs(before->control, now->control))
-        mu_daemon_log_line(
-            MU_DAEMON_WARNING, "reload", "Another control socket is taken at the next start only.");
+    bool store = differs(mu_cmd_paths_store, d->options->store, now->store, &d->store_root),
+         control = differs(mu_cmd_paths_socket, d->options->socket, now->control, &d->socket);
+
+    snprintf(d->restart, sizeof d->restart, "%s%s%s", store ? "store" : "", store && control ? ", " : "",
+        control ? "control" : "");
+    if (store)
+        mu_daemon_log_line(MU_DAEMON_WARNING, "reload", "The configuration names another store: it is taken when musterd "
+                                                        "is restarted; until then the present one stays in use: %s.",
+            mu_buf_str(&d->store_root));
+    if (control)
+        mu_daemon_log_line(MU_DAEMON_WARNING, "reload", "The configuration names another control socket: it is taken when "
+                                                        "musterd is restarted; until then it listens at %s.",
+            mu_buf_str(&d->socket));
 }
 
 /* In the order in which a failure leaves what was. */
@@ -49,7 +65,7 @@ static enum mu_code adopt(struct mu_daemon *d, struct mu_agent_config *fresh, st
         return rc;
     if ((rc = mu_daemon_watch_reload(d, fresh, err)) != MU_OK)
         return rc;
-    tell_restarts(mu_agent_config_agent(d->config), now);
+    tell_restarts(d, now);
     return MU_OK;
 }
 
@@ -93,7 +109,8 @@ void mu_daemon_tell_status(struct mu_daemon *d)
     mu_agent_watch_counts(d->watch, &counts);
     if (counts.running > 0)
         snprintf(jobs, sizeof jobs, ", %zu being worked on", counts.running);
-    mu_daemon_notify_send("STATUS=%zu certificate%s%s%s%s", counts.entries, counts.entries == 1 ? "" : "s", jobs,
+    mu_daemon_notify_send("STATUS=%zu certificate%s%s%s%s%s%s", counts.entries, counts.entries == 1 ? "" : "s", jobs,
         mu_env_system_shift() != 0 ? ", the clock is shifted" : "",
-        d->fault.code != MU_OK ? ", the configuration on disk is wrong and not in use" : "");
+        d->fault.code != MU_OK ? ", the configuration on disk is wrong and not in use" : "",
+        d->restart[0] != '\0' ? ", a restart is needed for another " : "", d->restart);
 }

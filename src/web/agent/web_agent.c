@@ -78,6 +78,7 @@ static void status_json(const struct mu_web_agent *web, struct mu_agent_json *j)
     mu_agent_json_int(j, "jobs", s.jobs);
     mu_agent_json_int(j, "unseen", s.unseen);
     mu_agent_json_time(j, "next", s.next_s);
+    mu_agent_json_text(j, "restart", s.restart);
     fault_json(j, s.fault);
     mu_agent_json_close(j, '}');
 }

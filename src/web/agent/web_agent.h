@@ -30,6 +30,7 @@
 /* What /v1/status says of the process; texts are views during the call. */
 struct mu_web_agent_status {
     const char *config, *socket, *metrics, *notify;
+    const char *restart;        /* what only a restart takes ("store, control"); NULL: nothing */
     int64_t pid, uid, started_s, reloaded_s;
     int64_t next_s;             /* when it looks again; 0: not known */
     unsigned jobs;              /* that run now */
