@@ -106,6 +106,11 @@ enum mu_code mu_agent_config_each_of(const struct mu_agent_config *config, const
  * before the rename. file (may be NULL) gets its path. */
 enum mu_code mu_agent_config_set(const char *path, const char *section, const char *name, const char *key,
     const char *value, struct mu_buf *file, struct mu_err *err) MU_CHECK;
+/* Takes a certificate's sections out of all files; one that holds nothing else below certs.d goes as a whole. call is
+ * told each file that was changed, before the next one is. MU_NOT_FOUND: the configuration does not have it. */
+typedef void mu_agent_config_file_call(void *cookie, const char *file);
+enum mu_code mu_agent_config_remove(const char *path, const char *name, mu_agent_config_file_call *call, void *cookie,
+    struct mu_err *err) MU_CHECK;
 /* A whole file of the configuration, checked as above; what is wrong is told through call. */
 enum mu_code mu_agent_config_replace(const char *path, const char *file, struct mu_bytes text,
     mu_agent_config_call *call, void *cookie, struct mu_err *err) MU_CHECK;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/agent_config_internal.h"
 #include "base/limits.h"
@@ -211,5 +212,97 @@ enum mu_code mu_agent_config_set(const char *path, const char *section, const ch
     mu_buf_clear(&dir);
     mu_buf_clear(&c.file);
     mu_buf_clear(&c.text);
+    return rc;
+}
+
+/* ---- a whole certificate ---- */
+
+/* Is there anything that somebody may want to keep? Comments are, but not in a file of its own. */
+static bool holds_nothing(const struct mu_ini *ini, const char *file, const char *name)
+{
+    const char *slash = strrchr(file, '/');
+    char own[300];
+
+    snprintf(own, sizeof own, "%.250s.conf", name);
+    return mu_ini_count(ini) == 0 && !mu_ini_header_at(ini, 1, &(struct mu_ini_header){.line = 0})
+        && slash != NULL && strcmp(slash + 1, own) == 0;
+}
+
+static bool has_section(const struct mu_ini *ini, const char *name)
+{
+    struct mu_ini_header h;
+
+    for (size_t i = 1; mu_ini_header_at(ini, i, &h); i++)
+        if (strcmp(h.section, "certificate") == 0 && strcmp(h.name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Out of one file, if the rest is a configuration without it. *has: it is in there. */
+static enum mu_code remove_from(const char *path, const char *file, const char *name, bool *has, struct mu_err *err)
+{
+    struct mu_buf text = {.max = MU_LIMIT_INI, .secret = true};
+    struct mu_keystore_place *place = NULL;
+    struct mu_ini *ini = NULL;
+    enum mu_code rc = mu_keystore_place_open(file, &place, err);
+
+    if (rc == MU_OK)
+        rc = read_ini(file, &ini, err);
+    *has = rc == MU_OK && has_section(ini, name);
+    if (!*has)
+        goto out;
+    if ((rc = mu_ini_remove(ini, "certificate", name, err)) != MU_OK)
+        goto out;
+    mu_ini_format(ini, &text);
+    rc = mu_buf_check(&text, file, err);
+    if (rc == MU_OK)
+        rc = write_checked(path, place, file, mu_buf_bytes(&text), NULL, NULL, err);
+    if (rc == MU_OK && holds_nothing(ini, file, name) && unlink(file) != 0)
+        rc = mu_err_set(err, MU_STORAGE, MU_M(702), "Cannot remove %s: %s", file, strerror(errno));
+out:
+    mu_keystore_place_close(place);
+    mu_ini_free(ini);
+    mu_buf_clear(&text);
+    return rc;
+}
+
+/* Over all files once. What is left of it elsewhere may not be able to stand alone: *left, and the next round. */
+static enum mu_code remove_round(const char *path, const char *name, size_t *left, size_t *done,
+    mu_agent_config_file_call *call, void *cookie, struct mu_err *err)
+{
+    struct mu_agent_config *config = NULL;
+    enum mu_code rc = mu_agent_config_load_anyway(path, &config, err), last = rc;
+
+    *left = *done = 0;
+    if (rc != MU_OK)
+        return rc;
+    for (size_t i = config->file_n; i-- > 0;) {
+        bool has = false;
+
+        if ((rc = remove_from(path, config->files[i], name, &has, err)) != MU_OK) {
+            *left += has;
+            last = has ? rc : last;
+        } else if (has) {
+            ++*done;
+            call(cookie, config->files[i]);
+        }
+    }
+    mu_agent_config_free(config);
+    return last;
+}
+
+enum mu_code mu_agent_config_remove(const char *path, const char *name, mu_agent_config_file_call *call, void *cookie,
+    struct mu_err *err)
+{
+    const char *main_file = path != NULL ? path : MU_AGENT_CONFIG_FILE;
+    size_t left = 1, done = 1, all = 0;
+    enum mu_code rc = MU_OK;
+
+    while (left > 0 && done > 0) {
+        rc = remove_round(main_file, name, &left, &done, call, cookie, err);
+        all += done;
+    }
+    if (rc == MU_OK && all == 0)
+        return mu_err_set(err, MU_NOT_FOUND, MU_REASON_NONE, "the configuration has no certificate '%s'", name);
     return rc;
 }

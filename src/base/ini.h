@@ -50,6 +50,8 @@ const char *mu_ini_file(const struct mu_ini *ini);
  * the value; then nothing is changed. */
 enum mu_code mu_ini_set(struct mu_ini *ini, const char *section, const char *name,
     const char *key, const char *value, struct mu_err *err) MU_CHECK;
+/* Takes all sections of this name away, with their items and the comments between those. What stands outside stays. */
+enum mu_code mu_ini_remove(struct mu_ini *ini, const char *section, const char *name, struct mu_err *err) MU_CHECK;
 bool mu_ini_format(const struct mu_ini *ini, struct mu_buf *out);
 
 #endif

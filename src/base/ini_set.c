@@ -172,3 +172,55 @@ out:
     mu_ini_free(after);
     return rc;
 }
+
+/* Offset of a line by its number. */
+static size_t line_at(const struct mu_ini *ini, unsigned line)
+{
+    const uint8_t *p = ini->text.p, *end = p + ini->text.n, *found;
+
+    for (unsigned i = 1; i < line && (found = memchr(p, '\n', (size_t)(end - p))) != NULL; i++)
+        p = found + 1;
+    return (size_t)(p - ini->text.p);
+}
+
+/* Behind the blank lines there. */
+static size_t behind_blank_lines(const struct mu_ini *ini, size_t at)
+{
+    for (size_t i = at; i < ini->text.n; i++) {
+        uint8_t c = ini->text.p[i];
+
+        if (c == '\n')
+            at = i + 1;
+        else if (c != ' ' && c != '\t' && c != '\r')
+            break;
+    }
+    return at;
+}
+
+enum mu_code mu_ini_remove(struct mu_ini *ini, const char *section, const char *name, struct mu_err *err)
+{
+    struct mu_ini *after = NULL, swap;
+    struct mu_buf text;
+    size_t at = 0;
+    enum mu_code rc;
+
+    mu_buf_init_secret(&text, MU_LIMIT_INI);
+    for (size_t i = 1; i < ini->section_n; i++) {
+        const struct mu_ini_section *s = &ini->sections[i];
+
+        if (strcmp(s->word, section) != 0 || strcmp(s->name, name != NULL ? name : "") != 0)
+            continue;
+        put_range(&text, ini, at, line_at(ini, s->line));
+        at = behind_blank_lines(ini, s->end);
+    }
+    put_range(&text, ini, at, ini->text.n);
+    if ((rc = mu_buf_check(&text, ini->file, err)) == MU_OK
+        && (rc = mu_ini_parse(mu_buf_bytes(&text), ini->file, ini->style, &after, err)) == MU_OK) {
+        swap = *ini;
+        *ini = *after;
+        *after = swap;
+    }
+    mu_buf_clear(&text);
+    mu_ini_free(after);
+    return rc;
+}

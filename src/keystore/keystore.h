@@ -103,6 +103,11 @@ enum mu_code mu_keystore_next_drop(struct mu_keystore *store, const char *name, 
 enum mu_code mu_keystore_next_remove(struct mu_keystore *store, const char *name, struct mu_err *err)
     MU_CHECK;
 
+/* Pairs and small files of an entry, but no secrets. Settings go first, then nobody asks for it any more; the pairs
+ * are out of reach in one rename, and what a kill leaves behind that is removed when it is called again. The caller
+ * holds the lock. Nothing there: success. */
+enum mu_code mu_keystore_entry_remove(struct mu_keystore *store, const char *name, struct mu_err *err) MU_CHECK;
+
 /* Lists of names, sorted; each is called once. */
 typedef void mu_keystore_each_call(void *cookie, const char *name);
 /* Entries: all with certificates, settings or a pending request. */

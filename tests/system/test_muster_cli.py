@@ -616,7 +616,7 @@ def test_a_failed_try_does_not_shine_through_the_next_command(cli):
     r = cli.enroll("again")
     assert r.code == 0, r
     r = cli("enroll", "bare", "--url", cli.demo.url.removeprefix("http://"))
-    assert r.code == 1 and f"--url {cli.demo.url}" in r.err, r
+    assert r.code == 64 and f"--url {cli.demo.url}" in r.err, r
 
 
 def test_all_asks_once_about_each_pending_request(cli):

@@ -72,7 +72,7 @@ enum mu_code mu_cmd_wrong_value(struct mu_cmd *cmd, const struct mu_err *err);
 
 /* One file per subcommand. */
 mu_cmd_run mu_cmd_enroll, mu_cmd_renew, mu_cmd_regenerate, mu_cmd_poll, mu_cmd_cancel, mu_cmd_csr,
-    mu_cmd_install, mu_cmd_list, mu_cmd_status, mu_cmd_show, mu_cmd_diff, mu_cmd_trace, mu_cmd_ca_fetch, mu_cmd_ca_list,
+    mu_cmd_install, mu_cmd_list, mu_cmd_status, mu_cmd_show, mu_cmd_diff, mu_cmd_trace, mu_cmd_export, mu_cmd_remove, mu_cmd_ca_fetch, mu_cmd_ca_list,
     mu_cmd_ca_trust, mu_cmd_ca_remove, mu_cmd_revoke, mu_cmd_crl_fetch, mu_cmd_cert_query, mu_cmd_probe, mu_cmd_log,
     mu_cmd_deploy, mu_cmd_hook_test, mu_cmd_replace, mu_cmd_place, mu_cmd_completion;
 mu_cmd_run mu_cmd_errors, mu_cmd_metrics, mu_cmd_check, mu_cmd_doctor;

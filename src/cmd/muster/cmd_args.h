@@ -38,6 +38,7 @@ enum {
     MU_ARGS_ENTRY = 1 << 26, /* --name of an entry */
     MU_ARGS_PLACE = 1 << 27, /* owner, group and mode of a copy */
     MU_ARGS_CONFIG = 1 << 28, /* --origin */
+    MU_ARGS_EXPORT = 1 << 30, /* into which form and file */
     MU_ARGS_GIVEN = 1 << 29, /* a secret that is stored: --file, --fd */
 };
 
@@ -79,6 +80,7 @@ struct mu_cmd_args {
     const char *deploy, *success_script, *failure_script, *verify;
     bool verify_only;
     bool keep, back, forget;
+    const char *pem, *bundle, *p12;
     bool origin;
     const char *file, *fd;
     bool follow, watch, last;

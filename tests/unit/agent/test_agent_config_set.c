@@ -7,41 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "keystore/keystore_io.h"
-
-static unsigned calls, stop_at; /* 0: never */
-
-static bool alive(void)
-{
-    calls++;
-    if (stop_at == 0 || calls < stop_at)
-        return true;
-    errno = EIO;
-    return false;
-}
-
-#define WRAP(call, parameters, arguments)                                                                            \
-    int __real_mu_keystore_io_##call parameters;                                                                     \
-    int __wrap_mu_keystore_io_##call parameters;                                                                     \
-    int __wrap_mu_keystore_io_##call parameters                                                                      \
-    {                                                                                                                \
-        return alive() ? __real_mu_keystore_io_##call arguments : -1;                                                \
-    }
-WRAP(create, (int dir, const char *name, unsigned mode), (dir, name, mode))
-WRAP(write, (int fd, const void *p, size_t n), (fd, p, n))
-WRAP(fsync, (int fd), (fd))
-WRAP(rename, (int dir, const char *from, const char *to), (dir, from, to))
-WRAP(symlink, (int dir, const char *name, const char *target), (dir, name, target))
-WRAP(unlink, (int dir, const char *name), (dir, name))
-WRAP(mkdir, (int dir, const char *name, unsigned mode), (dir, name, mode))
-int __real_mu_keystore_io_close(int fd);
-int __wrap_mu_keystore_io_close(int fd);
-int __wrap_mu_keystore_io_close(int fd)
-{
-    int rc = __real_mu_keystore_io_close(fd);
-
-    return alive() ? rc : -1;
-}
+#include "killed.h"
 
 static const char text[] =
     "# our CAs\n"
@@ -210,10 +176,10 @@ static void a_kill_leaves_the_old_file_or_the_new_one(void **state)
 
         conf_open(&conf);
         conf_write(&conf, "muster.conf", 0600, text);
-        calls = 0;
-        stop_at = n;
-        done = set(&conf, "certificate", "web", "renew-days", "7") == MU_OK && calls < n;
-        stop_at = 0;
+        killed_calls = 0;
+        killed_at = n;
+        done = set(&conf, "certificate", "web", "renew-days", "7") == MU_OK && killed_calls < n;
+        killed_at = 0;
         conf_read(&conf, "muster.conf", now, sizeof now);
         if (strcmp(now, text) != 0 && strcmp(now, want) != 0)
             fail_msg("call %u: the file is neither", n);

@@ -170,6 +170,30 @@ static void bare_files_can_be_changed_too(void **state)
     mu_ini_free(ini);
 }
 
+/* A section goes with its items and the comments between them; what is outside stays byte for byte. */
+static void a_section_is_taken_away(void **state)
+{
+    static const struct {
+        const char *text, *left;
+    } cases[] = {
+        {"", ""},
+        {"[b]\nx = 1\n", "[b]\nx = 1\n"},
+        {"[a \"n\"]\nx = 1\n", ""},
+        {"# top\n[a \"n\"]\n# inside\nx = 1\n   two\n\n# of b\n[b]\ny=2", "# top\n# of b\n[b]\ny=2"},
+        {"[b]\r\ny = 2\r\n\r\n[a \"n\"]\r\nx = 1\r\n[a \"m\"]\r\nx = 2", "[b]\r\ny = 2\r\n\r\n[a \"m\"]\r\nx = 2"},
+        {"[a \"n\"]\nx = 1\n\n[b]\ny = 1\n[A \"n\"]\n\n\n[c]\n", "[b]\ny = 1\n[c]\n"},
+        {"[a]\nx = 1\n[a \"n\"]", "[a]\nx = 1\n"},
+    };
+
+    for (size_t i = 0; i < LEN(cases); i++) {
+        struct mu_ini *ini = parse(cases[i].text, MU_INI_SECTIONS);
+
+        assert_int_equal(mu_ini_remove(ini, "a", "n", NULL), MU_OK);
+        assert_text(ini, cases[i].left);
+        mu_ini_free(ini);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +201,7 @@ int main(void)
         cmocka_unit_test(what_was_set_reads_back),
         cmocka_unit_test(what_the_format_cannot_hold_is_refused_and_changes_nothing),
         cmocka_unit_test(bare_files_can_be_changed_too),
+        cmocka_unit_test(a_section_is_taken_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

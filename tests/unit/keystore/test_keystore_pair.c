@@ -11,22 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keystore/keystore_io.h"
+#include "killed.h"
 
 /* ---- the wrapped calls ---- */
 
 enum { MAX_CALLS = 400 };
-static struct {
-    unsigned calls;
-    unsigned stop_at; /* this call and all later ones do nothing and fail: killed. 0: never */
-    unsigned fail_at; /* this one fails once, with ENOSPC. 0: none */
-    char log[MAX_CALLS][320];
-} io;
-
-static void io_reset(void)
-{
-    memset(&io, 0, sizeof(io));
-}
+static char io_log[MAX_CALLS][320];
 
 static void fd_path(int fd, char *out, size_t size)
 {
@@ -38,87 +28,21 @@ static void fd_path(int fd, char *out, size_t size)
     out[n > 0 ? n : 0] = '\0';
 }
 
-/* Logs; true: go through. */
-static bool call(const char *verb, int fd, const char *name)
+static void heard(unsigned n, const char *verb, int fd, const char *name)
 {
     char path[200];
 
-    io.calls++;
     fd_path(fd, path, sizeof(path));
-    if (io.calls < MAX_CALLS)
-        snprintf(io.log[io.calls], sizeof(io.log[0]), "%s %s%s%s", verb, path,
-            name[0] != '\0' ? "/" : "", name);
-    if ((io.stop_at != 0 && io.calls >= io.stop_at) || io.calls == io.fail_at) {
-        errno = io.calls == io.fail_at ? ENOSPC : EIO;
-        return false;
-    }
-    return true;
+    if (n < MAX_CALLS)
+        snprintf(io_log[n], sizeof(io_log[0]), "%s %s%s%s", verb, path, name[0] != '\0' ? "/" : "", name);
 }
 
-int __real_mu_keystore_io_create(int dir, const char *name, unsigned mode);
-int __real_mu_keystore_io_write(int fd, const void *p, size_t n);
-int __real_mu_keystore_io_fsync(int fd);
-int __real_mu_keystore_io_close(int fd);
-int __real_mu_keystore_io_rename(int dir, const char *from, const char *to);
-int __real_mu_keystore_io_symlink(int dir, const char *name, const char *target);
-int __real_mu_keystore_io_unlink(int dir, const char *name);
-int __real_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode);
-int __wrap_mu_keystore_io_create(int dir, const char *name, unsigned mode);
-int __wrap_mu_keystore_io_write(int fd, const void *p, size_t n);
-int __wrap_mu_keystore_io_fsync(int fd);
-int __wrap_mu_keystore_io_close(int fd);
-int __wrap_mu_keystore_io_rename(int dir, const char *from, const char *to);
-int __wrap_mu_keystore_io_symlink(int dir, const char *name, const char *target);
-int __wrap_mu_keystore_io_unlink(int dir, const char *name);
-int __wrap_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode);
-
-int __wrap_mu_keystore_io_create(int dir, const char *name, unsigned mode)
+static void io_reset(void)
 {
-    return call("create", dir, name) ? __real_mu_keystore_io_create(dir, name, mode) : -1;
-}
-
-int __wrap_mu_keystore_io_write(int fd, const void *p, size_t n)
-{
-    if (call("write", fd, ""))
-        return __real_mu_keystore_io_write(fd, p, n);
-    /* A kill in the middle leaves half of it. */
-    if (io.stop_at != 0 && __real_mu_keystore_io_write(fd, p, n / 2) != 0)
-        errno = EIO;
-    return -1;
-}
-
-int __wrap_mu_keystore_io_fsync(int fd)
-{
-    return call("fsync", fd, "") ? __real_mu_keystore_io_fsync(fd) : -1;
-}
-
-int __wrap_mu_keystore_io_close(int fd)
-{
-    bool through = call("close", fd, "");
-    int why = errno, rc = __real_mu_keystore_io_close(fd);
-
-    errno = why;
-    return through ? rc : -1;
-}
-
-int __wrap_mu_keystore_io_rename(int dir, const char *from, const char *to)
-{
-    return call("rename", dir, to) ? __real_mu_keystore_io_rename(dir, from, to) : -1;
-}
-
-int __wrap_mu_keystore_io_symlink(int dir, const char *name, const char *target)
-{
-    return call("symlink", dir, name) ? __real_mu_keystore_io_symlink(dir, name, target) : -1;
-}
-
-int __wrap_mu_keystore_io_unlink(int dir, const char *name)
-{
-    return call("unlink", dir, name) ? __real_mu_keystore_io_unlink(dir, name) : -1;
-}
-
-int __wrap_mu_keystore_io_mkdir(int dir, const char *name, unsigned mode)
-{
-    return call("mkdir", dir, name) ? __real_mu_keystore_io_mkdir(dir, name, mode) : -1;
+    memset(io_log, 0, sizeof(io_log));
+    killed_calls = killed_at = killed_fail = 0;
+    killed_tears = true;
+    killed_heard = heard;
 }
 
 /* ---- what a reader sees ---- */
@@ -314,14 +238,14 @@ static enum mu_code save_second(struct kit *kit, const struct kit_pair *a, const
         kit_save(kit, "x", a, NULL, NULL);
     assert_int_equal(mu_keystore_lock(kit->store, "x", &lock, NULL), MU_OK);
     io_reset();
-    io.stop_at = stop_at;
-    io.fail_at = fail_at;
+    killed_at = stop_at;
+    killed_fail = fail_at;
     rc = mu_keystore_save(kit->store, "x", &p, &saved, err);
-    io.fail_at = 0;
-    total = io.calls;
+    killed_fail = 0;
+    total = killed_calls;
     mu_keystore_unlock(lock); /* who was killed writes nothing there either */
-    io.calls = total;
-    io.stop_at = 0;
+    killed_calls = total;
+    killed_at = 0;
     return rc;
 }
 
@@ -347,7 +271,7 @@ static void test_a_kill_at_any_call_leaves_one_whole_pair(void **state)
             kit_setup(&s);
             kit = s;
             rc = save_second(kit, first ? NULL : &a, &b, &chain, kills, 0, NULL);
-            total = io.calls;
+            total = killed_calls;
             kit_reopen(kit);
             if (is_current(kit, "x", "02"))
                 expect_pair(kit, "x", &b);
@@ -391,7 +315,7 @@ static void test_a_call_that_fails_switches_nothing(void **state)
         kit_setup(&s);
         kit = s;
         rc = save_second(kit, &a, &b, NULL, 0, n, &err);
-        total = io.calls;
+        total = killed_calls;
         if (rc != MU_OK) {
             refused++;
             assert_int_equal(rc, MU_STORAGE);
@@ -414,11 +338,11 @@ static void test_a_call_that_fails_switches_nothing(void **state)
 
 static unsigned find_call(const char *verb, const char *ending, unsigned from)
 {
-    for (unsigned i = from; i <= io.calls && i < MAX_CALLS; i++) {
-        size_t n = strlen(io.log[i]), m = strlen(ending);
+    for (unsigned i = from; i <= killed_calls && i < MAX_CALLS; i++) {
+        size_t n = strlen(io_log[i]), m = strlen(ending);
 
-        if (strncmp(io.log[i], verb, strlen(verb)) == 0 && n >= m
-            && strcmp(io.log[i] + n - m, ending) == 0)
+        if (strncmp(io_log[i], verb, strlen(verb)) == 0 && n >= m
+            && strcmp(io_log[i] + n - m, ending) == 0)
             return i;
     }
     return 0;
@@ -498,8 +422,8 @@ static void test_new_directories_are_synced_before_the_switch(void **state)
         synced = find_call("fsync", "/.gen/02", made);
         assert_true(0 < made && made < synced && synced < switched);
     }
-    assert_int_equal(find_call("fsync", "/certs/x", switched), io.calls);
-    assert_int_equal(switched + 1, io.calls);
+    assert_int_equal(find_call("fsync", "/certs/x", switched), killed_calls);
+    assert_int_equal(switched + 1, killed_calls);
     mu_pki_certs_clear(&chain);
     kit_pair_clear(&a);
     kit_pair_clear(&b);
@@ -520,10 +444,10 @@ static void test_small_files_survive_a_kill(void **state)
                              mu_bytes_str("old state"), NULL), MU_OK);
         assert_int_equal(mu_keystore_lock(kit->store, "x", &lock, NULL), MU_OK);
         io_reset();
-        io.stop_at = n;
+        killed_at = n;
         rc = mu_keystore_put(kit->store, MU_KEYSTORE_STATE, "x", "pending",
             mu_bytes_str("a new state"), NULL);
-        total = io.calls;
+        total = killed_calls;
         mu_keystore_unlock(lock); /* killed: it does not say that it left in order */
         io_reset();
         assert_int_equal(mu_keystore_lock(kit->store, "x", &lock, NULL), MU_OK);
@@ -559,6 +483,43 @@ static void test_loading_what_is_not_there(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
 
+/* What is left of a removal that is killed: all of the pair, or nothing that has its name; the next run ends it. */
+static void test_a_removal_killed_at_any_call_is_finished_by_the_next(void **state)
+{
+    struct kit *kit = *state;
+    struct kit_pair a, b;
+    bool killed = true;
+
+    kit_pair_make(&a, "a", 1);
+    kit_pair_make(&b, "b", 2);
+    kit_save(kit, "other", &b, NULL, NULL);
+    for (unsigned n = 1; killed; n++) {
+        char stem[MU_KEYSTORE_STEM];
+
+        kit_save(kit, "x", &b, NULL, NULL);
+        kit_save(kit, "x", &a, NULL, NULL);
+        assert_int_equal(mu_keystore_put(kit->store, MU_KEYSTORE_STATE, "x", "conf", mu_bytes_str("c"), NULL), MU_OK);
+        assert_int_equal(mu_keystore_put(kit->store, MU_KEYSTORE_STATE, "x", "life", mu_bytes_str("l"), NULL), MU_OK);
+        io_reset();
+        killed_at = n;
+        killed = mu_keystore_entry_remove(kit->store, "x", NULL) != MU_OK;
+        killed_at = 0;
+        if (kit_has(kit, "certs/x")) {
+            expect_pair(kit, "x", &a);
+            assert_true(mu_keystore_current(kit->store, "x", stem));
+        }
+        if (kit_has(kit, "state/x.conf")) /* settings go first */
+            assert_true(kit_has(kit, "state/x.life") && kit_has(kit, "certs/x"));
+        assert_int_equal(mu_keystore_entry_remove(kit->store, "x", NULL), MU_OK);
+        assert_false(kit_has(kit, "certs/x"));
+        assert_int_equal(kit_count(kit, ".removed-"), 0);
+        assert_int_equal(kit_count(kit, "x."), 0);
+    }
+    expect_pair(kit, "other", &b);
+    kit_pair_clear(&a);
+    kit_pair_clear(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -571,6 +532,7 @@ int main(void)
         T(test_the_order_of_sync_and_rename),
         T(test_new_directories_are_synced_before_the_switch),
         T(test_small_files_survive_a_kill),
+        T(test_a_removal_killed_at_any_call_is_finished_by_the_next),
         T(test_loading_what_is_not_there),
     };
 
