@@ -178,6 +178,18 @@ static void alternative_names_join(void **state)
     mu_buf_clear(&text);
 }
 
+/* Some names mean one thing here and another there. */
+static bool is_of(const char *name, unsigned wanted)
+{
+    unsigned groups;
+    const char *other;
+
+    for (size_t i = 0; (other = mu_cmd_args_at(i, &groups)) != NULL; i++)
+        if (strcmp(other, name) == 0 && (groups & wanted) != 0)
+            return true;
+    return false;
+}
+
 static void help_has_every_option_of_its_groups_once(void **state)
 {
     struct mu_buf text = {0};
@@ -194,7 +206,7 @@ static void help_has_every_option_of_its_groups_once(void **state)
         first = strstr(mu_buf_str(&text), want);
         if ((groups & ENROLL) != 0)
             assert_non_null(first);
-        else if (strcmp(name, "replace") != 0)
+        else if (!is_of(name, ENROLL))
             assert_null(first);
         if (first != NULL && (groups & ENROLL) != 0)
             assert_null(strstr(first + 1, want));
