@@ -331,6 +331,9 @@ def test_E094_E097_stored_settings_and_the_label_that_is_set_meanwhile(world):
     w.wait_serial("est-test101", old)
     said = trace()[before:]
     assert "/.well-known/est/iot/simplereenroll" in said, said[-3000:]
+    wait_for(lambda: "est result: ok (0)" in trace()[before:], "the result")
+    assert "Done." not in trace()[before:]  # E079: nobody waits at a prompt
+    assert w("trace", "est-test101", "--last").out.splitlines()[-1].endswith("est result: ok (0)")
 
 
 def test_E098_E106_E108_E113_E118_E119_the_request_is_made_of_the_certificate(world):

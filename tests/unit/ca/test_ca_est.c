@@ -360,6 +360,7 @@ static void cacerts_lead_from_the_old_root_to_the_new_one(void **state)
     ca_ok(mu_ca_next(w->ca, MU_CA_DEMO_NAME, "test", &ca_err));
     for (unsigned activated = 0; activated < 2; activated++) {
         struct mu_pki_cert *newest = NULL;
+        unsigned new_with_old = 0, old_with_new = 0;
 
         assert_int_equal(get(w, "cacerts"), 200);
         mu_pki_certs_clear(&all);
@@ -373,13 +374,18 @@ static void cacerts_lead_from_the_old_root_to_the_new_one(void **state)
         for (size_t i = 0; i < all.n; i++) {
             struct mu_pki_certs anchor = {&newest, 1};
 
-            if (mu_bytes_equal(all.v[i]->spki, newest->spki)
-                && !mu_pki_cert_is_self_signed(all.v[i]))
-                ca_ok(mu_pki_path_check(all.v[i], &all, &old, &opts, &ca_err)); /* NewWithOld */
-            if (mu_bytes_equal(all.v[i]->spki, old.v[0]->spki)
-                && !mu_pki_cert_is_self_signed(all.v[i]))
-                ca_ok(mu_pki_path_check(all.v[i], &all, &anchor, &opts, &ca_err)); /* OldWithNew */
+            if (mu_pki_cert_is_self_signed(all.v[i]))
+                continue;
+            if (mu_bytes_equal(all.v[i]->spki, newest->spki)) {
+                ca_ok(mu_pki_path_check(all.v[i], &all, &old, &opts, &ca_err));
+                new_with_old++;
+            } else if (mu_bytes_equal(all.v[i]->spki, old.v[0]->spki)) {
+                ca_ok(mu_pki_path_check(all.v[i], &all, &anchor, &opts, &ca_err));
+                old_with_new++;
+            }
         }
+        assert_int_equal(new_with_old, 1);
+        assert_int_equal(old_with_new, 1);
         if (activated == 0)
             ca_ok(mu_ca_activate(w->ca, MU_CA_DEMO_NAME, "test", &ca_err));
     }
@@ -577,7 +583,7 @@ static void disabled_expired_and_used_passwords(void **state)
 static void a_repeated_request_gets_the_same_certificate(void **state)
 {
     struct ca_world *w = *state;
-    struct ask a = with_password;
+    struct ask a = with_password, b;
     struct mu_pki_cert *one, *two, *three;
 
     a.challenge = "dHdlbHZlb2N0ZXRz"; /* base64 of tls-unique */
@@ -586,6 +592,14 @@ static void a_repeated_request_gets_the_same_certificate(void **state)
     a.challenge = "b3RoZXJ0d2VsdmUh";
     two = issued(w, &a);
     assert_true(mu_pki_cert_equal(one, two));
+    profile(w, "others", "protocols = est\nmax-requests = 0\n");
+    entry(w, "another", "others", 0);
+    b = a;
+    b.user = "another"; /* the same request of somebody else is another one */
+    b.password = "pwd-of-another";
+    three = issued(w, &b);
+    assert_false(mu_pki_cert_equal(one, three));
+    mu_pki_cert_free(three);
     a.subject = "/CN=other";
     three = issued(w, &a);
     assert_false(mu_pki_cert_equal(one, three));

@@ -120,6 +120,11 @@ static void writes_the_example_of_rfc9908(void **state)
     vector("rfc9908-ec", &want);
     world_ok(mu_est_csrattrs_encode(&params, &is, &world_err));
     assert_int_equal(is.n, want.n);
+    lists(&is,
+        "1.2.840.113549.1.9.7 challengePassword\n"
+        "1.3.6.1.1.1.1.22 undefined\n"
+        "1.2.840.10045.2.1 id-ecPublicKey: 1.3.132.0.34 secp384r1\n"
+        "1.2.840.10045.4.3.3 ecdsa-with-SHA384\n");
     mu_buf_clear(&want);
     mu_buf_clear(&is);
 }
