@@ -350,6 +350,7 @@ enum mu_code mu_agent_enroll(struct mu_agent *agent, const struct mu_agent_enrol
         return rc;
     job->no_wait = request->no_wait;
     job->route = request->route;
+    job->same_try = request->same_try;
     if ((rc = enroll_decide(job, request, err)) != MU_OK) {
         mu_agent_job_free(job);
         return rc;
@@ -468,6 +469,7 @@ enum mu_code mu_agent_renew(struct mu_agent *agent, const struct mu_agent_renew 
         return rc;
     job->no_wait = request->no_wait;
     job->route = request->route;
+    job->same_try = request->same_try;
     if ((rc = renew_decide(job, request, err)) != MU_OK) {
         mu_agent_job_free(job);
         return rc;

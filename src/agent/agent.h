@@ -214,6 +214,7 @@ struct mu_agent_enroll {
     const struct mu_secret *shared_key;  /* EST: that of server-key-to, in hex */
     bool replace;     /* a new key and certificate although there is one */
     bool drop_pending; /* --new: forget a pending request first */
+    bool same_try;    /* another route, right behind one that failed */
     bool no_wait;     /* PENDING: return, do not poll */
 };
 /* Valid certificate and same settings: NOTHING. A pending request: goes on with it. Settings are
@@ -230,6 +231,7 @@ struct mu_agent_renew {
     const struct mu_secret *secret; /* CMP */
     const struct mu_secret *shared_key; /* EST */
     bool drop_pending; /* forget a pending request first */
+    bool same_try;    /* as above */
     bool force;       /* although not due */
     bool regenerate;  /* now, with the same key unless rekey */
     bool rekey;       /* a new key although reuse-key */

@@ -148,6 +148,7 @@ struct mu_agent_job {
     size_t route;                       /* of 'ca = a, b' */
     bool life_sent;                     /* the lifecycle record knows of the request */
     bool keep_settings;                 /* given for a request that is out: kept once it goes on */
+    bool same_try;                      /* for the count of tries */
     bool regenerates, told_pending;     /* for the events */
     bool holds;                         /* what was issued waits to be deployed */
     bool ca_changed;                    /* one came to those trusted */

@@ -307,6 +307,7 @@ static void note_failure(struct mu_agent_job *job, struct mu_agent_life *life,
 {
     struct mu_lifecycle_happened what = {.event = event_of(job, err),
         .by_person = !job->agent->by_itself,
+        .same_try = job->same_try,
         .answered = is_answered(job, err),
         .retry_after_s = answer != NULL ? answer->retry_after_s : 0};
 

@@ -199,6 +199,7 @@ static void all_now(struct mu_agent_watch *watch)
         struct mu_watch_entry *entry = watch->entries[i];
 
         entry->hold_until_s = 0;
+        entry->refused = 0;
         if (entry->run != NULL)
             continue;
         entry->at_s = now_s;

@@ -15,6 +15,8 @@ struct mu_watch_entry {
     int64_t hold_until_s;    /* something here, not the CA, is in the way: no action before */
     struct mu_watch_run *run;   /* what runs for it; NULL: nothing */
     uint32_t heap_at, ready_at; /* place in the heap, plus 1; 0: not in it */
+    int64_t refused_until_s; /* routes that refused are left out so long, while there are others */
+    uint8_t refused;         /* which of them: a bit each */
     uint8_t holds;           /* in a row */
     uint8_t event;           /* enum mu_agent_hook_event of the deployment that is owed */
     bool is_seen, is_gone;   /* gone: from the lists; freed when nothing runs for it */
@@ -64,7 +66,7 @@ struct mu_watch_run {
     enum mu_lifecycle_action action;
     enum mu_agent_watch_wish wish;     /* of a person */
     bool is_wish, is_told, is_deployed; /* told: a script hears of something */
-    bool next_ca, drop_pending, had_pending;
+    bool next_ca, is_fallback, had_pending;
     size_t route;
     int64_t started_s, next_try_s;
     struct mu_agent_job *job;

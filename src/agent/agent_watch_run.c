@@ -8,7 +8,14 @@
 #include "base/text.h"
 #include "base/time.h"
 
-enum { MINUTE_S = 60, CLOCK_ASK_S = 600, CLOCK_OFF_S = 300, DAY_S = 86400 };
+enum {
+    MINUTE_S = 60,
+    CLOCK_ASK_S = 600,
+    CLOCK_OFF_S = 300,
+    DAY_S = 86400,
+    REFUSED_S = 6 * 3600, /* as long as the lifecycle waits behind a first refusal */
+    ROUTES = 8            /* whose refusals are remembered */
+};
 
 static int64_t now_of(const struct mu_agent_watch *watch)
 {
@@ -166,6 +173,7 @@ static enum mu_code renew(struct mu_watch_run *run, const struct mu_agent_enroll
         .secret = given->secret,
         .shared_key = given->shared_key,
         .drop_pending = given->drop_pending,
+        .same_try = given->same_try,
         .force = !run->is_wish || run->wish != MU_AGENT_WISH_RENEW,
         .regenerate = run->is_wish && run->wish >= MU_AGENT_WISH_REGENERATE,
         .rekey = run->is_wish && run->wish == MU_AGENT_WISH_REKEY,
@@ -198,7 +206,8 @@ static enum mu_code job_start(struct mu_watch_run *run, struct mu_err *err)
     struct mu_agent_enroll request = {.name = name,
         .route = run->route,
         .no_wait = true,
-        .drop_pending = run->drop_pending};
+        .drop_pending = run->is_fallback,
+        .same_try = run->is_fallback};
     enum mu_code rc = mu_agent_watch_run_plan(run, err);
 
     if (rc == MU_OK && watch->config.on_secrets != NULL)
@@ -206,7 +215,7 @@ static enum mu_code job_start(struct mu_watch_run *run, struct mu_err *err)
     if (rc != MU_OK)
         return rc;
     if (run->action == MU_LIFECYCLE_POLL
-        || (!run->drop_pending && !run->is_wish
+        || (!run->is_fallback && !run->is_wish
             && mu_keystore_has(watch->own.store, MU_KEYSTORE_STATE, name, "pending"))) {
         run->had_pending = true;
         return mu_agent_poll(run->agent, name, true, request.key_password, &host, &run->job, err);
@@ -217,12 +226,52 @@ static enum mu_code job_start(struct mu_watch_run *run, struct mu_err *err)
 
 /* ---- behind a job ---- */
 
+/* The next route behind this one that has not refused lately; plan.routes: none. */
+static size_t next_route(const struct mu_watch_run *run)
+{
+    const struct mu_watch_entry *entry = run->entry;
+    bool remembers = !run->is_wish && now_of(run->watch) < entry->refused_until_s;
+    size_t at = run->route + 1;
+
+    while (at < run->plan.routes && at < ROUTES && remembers && (entry->refused & 1U << at) != 0)
+        at++;
+    return at;
+}
+
+/* A CA that refused is not asked again because another one could not be reached: that would use up what
+ * the storm guard allows, and the other would not be asked when it is back. */
+static void note_refusal(struct mu_watch_run *run)
+{
+    struct mu_watch_entry *entry = run->entry;
+    int64_t now_s = now_of(run->watch);
+
+    if (run->plan.routes < 2 || run->route >= ROUTES || run->err.code != MU_DENIED)
+        return;
+    if (now_s >= entry->refused_until_s)
+        entry->refused = 0;
+    entry->refused |= (uint8_t)(1U << run->route);
+    entry->refused_until_s = now_s + REFUSED_S;
+}
+
+/* Where a run begins: with the first that has not refused lately, or, if all have, with the first. */
+static void first_route(struct mu_watch_run *run)
+{
+    const struct mu_watch_entry *entry = run->entry;
+
+    run->route = 0;
+    if (run->plan.routes < 2 || now_of(run->watch) >= entry->refused_until_s || (entry->refused & 1U) == 0)
+        return;
+    run->route = next_route(run);
+    if (run->route >= run->plan.routes)
+        run->route = 0;
+}
+
 /* Not what is ours alone, nor what has to wait for a person; within the cap. */
 static bool may_fall_back(const struct mu_watch_run *run, const struct mu_lifecycle *life)
 {
     struct mu_lifecycle_policy policy;
 
-    if (run->route + 1 >= run->plan.routes || life->pending_since_s != 0)
+    if (next_route(run) >= run->plan.routes || life->pending_since_s != 0)
         return false;
     if (run->err.code == MU_PENDING || run->err.code == MU_BUSY || run->err.code == MU_STORAGE
         || run->err.code == MU_MEMORY || run->err.code == MU_INTERNAL)
@@ -246,8 +295,8 @@ static bool try_otherwise(struct mu_watch_run *run, const struct mu_lifecycle *l
     if (run->next_ca && is_scep(run) && run->err.code != MU_NETWORK) {
         run->next_ca = false;
     } else if (may_fall_back(run, life)) {
-        run->route++;
-        run->drop_pending = true;
+        run->route = next_route(run);
+        run->is_fallback = true;
     } else {
         return false;
     }
@@ -265,6 +314,7 @@ static void job_failed(struct mu_watch_run *run)
     struct mu_lifecycle_policy policy;
     struct mu_lifecycle life = {0};
 
+    note_refusal(run);
     if (mu_agent_life_load(watch->own.store, entry->name, &life, NULL) == MU_OK
         && try_otherwise(run, &life))
         return;
@@ -294,6 +344,7 @@ static void job_finish(void *cookie)
         return;
     }
     run->entry->holds = 0;
+    run->entry->refused = 0;
     if (was_in_vain(run))
         mu_agent_watch_hold(run->watch, run->entry, 0);
     mu_agent_watch_run_end(run);
@@ -343,6 +394,7 @@ void mu_agent_watch_run_start(
     if (rc == MU_OK && run->action == MU_LIFECYCLE_DEPLOY) {
         rc = mu_agent_watch_run_deploy(run, &err);
     } else if (rc == MU_OK) {
+        first_route(run);
         run->next_ca = wants_next_ca(watch, run, look);
         rc = job_start(run, &err);
     }

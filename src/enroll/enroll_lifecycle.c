@@ -208,8 +208,11 @@ static void note_refusal(
         r->expired_refused = true;
     if (!what->by_person && r->pending_since_s == 0)
         count_answer(r, now_s);
-    r->refused++;
-    r->unreached = 0;
+    /* Of several ways, the one that was not reached is asked again soon; the other refused. */
+    if (!what->same_try || r->refused == 0)
+        r->refused++;
+    if (!what->same_try)
+        r->unreached = 0;
     r->tried_s = now_s;
     note_wait(r, what, now_s);
     forget_request(r);
@@ -220,7 +223,8 @@ static void note_unreached(struct mu_lifecycle *r, const struct mu_lifecycle_hap
 {
     if (what->answered && !what->by_person && r->pending_since_s == 0)
         count_answer(r, now_s);
-    r->unreached++;
+    if (!what->same_try || r->unreached == 0)
+        r->unreached++;
     r->tried_s = now_s;
     note_wait(r, what, now_s);
     if (r->pending_since_s != 0) { /* a poll: asked again at the pace of polls */

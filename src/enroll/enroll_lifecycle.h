@@ -148,6 +148,7 @@ int64_t mu_enroll_lifecycle_share(uint64_t spread, uint64_t number, int64_t max)
 struct mu_lifecycle_happened {
     enum mu_lifecycle_event event;
     bool by_person; /* not counted by the storm guard */
+    bool same_try; /* REFUSED, UNREACHED: by another way, right behind the last: counted once */
     bool answered; /* UNREACHED: the CA had done its part, what failed is ours (a full disk) */
     int64_t not_before_s, not_after_s; /* SAVED, ADOPTED */
     int64_t retry_after_s; /* PENDING, REFUSED, UNREACHED: the CA named so long; 0: none */

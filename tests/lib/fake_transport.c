@@ -22,6 +22,7 @@ struct fake_transport {
     struct mu_http_facts facts;
     bool strip;
     int fail_n, lose_n;
+    const char *fail_host;
     enum mu_code fail_code;
     enum mu_reason fail_reason;
     unsigned sends, sessions;
@@ -122,6 +123,11 @@ static void arrive(void *cookie)
 
     if (x->session == NULL) { /* gone before it was sent */
         exchange_free(x);
+        return;
+    }
+    if (t->fail_host != NULL && strstr(x->request->target, t->fail_host) != NULL) {
+        mu_err_set(&err, MU_NETWORK, MU_M(102), "The fake network failed as told.");
+        mu_fake_exchange_answer(x, NULL, &err);
         return;
     }
     if (t->fail_n != 0) {
@@ -293,6 +299,11 @@ void mu_fake_transport_free(struct mu_transport *transport)
         exchange_free(t->exchanges);
     }
     free(t);
+}
+
+void mu_fake_transport_fail_host(struct mu_transport *transport, const char *host)
+{
+    ((struct fake_transport *)transport)->fail_host = host;
 }
 
 void mu_fake_transport_fail(

@@ -32,6 +32,8 @@ void mu_fake_transport_free(struct mu_transport *transport);
 /* The next n exchanges fail so, without reaching the server (n < 0: all). */
 void mu_fake_transport_fail(struct mu_transport *transport, int n, enum mu_code code,
     enum mu_reason reason);
+/* Requests whose URL has this in it are not connected (M102); NULL: none. */
+void mu_fake_transport_fail_host(struct mu_transport *transport, const char *host);
 /* The server gets the next n requests, but the client gets no answer (M103). */
 void mu_fake_transport_lose_answers(struct mu_transport *transport, int n);
 /* Requests arrive as "/path?query". */

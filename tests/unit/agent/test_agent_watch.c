@@ -372,6 +372,37 @@ static void test_a_lock_that_another_holds(void **state)
     assert_int_equal(t->w->peer.enrolls, 1);
 }
 
+/* ca = a, b: both away is one try, so the pauses grow as with one; a refuses and b is away: b is asked soon
+ * and again, and a is not, so that the day's requests are left for b. */
+static void test_routes_are_one_try(void **state)
+{
+    struct watched *t = *state;
+    static const char both[] = "[ca \"b\"]\nprotocol = scep\nurl = http://other.example/scep\n"
+                               "[certificate \"web\"]\nca = a, b\nsubject = /C=NL/CN=web\n";
+
+    watched_config(t, both);
+    mu_fake_transport_fail(t->w->transport, -1, MU_NETWORK, MU_M(102));
+    watched_run(t, 30);
+    assert_int_equal(t->failures, 2);
+    assert_int_equal(watched_life(t, "web").life.unreached, 1);
+    watched_run(t, 80);
+    assert_int_equal(watched_life(t, "web").life.unreached, 2);
+    /* a refuses */
+    mu_fake_transport_fail(t->w->transport, 0, MU_OK, MU_REASON_NONE);
+    mu_fake_transport_fail_host(t->w->transport, "other.example");
+    t->w->peer.refuse = MU_REFUSE_NAME;
+    watched_config(t, both);
+    watched_run(t, 2 * HOUR);
+    assert_int_equal(t->w->peer.enrolls, 1); /* not again and again */
+    assert_int_equal(watched_life(t, "web").life.refused, 1);
+    assert_true(watched_life(t, "web").life.unreached > 3); /* b is asked at its pace */
+    mu_fake_transport_fail_host(t->w->transport, NULL);
+    t->w->peer.refuse = MU_REASON_NONE;
+    watched_run(t, HOUR + 15 * 60);
+    assert_int_equal(watched_life(t, "web").life.state, MU_LIFECYCLE_INSTALLED);
+    assert_non_null(strstr(t->w->peer.last_target, "/scep?"));
+}
+
 /* ca = a, b: where a is away the same entry is asked for at b, in the same try. */
 static void test_the_next_route(void **state)
 {
@@ -599,6 +630,7 @@ int main(void)
         T(test_changes_of_the_store_are_noticed),
         T(test_a_damaged_record_is_no_storm),
         T(test_a_lock_that_another_holds),
+        T(test_routes_are_one_try),
         T(test_the_next_route),
         T(test_the_cas_successor),
         T(test_deployed_after_it_is_saved),
