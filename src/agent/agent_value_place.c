@@ -145,7 +145,8 @@ enum mu_code mu_agent_value_notify(const char *value, struct mu_err *err)
 
     for (size_t i = 0; mu_agent_value_part(value, i, part); i++)
         if (strcmp(part, "syslog") != 0 && strcmp(part, "journal") != 0 && strcmp(part, "off") != 0
-            && !is_unix(part, "syslog:") && !is_unix(part, "journal:") && !mu_text_starts(part, "file:/") && !mu_text_starts(part, "command:/"))
+            && !is_unix(part, "syslog:") && !is_unix(part, "syslog5424:")
+            && !is_unix(part, "journal:") && !mu_text_starts(part, "file:/") && !mu_text_starts(part, "command:/"))
             return fault(err, "none of syslog, journal, file:/PATH, command:/PATH, off");
     return MU_OK;
 }

@@ -350,16 +350,18 @@ def test_events_are_followed(agent):
 
 def test_log_to_journal_syslog_file_and_command(agent, tmp_path):
     sockets = {}
-    for kind in ("journal", "syslog"):
+    for kind in ("journal", "syslog", "syslog5424"):
         sockets[kind] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sockets[kind].bind(str(tmp_path / kind))
         sockets[kind].settimeout(10)
     a = agent()
-    a.conf.write_text(f"[agent]\nnotify = journal:{tmp_path}/journal, syslog:{tmp_path}/syslog, file:{tmp_path}/log\n")
+    a.conf.write_text(f"[agent]\nnotify = journal:{tmp_path}/journal, syslog:{tmp_path}/syslog, syslog5424:{tmp_path}/syslog5424, file:{tmp_path}/log\n")
     a.start()
     journal = sockets["journal"].recv(65536).decode()
     assert "\nMUSTER_ACTION=start\n" in journal and "PRIORITY=5\n" in journal, journal
     syslog = sockets["syslog"].recv(65536).decode()
+    assert re.match(r"<29>[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d musterd\[\d+\]: date=\S+ .*action=start", syslog), syslog
+    syslog = sockets["syslog5424"].recv(65536).decode()
     assert re.match(r"<29>1 \S+Z \S+ musterd \d+ start \[muster@32473 type=\"event\"", syslog), syslog
     log = (tmp_path / "log").read_text()
     assert "action=start" in log

@@ -194,8 +194,12 @@ static void on_config_note(void *cookie, const struct mu_agent_config_note *note
 {
     struct mu_cmd *cmd = cookie;
 
-    if (note->is_error && cmd->config_faults++ > 0 && !cmd->args.json)
+    if (!note->is_error || cmd->config_faults++ == 0 || cmd->args.json)
+        return;
+    if (note->line > 0)
         fprintf(stderr, "muster: %s:%u: %s\n", note->file, note->line, note->text);
+    else
+        fprintf(stderr, "muster: %s\n", note->text); /* it names the place itself */
 }
 
 /* Everything that must be right before a command runs. */

@@ -28,7 +28,7 @@ static void note(void *cookie, const struct mu_agent_config_note *note)
     char code[8];
 
     fprintf(stderr, "musterd: %s: ", mu_err_code_text(&named, code));
-    if (note->file != NULL)
+    if (note->file != NULL && note->line > 0)
         fprintf(stderr, "%s:%u: ", note->file, note->line);
     fprintf(stderr, "%s%s\n", note->is_error ? "" : "warning: ", note->text);
 }

@@ -13,7 +13,7 @@ static void note(void *cookie, const struct mu_agent_config_note *note)
     struct mu_err named = {.reason = note->reason};
 
     mu_err_code_text(&named, code);
-    if (note->file != NULL)
+    if (note->file != NULL && note->line > 0) /* a line that breaks the format is named by its text */
         mu_daemon_log_line(note->is_error ? MU_DAEMON_ERROR : MU_DAEMON_WARNING, "config", "%s: %s:%u: %s",
             code, note->file, note->line, note->text);
     else

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -21,7 +22,7 @@
 
 enum { SINKS = 4, RECORD_MAX = 32 * 1024, FACILITY_DAEMON = 3 };
 
-enum kind { JOURNAL, SYSLOG, FILE_LINES, COMMAND };
+enum kind { JOURNAL, SYSLOG, SYSLOG_5424, FILE_LINES, COMMAND };
 
 struct sink {
     enum kind kind;
@@ -74,7 +75,20 @@ bool mu_daemon_sink_journal(const struct mu_daemon_record *r, struct mu_buf *out
     return !out->failed;
 }
 
-bool mu_daemon_sink_syslog(
+/* "<29>Nov 20 17:40:05 musterd[77]: date=..." (RFC 3164 4.1, without the host as on a local socket). */
+bool mu_daemon_sink_syslog(const struct mu_daemon_record *r, long pid, struct mu_buf *out)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t at = (time_t)r->row->at_s;
+    struct tm t = {0};
+
+    localtime_r(&at, &t);
+    mu_buf_putf(out, "<%d>%.3s %2d %02d:%02d:%02d " IDENT "[%ld]: %s", FACILITY_DAEMON * 8 + (int)r->level,
+        months + 3 * t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, pid, r->line);
+    return !out->failed;
+}
+
+bool mu_daemon_sink_syslog_5424(
     const struct mu_daemon_record *r, const char *host, long pid, struct mu_buf *out)
 {
     const char *action = r->row->field[MU_AGENT_EVENT_ACTION], *msg = r->row->field[MU_AGENT_EVENT_MSG];
@@ -130,6 +144,15 @@ static void file_put(struct sink *s, const char *line)
     mu_buf_clear(&text);
 }
 
+static bool record_make(
+    const struct mu_daemon_sinks *sinks, enum kind kind, const struct mu_daemon_record *record, struct mu_buf *text)
+{
+    if (kind == JOURNAL)
+        return mu_daemon_sink_journal(record, text);
+    return kind == SYSLOG ? mu_daemon_sink_syslog(record, (long)getpid(), text)
+                          : mu_daemon_sink_syslog_5424(record, sinks->host, (long)getpid(), text);
+}
+
 void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_record *record)
 {
     for (size_t i = 0; sinks != NULL && i < sinks->n; i++) {
@@ -140,8 +163,7 @@ void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_re
             file_put(s, record->line);
         else if (s->kind == COMMAND)
             mu_daemon_command_put(s->command, record);
-        else if (s->kind == JOURNAL ? mu_daemon_sink_journal(record, &text)
-                                    : mu_daemon_sink_syslog(record, sinks->host, (long)getpid(), &text))
+        else if (record_make(sinks, s->kind, record, &text))
             send_to(s, &text);
         mu_buf_clear(&text);
     }
@@ -157,7 +179,7 @@ static enum mu_code sink_add(
 
     if (sinks->n == SINKS)
         return mu_err_set(err, MU_INPUT, MU_M(706), "notify: more than %d places", SINKS);
-    if (path[0] != '/' || ((kind == JOURNAL || kind == SYSLOG) && strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path))
+    if (path[0] != '/' || (kind <= SYSLOG_5424 && strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path))
         return mu_err_set(err, MU_INPUT, MU_M(706), "notify: '%s' is no path from the root", path);
     if ((rc = mu_text_dup(path, &s->path, err)) != MU_OK)
         return rc;
@@ -196,6 +218,8 @@ static enum mu_code sink_parse(struct mu_daemon_sinks *sinks, const char *word, 
         return sink_add(sinks, JOURNAL, word + 8, err);
     if (mu_text_starts(word, "syslog:"))
         return sink_add(sinks, SYSLOG, word + 7, err);
+    if (mu_text_starts(word, "syslog5424:"))
+        return sink_add(sinks, SYSLOG_5424, word + 11, err);
     if (mu_text_starts(word, "file:"))
         return sink_add(sinks, FILE_LINES, word + 5, err);
     if (mu_text_starts(word, "command:"))

@@ -2,7 +2,9 @@
  * Where lines go, as [agent] notify names them, a list by comma:
  *   syslog         the journal where there is one, else the system's syslog; the default
  *   journal[:PATH] native protocol: each field is a field there (MUSTER_NAME=...)
- *   syslog:PATH    RFC 5424 with structured data, to a datagram socket
+ *   syslog:PATH    a datagram socket, in the form of libc's syslog(): what every daemon behind /dev/log reads,
+ *                  with the line of key=value as its message. rsyslog takes RFC 5424 there for text
+ *   syslog5424:PATH  RFC 5424 with structured data, for those that read it
  *   file:PATH      appended line by line; who renames the file finds a new one at the next line
  *   command:PATH   run as hook-user for each event of a certificate, one after the other, with its fields
  *                  in the environment (MUSTER_NAME=..., MUSTER_LINE=...)
@@ -23,7 +25,8 @@ void mu_daemon_sink_put(struct mu_daemon_sinks *sinks, const struct mu_daemon_re
 
 /* Pure: what is sent. */
 bool mu_daemon_sink_journal(const struct mu_daemon_record *record, struct mu_buf *out);
-bool mu_daemon_sink_syslog(
+bool mu_daemon_sink_syslog(const struct mu_daemon_record *record, long pid, struct mu_buf *out);
+bool mu_daemon_sink_syslog_5424(
     const struct mu_daemon_record *record, const char *host, long pid, struct mu_buf *out);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -55,12 +56,26 @@ static void syslog_gets_structured_data(void **state)
 {
     struct mu_buf out = {0};
 
-    assert_true(mu_daemon_sink_syslog(&record, "host1", 42, &out));
+    assert_true(mu_daemon_sink_syslog_5424(&record, "host1", 42, &out));
     assert_string_equal(mu_buf_str(&out),
         "<28>1 2025-11-20T17:40:05Z host1 musterd 42 certificate-generate "
         "[muster@32473 type=\"event\" subtype=\"system\" action=\"certificate-generate\" status=\"failure\" "
         "name=\"web\" method=\"renew\" reason=\"first\nsecond\" code=\"M312\" txn=\"2B9E\"] "
         "Failed to sign local certificate via SCEP-no \"luck\" [today]");
+    mu_buf_clear(&out);
+}
+
+/* What libc's syslog() writes, as all daemons read it; the local time, whatever that is here. */
+static void syslog_gets_a_line(void **state)
+{
+    struct mu_buf out = {0};
+
+    setenv("TZ", "UTC-1", 1);
+    tzset();
+    assert_true(mu_daemon_sink_syslog(&record, 42, &out));
+    unsetenv("TZ");
+    tzset();
+    assert_string_equal(mu_buf_str(&out), "<28>Nov 20 18:40:05 musterd[42]: type=event msg=\"x\"");
     mu_buf_clear(&out);
 }
 
@@ -70,7 +85,7 @@ static void values_cannot_leave_their_quotes(void **state)
     struct mu_buf out = {0};
 
     row.field[MU_AGENT_EVENT_NAME] = "a\"] x \\";
-    assert_true(mu_daemon_sink_syslog(&record, "", 1, &out));
+    assert_true(mu_daemon_sink_syslog_5424(&record, "", 1, &out));
     row.field[MU_AGENT_EVENT_NAME] = before;
     assert_non_null(strstr(mu_buf_str(&out), " name=\"a\\\"\\] x \\\\\" "));
     mu_buf_clear(&out);
@@ -160,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_journal_gets_fields),
         cmocka_unit_test(syslog_gets_structured_data),
+        cmocka_unit_test(syslog_gets_a_line),
         cmocka_unit_test(values_cannot_leave_their_quotes),
         cmocka_unit_test(a_file_that_was_renamed_is_made_anew),
         cmocka_unit_test(sockets_may_come_and_go),
