@@ -112,10 +112,20 @@ static void say_expired(const struct mu_agent_facts *f, int64_t now_s, struct mu
 
 static void say_lost(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)
 {
+    struct mu_buf users = {.max = 400};
+
+    for (size_t i = 0; i < f->deploy_n; i++) /* S077: what refers to the old one */
+        mu_buf_putf(&users, "%s%s", i > 0 ? ", " : "", f->deploy[i].endpoint != NULL ? f->deploy[i].endpoint
+                : f->deploy[i].recipe != NULL                                  ? f->deploy[i].recipe
+                                                                               : "a script");
     mu_err_set(err, MU_DENIED, MU_M(607), "expired %d d ago, and this CA does not renew expired ones",
         whole_days(now_s - f->not_after_s));
-    mu_err_next(err, "muster enroll %s --replace --challenge-file FILE, with a new password%s", f->name,
-        f->deploy_n > 0 ? "; then: muster deploy" : "");
+    if (f->deploy_n > 0)
+        mu_err_next(err, "muster enroll %s --replace --challenge-file FILE, with a new password; then, for what uses the "
+            "old one (%s): muster deploy %s", f->name, users.failed ? "several" : mu_buf_str(&users), f->name);
+    else
+        mu_err_next(err, "muster enroll %s --replace --challenge-file FILE, with a new password", f->name);
+    mu_buf_clear(&users);
 }
 
 static void say_clock(const struct mu_agent_facts *f, int64_t now_s, struct mu_err *err)

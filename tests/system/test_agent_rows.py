@@ -11,6 +11,7 @@ import time
 import pytest
 from agent import DAY, HOUR, World, wait_for
 from conftest import need, run
+from est_double import EstDouble, make_ca
 from relay import Forger, Relay
 
 OPENSSL = need("openssl")
@@ -241,6 +242,32 @@ def test_S075_S078_S082_too_early_is_refused_twice_a_day_at_most_and_waited_for(
     w.wait_serial("early", old)
 
 
+def test_S075_three_refusals_and_the_old_pair_stays(world):
+    """Refused without a date: the pauses are six hours, twelve, a day; then a CA that is willing."""
+    w = world
+    w.configure(scep(w), entry("refused", "scep"))
+    old = enrolled(w, "refused")["refused"]
+    forger = Forger(w.dir)
+    try:
+        w.configure(f'[ca "f"]\nprotocol = scep\nurl = {forger.url}\ntrust = {forger.root}\n', entry("refused", "f"))
+        w.at(336 * DAY, ca=False)
+        pauses = []
+        for number in (1, 2, 3):
+            wait_for(lambda: w.facts("refused").get("attempts") == number, lambda: f"{number}: {w.facts('refused')}\n{w.text()}")
+            pauses.append(next_pause(w, "refused"))
+            assert w.serial("refused") == old and w.facts("refused")["state"] == "RETRYING"
+            w.at(w.shift + int(pauses[-1]) + 2, ca=False)
+        wait_for(lambda: w.facts("refused").get("attempts") == 4, w.text)
+    finally:
+        forger.stop()
+    hours = [p / HOUR for p in pauses]
+    assert 5.9 <= hours[0] <= 7.3 and 11.9 <= hours[1] <= 24.1 and 12 <= hours[2] <= 29, hours
+    assert "M605" in w("status", "refused").out
+    w.configure(scep(w), entry("refused", "scep"))
+    w.at(w.shift + 2 * DAY)
+    w.wait_serial("refused", old)
+
+
 def test_S077_M607_an_expired_certificate_that_is_not_renewed(world):
     """The challenge is gone after the first issue: M607 with the line that helps, and the line helps."""
     w = world
@@ -392,6 +419,8 @@ def test_E099_E100_E103_E110_the_steps_of_a_renewal(world):
     assert 0 <= attrs < post, said[-3000:]
     assert "simpleenroll" not in said.replace("simplereenroll", "") and "Authorization" not in said
     assert "client certificate" in said.lower(), said[-3000:]
+    facts = w.facts("steps")
+    assert facts["user"] == "estpw" and facts["password"] == "*", facts  # E099: they stay
 
 
 def test_E101_M406_a_certificate_without_clientAuth_is_told_and_tried(world):
@@ -637,6 +666,23 @@ def test_R032_to_R036_the_files_of_the_store(world):
     w.start()
     w.wait_serial("scepClient", None)
     assert w.serial("scepClient") not in (old,)
+
+
+def test_R034_a_chain_of_two_is_two_files(world):
+    """Issued by an intermediate CA: ca.crt-0 is it, ca.crt-1 the root."""
+    w = world
+    d = EstDouble(w.dir / "double")
+    make_ca(d.dir, "middle", issuer="estDouble")
+    d.issuer, d.cacerts = "middle", [d.dir / "middle.pem", d.root]
+    try:
+        w.configure(f'[ca "est"]\nprotocol = est\nurl = {d.url}\ntrust = {d.root}\n', entry("scepClient", "est"))
+        enrolled(w, "scepClient")
+    finally:
+        d.stop()
+    files = sorted((w.store / "certs/scepClient").glob("ca.crt-*"))
+    assert [f.name for f in files] == ["ca.crt-0", "ca.crt-1"] and all(f.read_text().count("BEGIN CERT") == 1 for f in files), files
+    names = [openssl("x509", "-in", f, "-noout", "-subject").strip().rsplit("= ", 1)[-1] for f in files]
+    assert names == ["middle", "estDouble"], names
 
 
 @pytest.mark.parametrize("how", ["restart", "Apply"])

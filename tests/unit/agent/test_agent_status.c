@@ -216,6 +216,9 @@ static void test_each_rule_has_its_sentence(void **state)
     static const unsigned codes[] = {313, 601, 602, 603, 604, 605, 606, 607, 801};
     const struct mu_agent_facts f = {.name = "web", .renew_days = 60, .attempts = 2, .ca_window_s = 7 * 86400,
         .ca_not_after_s = NOW_S, .not_before_s = NOW_S - 86400, .not_after_s = NOW_S + 86400, .await_limit_s = 60};
+    char recipe[] = "nginx", endpoint[] = "www.example:443";
+    struct mu_agent_facts_deploy seen[] = {{.recipe = recipe}, {.endpoint = endpoint}};
+    struct mu_agent_facts g = f;
     struct mu_err err = {0};
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
@@ -225,6 +228,10 @@ static void test_each_rule_has_its_sentence(void **state)
         assert_null(strchr(mu_err_next_text(&err), '<'));
     }
     assert_false(mu_agent_status_say(&f, MU_M(312), NOW_S, &err));
+    g.deploy = seen; /* S077: what refers to the old one is named */
+    g.deploy_n = 2;
+    assert_true(mu_agent_status_say(&g, MU_M(607), NOW_S, &err));
+    assert_non_null(strstr(mu_err_next_text(&err), "(nginx, www.example:443): muster deploy web"));
 }
 
 int main(void)
