@@ -141,7 +141,7 @@ def test_S071_renewal_off_and_expired_is_M604(cli, tmp_path):
     conf_file.write_text(conf_file.read_text() + "renew-days = 0\n")
     days = cli.facts("old")["days_left"]
     out = status(cli, "old")
-    assert f"M604: old expires in {days} days and renewal is off" in out and "muster config set old renew-days 30" in out
+    assert re.search(f"M604: old expires in ({days}|{days - 1}) days and renewal is off", out) and "muster config set old renew-days 30" in out
     out = status(cli, "old", days=days + 3)
     assert re.search(r"EXPIRED .*renewal is off +M604", out), out
     assert "and renewal is off" in out
