@@ -192,6 +192,25 @@ fail:
     return cmd_fail(ctx, &err);
 }
 
+/* The password of an entry or of a device, into a file of that name; takes over in. */
+static int password_of(
+    struct cmd_context *ctx, const struct cmd_args *args, const char *name, const char *tail, json_t *in)
+{
+    struct mu_buf path = {0};
+    char file[PATH_MAX] = "";
+    struct mu_err err = {0};
+    int code;
+
+    if (out_file(args, name, file, &err) != MU_OK) {
+        json_decref(in);
+        return cmd_fail(ctx, &err);
+    }
+    cmd_path(&path, "/v1/entries/", args->operand[0], tail);
+    code = ask_password(ctx, mu_buf_str(&path), in, file);
+    mu_buf_clear(&path);
+    return code;
+}
+
 static int entry_passwd(struct cmd_context *ctx, int argc, char **argv)
 {
     static const struct cmd_opt options[] = {
@@ -204,8 +223,6 @@ static int entry_passwd(struct cmd_context *ctx, int argc, char **argv)
         .min = 1,
         .max = 1,
         .about = "A new password; the old one is refused from now on."};
-    struct mu_buf path = {0};
-    char file[PATH_MAX] = "";
     struct mu_err err = {0};
     struct cmd_args args;
     json_t *in;
@@ -214,16 +231,12 @@ static int entry_passwd(struct cmd_context *ctx, int argc, char **argv)
     if (code >= 0)
         return code;
     in = json_object();
-    if (out_file(&args, args.operand[0], file, &err) != MU_OK
-        || (cmd_has(&args, "password-file")
-            && password_file_read(cmd_get(&args, "password-file"), in, &err) != MU_OK)) {
+    if (cmd_has(&args, "password-file")
+        && password_file_read(cmd_get(&args, "password-file"), in, &err) != MU_OK) {
         json_decref(in);
         return cmd_fail(ctx, &err);
     }
-    cmd_path(&path, "/v1/entries/", args.operand[0], "/passwd");
-    code = ask_password(ctx, mu_buf_str(&path), in, file);
-    mu_buf_clear(&path);
-    return code;
+    return password_of(ctx, &args, args.operand[0], "/passwd", in);
 }
 
 static int entry_device(struct cmd_context *ctx, int argc, char **argv)
@@ -238,23 +251,15 @@ static int entry_device(struct cmd_context *ctx, int argc, char **argv)
         .max = 2,
         .about = "The password of one device of a wildcard entry (CMP): derived from the entry's, so\n"
                  "it is the same each time until that changes."};
-    struct mu_buf path = {0};
-    char file[PATH_MAX] = "";
-    struct mu_err err = {0};
     struct cmd_args args;
     json_t *in;
     int code = cmd_parse(ctx, &spec, argc, argv, &args);
 
     if (code >= 0)
         return code;
-    if (out_file(&args, args.operand[1], file, &err) != MU_OK)
-        return cmd_fail(ctx, &err);
     in = json_object();
     mu_kit_json_set_text(in, "reference", args.operand[1]);
-    cmd_path(&path, "/v1/entries/", args.operand[0], "/device");
-    code = ask_password(ctx, mu_buf_str(&path), in, file);
-    mu_buf_clear(&path);
-    return code;
+    return password_of(ctx, &args, args.operand[1], "/device", in);
 }
 
 /* ---- the others ---- */

@@ -220,9 +220,7 @@ int mu_cmd_ca_list(struct mu_cmd *cmd)
     if (rc != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, NULL, &err);
     } else if (cmd->args.json) {
-        mu_agent_json_close(&l.j, ']');
-        mu_agent_json_close(&l.j, '}');
-        exit_code = mu_cmd_print_json(cmd, &l.out);
+        exit_code = mu_cmd_print_json_list(cmd, &l.j, &l.out);
     } else if (l.n > 0) {
         mu_cmd_print_table_end(cmd, &l.table);
         rc = mu_keystore_ca_each(cmd->store, learned_one, &l, &err);

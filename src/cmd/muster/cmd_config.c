@@ -216,9 +216,7 @@ int mu_cmd_config_path(struct mu_cmd *cmd)
     mu_agent_json_open(&j, "files", '[');
     for (size_t i = 0; (file = mu_agent_config_file_at(cmd->config, i)) != NULL; i++)
         mu_agent_json_text(&j, NULL, file);
-    mu_agent_json_close(&j, ']');
-    mu_agent_json_close(&j, '}');
-    exit_code = mu_cmd_print_json(cmd, &out);
+    exit_code = mu_cmd_print_json_list(cmd, &j, &out);
     mu_buf_clear(&out);
     return exit_code;
 }

@@ -135,9 +135,7 @@ int mu_cmd_config_show(struct mu_cmd *cmd)
     if (rc != MU_OK) {
         exit_code = mu_cmd_print_error(cmd, name, &err);
     } else if (cmd->args.json) {
-        mu_agent_json_close(&j, ']');
-        mu_agent_json_close(&j, '}');
-        exit_code = mu_cmd_print_json(cmd, &out);
+        exit_code = mu_cmd_print_json_list(cmd, &j, &out);
     }
     mu_buf_clear(&out);
     return exit_code;

@@ -104,9 +104,7 @@ static int all_json(struct log *log, const struct mu_agent_log_filter *filter,
     mu_agent_json_open(&log->j, "events", '[');
     if (mu_agent_log_read(log->cmd->store, filter, 0, place, add_json, log, err) != MU_OK)
         return mu_cmd_print_error(log->cmd, NULL, err);
-    mu_agent_json_close(&log->j, ']');
-    mu_agent_json_close(&log->j, '}');
-    return mu_cmd_print_json(log->cmd, &log->json);
+    return mu_cmd_print_json_list(log->cmd, &log->j, &log->json);
 }
 
 int mu_cmd_log(struct mu_cmd *cmd)

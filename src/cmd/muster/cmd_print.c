@@ -211,6 +211,13 @@ int mu_cmd_print_json(struct mu_cmd *cmd, const struct mu_buf *document)
     return MU_CMD_OK;
 }
 
+int mu_cmd_print_json_list(struct mu_cmd *cmd, struct mu_agent_json *j, const struct mu_buf *document)
+{
+    mu_agent_json_close(j, ']');
+    mu_agent_json_close(j, '}');
+    return mu_cmd_print_json(cmd, document);
+}
+
 const char *mu_cmd_print_time(int64_t t, char buf[48])
 {
     time_t when = (time_t)t;

@@ -25,6 +25,8 @@ void mu_cmd_print_finding(struct mu_cmd *cmd, const char *name, const struct mu_
 int mu_cmd_print_usage_error(struct mu_cmd *cmd, const struct mu_err *err);
 /* Writes the document to stdout with its newline; an error if it could not be made. */
 int mu_cmd_print_json(struct mu_cmd *cmd, const struct mu_buf *document);
+/* Closes the list that is open and the document, then the same. */
+int mu_cmd_print_json_list(struct mu_cmd *cmd, struct mu_agent_json *j, const struct mu_buf *document);
 /* Opens {"schema":"muster/1","time":... */
 void mu_cmd_print_json_begin(struct mu_cmd *cmd, struct mu_agent_json *j, struct mu_buf *out);
 

@@ -13,9 +13,7 @@ static int show_json(struct mu_cmd *cmd, const struct mu_agent_facts *facts)
     mu_cmd_print_json_begin(cmd, &j, &out);
     mu_agent_json_open(&j, "certificates", '[');
     mu_agent_json_facts(&j, NULL, facts, mu_env_now(&cmd->env));
-    mu_agent_json_close(&j, ']');
-    mu_agent_json_close(&j, '}');
-    exit_code = mu_cmd_print_json(cmd, &out);
+    exit_code = mu_cmd_print_json_list(cmd, &j, &out);
     mu_buf_clear(&out);
     return exit_code;
 }

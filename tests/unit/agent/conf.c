@@ -85,3 +85,10 @@ enum mu_code conf_try(struct conf *conf, const char *text)
     conf_write(conf, "muster.conf", 0600, text);
     return conf_load(conf);
 }
+
+void conf_with(struct conf *conf, const char *text)
+{
+    conf_open(conf);
+    if (conf_try(conf, text) != MU_OK)
+        fail_msg("%s", conf->told);
+}

@@ -23,6 +23,8 @@ void conf_write(struct conf *conf, const char *file, unsigned mode, const char *
 void conf_read(const struct conf *conf, const char *file, char *text, size_t size);
 /* Replaces conf->config, errors, advices, told and err. */
 enum mu_code conf_load(struct conf *conf);
+/* Opened, with this text in muster.conf that has to be right. */
+void conf_with(struct conf *conf, const char *text);
 /* muster.conf is this text; loaded. */
 enum mu_code conf_try(struct conf *conf, const char *text);
 

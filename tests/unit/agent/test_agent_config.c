@@ -24,8 +24,7 @@ static void an_entry_takes_defaults_ca_template_and_itself(void **state)
     struct mu_agent_config_entry e;
     struct conf conf;
 
-    conf_open(&conf);
-    assert_int_equal(conf_try(&conf, text), MU_OK);
+    conf_with(&conf, text);
     assert_int_equal(mu_agent_config_entry(conf.config, "gw1", 0, &e, &conf.err), MU_OK);
     assert_string_equal(e.settings.url, "http://10.5.59.172/app/cert/scep/");
     assert_string_equal(e.settings.subject, "/O=Example/CN=gw1");
@@ -53,8 +52,7 @@ static void what_is_not_there_is_not_found(void **state)
     struct mu_agent_config_entry e;
     struct conf conf;
 
-    conf_open(&conf);
-    assert_int_equal(conf_try(&conf, text), MU_OK);
+    conf_with(&conf, text);
     assert_int_equal(mu_agent_config_entry(conf.config, "unknown", 0, &e, &conf.err), MU_NOT_FOUND);
     assert_int_equal(mu_agent_config_entry(conf.config, "gw1", 1, &e, &conf.err), MU_NOT_FOUND);
     assert_int_equal(mu_agent_config_entry(NULL, "gw1", 0, &e, &conf.err), MU_NOT_FOUND);
@@ -349,11 +347,9 @@ static void an_empty_value_takes_away_what_is_below(void **state)
     struct mu_agent_config_entry e;
     struct conf conf;
 
-    conf_open(&conf);
-    assert_int_equal(conf_try(&conf,
+    conf_with(&conf,
                          "[defaults]\ntemplate-name = tls\nautomation = no\nsuccess-script = true\n"
-                         "[certificate \"a\"]\ntemplate-name =\nsuccess-script =\n"),
-        MU_OK);
+                         "[certificate \"a\"]\ntemplate-name =\nsuccess-script =\n");
     assert_int_equal(mu_agent_config_entry(conf.config, "a", 0, &e, &conf.err), MU_OK);
     assert_null(e.settings.template_name); /* R024: empty, no extension */
     assert_null(e.success_script);
@@ -404,12 +400,10 @@ static void a_list_of_cas_gives_routes(void **state)
     struct mu_agent_config_entry e;
     struct conf conf;
 
-    conf_open(&conf);
-    assert_int_equal(conf_try(&conf,
+    conf_with(&conf,
                          "[ca \"a\"]\nprotocol = est\nurl = https://a/\nuser = eve\n"
                          "[ca \"b\"]\nprotocol = cmp\nurl = b.example:8080\nref = r\nsecret = secret:b\n"
-                         "[certificate \"c\"]\nca = a, b\nsubject = /CN=c\n"),
-        MU_OK);
+                         "[certificate \"c\"]\nca = a, b\nsubject = /CN=c\n");
     assert_int_equal(mu_agent_config_entry(conf.config, "c", 0, &e, &conf.err), MU_OK);
     assert_int_equal(e.routes, 2);
     assert_string_equal(e.ca, "a");
@@ -434,14 +428,12 @@ static void policy_follows_agent_and_entry(void **state)
     bool automation = false;
     struct conf conf;
 
-    conf_open(&conf);
-    assert_int_equal(conf_try(&conf,
+    conf_with(&conf,
                          "[agent]\ncheck-interval = 10min\njitter = 7%\nmax-requests = 3/day\ntime-source = warn\n"
                          "trace-size = 1M\n"
                          "[ca \"b\"]\nprotocol = scep\nurl = http://b/\nrenew-window = 14d\n"
                          "[certificate \"c\"]\nca = b\nrenew-days = 25%\nwarn-days = 45, 14\nawait-result = 5\n"
-                         "max-await-result = 1min\n[certificate \"d\"]\nca = b\nautomation = no\nwarn-days = 0\n"),
-        MU_OK);
+                         "max-await-result = 1min\n[certificate \"d\"]\nca = b\nautomation = no\nwarn-days = 0\n");
     assert_int_equal(mu_agent_config_entry(conf.config, "c", 0, &e, &conf.err), MU_OK);
     assert_true(mu_agent_config_policy(conf.config, "c", &p, &automation));
     assert_memory_equal(&p, &e.policy, sizeof p);
@@ -473,8 +465,7 @@ static void a_configuration_is_counted(void **state)
     struct mu_agent_config *kept;
     struct conf conf;
 
-    conf_open(&conf);
-    assert_int_equal(conf_try(&conf, text), MU_OK);
+    conf_with(&conf, text);
     kept = mu_agent_config_ref(conf.config);
     assert_int_equal(conf_try(&conf, "[agent]\n"), MU_OK);
     assert_true(mu_agent_config_has_entry(kept, "gw1"));

@@ -8,18 +8,17 @@
 
 static const char web[] = "[certificate \"web\"]\nca = a\nsubject = /C=NL/CN=web\n";
 
-static unsigned answers(const struct mu_agent_life *life, int64_t since_s)
-{
-    unsigned n = 0;
-
-    for (int i = 0; i < MU_LIFECYCLE_ANSWERS; i++)
-        n += life->life.answered_s[i] > since_s;
-    return n;
-}
-
 static void until(struct watched *t, int64_t at_s)
 {
     watched_run(t, at_s - watched_now(t));
+}
+
+/* How most of them begin: enrolled by itself, for 90 days. */
+static void enrolled(struct watched *t)
+{
+    t->w->peer.lifetime_s = 90 * DAY;
+    watched_config(t, web);
+    watched_run(t, 60);
 }
 
 /* R036: no certificate: it is asked for at the start; then it renews itself when a third is left, within
@@ -30,9 +29,7 @@ static void test_enrolls_and_renews_by_itself(void **state)
     struct mu_agent_life life;
     int64_t due_s;
 
-    t->w->peer.lifetime_s = 90 * DAY;
-    watched_config(t, web);
-    watched_run(t, 60);
+    enrolled(t);
     assert_int_equal(t->w->peer.enrolls, 1);
     life = watched_life(t, "web");
     assert_int_equal(life.life.state, MU_LIFECYCLE_INSTALLED);
@@ -139,7 +136,7 @@ static void test_a_ca_that_refuses(void **state)
             watched_restart(t);
         }
         assert_true(t->w->peer.enrolls - before <= 2);
-        assert_true(answers(&(struct mu_agent_life){.life = watched_life(t, "web").life}, day_s) <= 2);
+        assert_true(watched_answers(&(struct mu_agent_life){.life = watched_life(t, "web").life}, day_s) <= 2);
     }
     assert_in_range(t->w->peer.enrolls, 8, 14);
     t->w->peer.refuse = MU_REASON_NONE;
@@ -270,9 +267,7 @@ static void test_the_clock_jumps_ahead(void **state)
     struct watched *t = *state;
     struct mu_agent_life life;
 
-    t->w->peer.lifetime_s = 90 * DAY;
-    watched_config(t, web);
-    watched_run(t, 60);
+    enrolled(t);
     life = watched_life(t, "web");
     mu_fake_loop_set_now(t->w->loop, life.life.not_after_s - 20 * DAY);
     watched_run(t, 3 * 60);
@@ -287,9 +282,7 @@ static void test_expired_is_rescued_in_order(void **state)
     struct watched *t = *state;
     int64_t end_s;
 
-    t->w->peer.lifetime_s = 90 * DAY;
-    watched_config(t, web);
-    watched_run(t, 60);
+    enrolled(t);
     end_s = watched_life(t, "web").life.not_after_s;
     t->w->peer.refuse = MU_REFUSE_RENEWAL_LATE;
     mu_fake_loop_set_now(t->w->loop, end_s + DAY);
@@ -427,7 +420,7 @@ static void test_the_next_route(void **state)
     t->w->peer.refuse = MU_REFUSE_NAME;
     until(t, watched_life(t, "web").life.not_after_s - 29 * DAY);
     assert_in_range(t->w->peer.enrolls, 3, 6);
-    assert_true(answers(&(struct mu_agent_life){.life = watched_life(t, "web").life},
+    assert_true(watched_answers(&(struct mu_agent_life){.life = watched_life(t, "web").life},
                     watched_now(t) - DAY) <= 2);
 }
 
@@ -535,9 +528,7 @@ static void test_wishes_of_a_person(void **state)
     struct mu_agent_life life;
     struct mu_err err = {0};
 
-    t->w->peer.lifetime_s = 90 * DAY;
-    watched_config(t, web);
-    watched_run(t, 60);
+    enrolled(t);
     life = watched_life(t, "web");
     for (int i = 0; i < 4; i++) {
         assert_int_equal(
@@ -548,8 +539,8 @@ static void test_wishes_of_a_person(void **state)
         watched_run(t, 30);
     }
     assert_int_equal(t->w->peer.enrolls, 5);
-    assert_int_equal(answers(&(struct mu_agent_life){.life = watched_life(t, "web").life}, 0),
-        answers(&life, 0));
+    assert_int_equal(watched_answers(&(struct mu_agent_life){.life = watched_life(t, "web").life}, 0),
+        watched_answers(&life, 0));
     assert_int_equal(mu_agent_watch_wish(t->watch, "none", MU_AGENT_WISH_POLL, &err), MU_NOT_FOUND);
     t->w->peer.pend = 1000;
     assert_int_equal(mu_agent_watch_wish(t->watch, "web", MU_AGENT_WISH_REGENERATE, &err), MU_OK);

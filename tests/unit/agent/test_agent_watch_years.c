@@ -24,15 +24,6 @@ static int64_t roll(struct year *y, int64_t max)
     return mu_enroll_lifecycle_share(7, ++y->rolls, max);
 }
 
-static unsigned answers(const struct mu_agent_life *life, int64_t since_s)
-{
-    unsigned n = 0;
-
-    for (int i = 0; i < MU_LIFECYCLE_ANSWERS; i++)
-        n += life->life.answered_s[i] > since_s;
-    return n;
-}
-
 static void check_all(struct year *y)
 {
     int64_t now_s = watched_now(y->t);
@@ -45,7 +36,7 @@ static void check_all(struct year *y)
         life = watched_life(y->t, name);
         if (life.life.not_after_s <= now_s)
             y->expired++;
-        assert_true(answers(&life, now_s - DAY) <= 2);
+        assert_true(watched_answers(&life, now_s - DAY) <= 2);
         assert_false(life.is_damaged || life.is_missing);
     }
 }

@@ -226,3 +226,12 @@ unsigned watched_count(struct watched *t, const char *word)
         n++;
     return n;
 }
+
+unsigned watched_answers(const struct mu_agent_life *life, int64_t since_s)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < MU_LIFECYCLE_ANSWERS; i++)
+        n += life->life.answered_s[i] > since_s;
+    return n;
+}

@@ -38,5 +38,7 @@ struct mu_agent_life watched_life(struct watched *t, const char *name);
 bool watched_heard(struct watched *t, const char *line);
 bool watched_said(struct watched *t, const char *words);
 unsigned watched_count(struct watched *t, const char *word);
+/* Requests since then that the CA answered, as the record has them. */
+unsigned watched_answers(const struct mu_agent_life *life, int64_t since_s);
 
 #endif
