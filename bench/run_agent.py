@@ -304,13 +304,13 @@ class Certmonger:
             (dir / d).mkdir(parents=True, exist_ok=True)
         self.env = {**os.environ, "CERTMONGER_REQUESTS_DIR": str(dir / "requests"), "CERTMONGER_CAS_DIR": str(dir / "cas"), "CERTMONGER_TMPDIR": str(dir / "tmp")}
 
-    def start(self):
+    def start(self, patience=120):
         ready = self.dir / "env"
         ready.unlink(missing_ok=True)
         self.since = time.monotonic()
         self.process = subprocess.Popen(["certmonger", "-L", "-n", "-d", "0", "-c", f"sh -c 'env > {ready}.new; mv {ready}.new {ready}; exec sleep 86400'"],
                                         env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        wait_for(ready.exists, 600)
+        wait_for(ready.exists, patience)
         self.child = dict(line.split("=", 1) for line in ready.read_text().splitlines() if "=" in line)
 
     def getcert(self, *args, check=True, timeout=600):
@@ -363,7 +363,7 @@ def certmonger(tmp, ca, o):
             text = template.replace(str(c.dir / "certs/dev0."), str(d.dir / f"certs/h{i}."))
             (d.dir / f"requests/h{i}").write_text(re.sub(r"^id=dev0$", f"id=h{i}", text, flags=re.M))
         try:
-            d.start()
+            d.start(o.patience)
             row = {"ready_s": time.monotonic() - d.since}
             d.getcert("status", "-i", f"h{n - 1}", check=False, timeout=o.patience)
             row["answered_s"] = time.monotonic() - d.since
@@ -372,7 +372,7 @@ def certmonger(tmp, ca, o):
             time.sleep(o.idle)
             row.update(memory(d.process.pid), cpu_s=cpu_s(d.process.pid), idle=(cpu_s(d.process.pid) - before) / o.idle)
         except (subprocess.TimeoutExpired, SystemExit) as e:
-            row = {"failed": f"no answer within {o.patience} s" if isinstance(e, subprocess.TimeoutExpired) else str(e)[:80]}
+            row = {"failed": f"no answer within {o.patience} s" if isinstance(e, subprocess.TimeoutExpired) else f"its command is not started within {o.patience} s"}
             row.update(memory(d.process.pid), cpu_s=cpu_s(d.process.pid))
         out[str(n)] = row
         d.stop()
