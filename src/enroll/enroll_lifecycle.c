@@ -149,7 +149,7 @@ static void forget_tries(struct mu_lifecycle *r)
 static void note_pending(struct mu_lifecycle *r, const struct mu_lifecycle_happened *what,
     const struct mu_lifecycle_policy *policy, int64_t now_s)
 {
-    int64_t pause_s = policy->await_s > 0 ? policy->await_s : MINUTE_S, end_s;
+    int64_t pause_s = policy->await_s > 0 ? policy->await_s : MINUTE_S, jitter_s, end_s;
 
     if (what->retry_after_s > 0)
         pause_s = what->retry_after_s > DAY_S ? DAY_S
@@ -164,9 +164,10 @@ static void note_pending(struct mu_lifecycle *r, const struct mu_lifecycle_happe
     }
     r->refused = r->unreached = 0;
     r->wait_until_s = 0;
-    r->poll_s = now_s + pause_s
-        + mu_enroll_lifecycle_share(
-              r->spread, r->polls + 1, pause_s * policy->jitter_percent / 100 + 1);
+    jitter_s = mu_enroll_lifecycle_share(
+        r->spread, r->polls + 1, pause_s * policy->jitter_percent / 100 + 1);
+    /* now_s is rounded down: without this second the question would come before the time (R013) */
+    r->poll_s = now_s + pause_s + (jitter_s > 0 ? jitter_s : 1);
     end_s = mu_enroll_lifecycle_await_end(r, policy);
     if (what->retry_after_s <= 0 && now_s < end_s && r->poll_s > end_s)
         r->poll_s = end_s; /* R014: the last question is asked when the time is over */
