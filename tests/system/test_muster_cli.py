@@ -829,7 +829,7 @@ def test_key_in_a_token(cli, tmp_path):
     assert r.code == 0, r
     text = cli.file("hsm", "latest.key").read_text()
     assert "PRIVATE KEY" not in text
-    assert "4321" not in r.err + r.out
+    assert "40718253" not in r.err + r.out
     r = cli("renew", "hsm", "--force", env=env)
     assert r.code == 0, r
 

@@ -213,11 +213,11 @@ def token(dir):
     (dir / "softhsm2.conf").write_text(f"directories.tokendir = {dir}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
     env = {"SOFTHSM2_CONF": str(dir / "softhsm2.conf")}
     module = "/usr/lib/softhsm/libsofthsm2.so"
-    for command in ([need("softhsm2-util"), "--init-token", "--free", "--label", "t", "--so-pin", "1234", "--pin", "4321"],
-                    [need("pkcs11-tool"), "--module", module, "--login", "--pin", "4321", "--token-label", "t", "--keypairgen", "--key-type", "rsa:2048",
+    for command in ([need("softhsm2-util"), "--init-token", "--free", "--label", "t", "--so-pin", "1234", "--pin", "40718253"],
+                    [need("pkcs11-tool"), "--module", module, "--login", "--pin", "40718253", "--token-label", "t", "--keypairgen", "--key-type", "rsa:2048",
                      "--label", "k", "--id", "01"]):
         subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True)
-    return f"pkcs11:token=t;object=k;type=private?pin-value=4321&module-path={module}", env
+    return f"pkcs11:token=t;object=k;type=private?pin-value=40718253&module-path={module}", env
 
 
 def test_R068_engine_or_provider(s, muster):
