@@ -225,7 +225,7 @@ def many(build, tmp, ca, o):
         if turn == "with records" and not o.records:
             records_write(a.store, "one-est", names)
         a.start()
-        wait_for(a.seen, 120, 0.1)  # asked seldom: an answer is work of the agent, too
+        wait_for(a.seen, 120, 0.25)  # asked seldom: an answer about 10,000 is work of the agent, too
         out[turn] = {"known_s": time.monotonic() - a.since, "cpu_s": cpu_s(a.process.pid)}
         if turn == "without records":
             life = lambda: sum(1 for f in os.scandir(a.store / "state") if f.name.endswith(".life"))
