@@ -296,7 +296,10 @@ def renewals(build, tmp, ca, o, proto):
 # ---- certmonger ----
 
 class Certmonger:
-    """Without a bus, in directories of its own; getcert finds it by what -c hands to its command."""
+    """Without a bus, in directories of its own; getcert finds it by what -c hands to its command. One at a time: a second
+    one waits for the first."""
+
+    running = []
 
     def __init__(self, dir):
         self.dir, self.process = dir, None
@@ -310,6 +313,7 @@ class Certmonger:
         self.since = time.monotonic()
         self.process = subprocess.Popen(["certmonger", "-L", "-n", "-d", "0", "-c", f"sh -c 'env > {ready}.new; mv {ready}.new {ready}; exec sleep 86400'"],
                                         env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        Certmonger.running.append(self)
         wait_for(ready.exists, patience)
         self.child = dict(line.split("=", 1) for line in ready.read_text().splitlines() if "=" in line)
 
@@ -326,7 +330,11 @@ class Certmonger:
     def stop(self):
         if self.process:
             os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait(60)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
         self.process = None
 
 
@@ -427,6 +435,7 @@ def main():
     a.add_argument("--only", default="one,many,renewals,certmonger", help="parts of it, by comma")
     a.add_argument("--json", type=Path)
     o = a.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: exit(1))  # what was started is stopped, what is known is shown
     build, parts, r = o.build.resolve(), o.only.split(","), {}
     with tempfile.TemporaryDirectory(prefix="muster-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as t:
         tmp = Path(t)
@@ -441,6 +450,8 @@ def main():
             if "certmonger" in parts and shutil.which("certmonger"):
                 r["certmonger"] = certmonger(tmp, ca, o)
         finally:
+            for c in Certmonger.running:
+                c.stop()
             ca.stop()
             show(r)
     if o.json:
