@@ -90,17 +90,6 @@ void mu_agent_trace_clear(struct mu_agent_trace *trace)
 
 /* ---- for those who look ---- */
 
-static void keep(void *cookie, const char *name)
-{
-    snprintf(cookie, MU_KEYSTORE_TRACE, "%s", name);
-}
-
-bool mu_agent_trace_latest(struct mu_keystore *store, const char *entry, char name[MU_KEYSTORE_TRACE])
-{
-    name[0] = '\0';
-    return mu_keystore_trace_each(store, entry, keep, name, NULL) == MU_OK && name[0] != '\0';
-}
-
 bool mu_agent_trace_has(struct mu_bytes text, const char *transaction)
 {
     static const char words[] = "transaction id: ";

@@ -31,8 +31,6 @@ void mu_agent_trace_end(struct mu_agent_trace *trace);
 void mu_agent_trace_clear(struct mu_agent_trace *trace);
 
 /* ---- for those who look ---- */
-/* Name of the entry's latest trace; false: none is kept. */
-bool mu_agent_trace_latest(struct mu_keystore *store, const char *entry, char name[MU_KEYSTORE_TRACE]);
 /* Does this text of a trace speak of the transaction? In any case of letters, as people type it. */
 bool mu_agent_trace_has(struct mu_bytes text, const char *transaction);
 /* Which traces: of this entry, this one by its name, or those of this transaction (word NULL: all); of those that
