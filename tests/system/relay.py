@@ -103,6 +103,15 @@ def take(data, at=0):
 VERISIGN = "2.16.840.1.113733.1.9."
 
 
+def elements(der):
+    """The elements one behind the other: (tag, content)."""
+    out, at = [], 0
+    while at < len(der):
+        tag, content, _, at = take(der, at)
+        out.append((tag, content))
+    return out
+
+
 def attribute_of(message, number):
     """Content of the one value of a SCEP attribute of a message."""
     at = message.index(oid(VERISIGN + str(number)))

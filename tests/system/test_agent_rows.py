@@ -139,14 +139,16 @@ def test_S069_settings_are_set_kept_and_checked(world):
     old = enrolled(w, "set")["set"]
     assert w("config", "set", "set", "renew-days", "30").code == 0
     assert w("config", "set", "set", "warn-days", "45").code == 0
-    for bad in ("abc", "-1"):
-        r = w("config", "set", "set", "renew-days", bad)
+    for key, bad in (("renew-days", "abc"), ("renew-days", "-1"), ("warn-days", "abc"), ("warn-days", "-1")):
+        r = w("config", "set", "set", key, bad)
         assert r.code != 0, r
     shown = w("config", "show").out
     assert re.search(r"renew-days\s*=\s*30", shown) and re.search(r"warn-days\s*=\s*45", shown), shown
     w.at(365 * DAY - 25 * DAY)
     w.wait_serial("set", old)
     assert w.facts("set")["renew_days"] == 30
+    shown = w("config", "show").out  # the agent was stopped and started by w.at
+    assert re.search(r"renew-days\s*=\s*30", shown) and re.search(r"warn-days\s*=\s*45", shown), shown
 
 
 def test_S076_M602_issued_once_then_held_until_a_third_is_left(world):
@@ -358,6 +360,11 @@ def test_E094_E097_stored_settings_and_the_label_that_is_set_meanwhile(world):
     w.wait_serial("est-test101", old)
     said = trace()[before:]
     assert "/.well-known/est/iot/simplereenroll" in said, said[-3000:]
+    told = ", ".join(re.findall(r'msg="est request: ([^"]*)"', said))
+    for fact in ("settings taken from the store", f"server {w.demo.est}, CA identifier iot, source address none",
+                 "user none, password none, client certificate est-test101, server certificate ", "root.pem, SRP user none, SRP password none, key password none",
+                 "key secp384r1, csrattrs used", "subject CN=est-test101, SAN none", "linked to TLS 0", "made from the current certificate, same key"):
+        assert fact in told, (fact, told)
     wait_for(lambda: "est result: ok (0)" in trace()[before:], "the result")
     assert "Done." not in trace()[before:]  # E079: nobody waits at a prompt
     assert w("trace", "est-test101", "--last").out.splitlines()[-1].endswith("est result: ok (0)")

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from conftest import Server, need, run
-from relay import Relay, oid, take, tlv
+from relay import Relay, elements, oid, tlv
 
 OPENSSL = need("openssl")
 
@@ -135,15 +135,6 @@ def test_CMP65_CMP114_an_ra_speaks_for_others(world):
     assert r.code == 0, r
     r = world.cmp("genm", "-infotype", "currentCRL", "-rspout", "crl.der", by="ra")
     assert r.code == 0 and bytes.fromhex(serial) in (world.dir / "crl.der").read_bytes(), "what was just revoked is on the list"
-
-
-def elements(der):
-    """The elements one behind the other: (tag, content)."""
-    out, at = [], 0
-    while at < len(der):
-        tag, content, _, at = take(der, at)
-        out.append((tag, content))
-    return out
 
 
 def private_key(message):

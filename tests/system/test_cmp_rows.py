@@ -8,17 +8,8 @@ import threading
 import pytest
 
 from conftest import run
-from relay import Relay, oid, take, tlv
+from relay import Relay, elements, oid, tlv
 from test_cmp import KEYS, in_order, openssl, trace
-
-
-def elements(der):
-    """The elements one behind the other: (tag, content)."""
-    out, at = [], 0
-    while at < len(der):
-        tag, content, _, at = take(der, at)
-        out.append((tag, content))
-    return out
 
 
 def message(der):
