@@ -265,6 +265,7 @@ enum mu_code mu_keystore_trace_read(struct mu_keystore *store, const char *name,
 {
     struct mu_keystore_dir dir = {.fd = -1};
     enum mu_code rc = name_check(name, err);
+    size_t before = out->n;
     int fd = -1;
 
     if (rc != MU_OK || (rc = dir_open(store, false, &dir, err)) != MU_OK)
@@ -274,6 +275,8 @@ enum mu_code mu_keystore_trace_read(struct mu_keystore *store, const char *name,
         rc = mu_keystore_fail(err, dir.path, name, true);
     else
         rc = mu_keystore_fd_read(fd, name, out, err);
+    while (rc == MU_OK && out->n > before && out->p[out->n - 1] == '\0')
+        out->n--; /* what makes a full one full */
     if (fd >= 0)
         close(fd);
     mu_keystore_dir_close(&dir);

@@ -111,6 +111,8 @@ static void one_trace_is_bounded(void **state)
     assert_int_equal(mu_keystore_trace_read(kit->store, name, 0, &text, NULL), MU_OK);
     assert_true(text.n <= MU_KEYSTORE_TRACE_FILE);
     assert_non_null(strstr(mu_buf_str(&text), "(more was said, and is left out)\n"));
+    assert_int_equal(strlen(mu_buf_str(&text)), text.n); /* nothing behind it */
+    assert_int_equal(text.p[text.n - 1], '\n');
     mu_buf_clear(&text);
 }
 
